@@ -1,0 +1,44 @@
+"""Arguments in their many accepted spellings, made uniform, with errors that name the function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import index
+from typing import Any
+
+
+def normalize_dim(dim: Any, ndim: int, name: str, argument: str = "dim") -> int:
+    """``dim`` counted from the front; a tensor without dimensions accepts 0 and -1."""
+    try:
+        number = index(dim)
+    except TypeError:
+        raise TypeError(f"{name}: {argument} must be an int, got {dim!r}") from None
+    if not -max(ndim, 1) <= number < max(ndim, 1):
+        raise IndexError(f"{name}: {argument} {number} is out of range for a tensor with {ndim} dimensions")
+    return number % max(ndim, 1)
+
+
+def normalize_dims(dim: Any, ndim: int, name: str, argument: str = "dim") -> tuple[int, ...]:
+    """``dim`` (an int, a sequence of ints, or None for all) as a tuple counted from the front."""
+    if dim is None:
+        return tuple(range(ndim))
+    dims = tuple(normalize_dim(d, ndim, name, argument) for d in (dim if isinstance(dim, Sequence) else (dim,)))
+    if len(set(dims)) != len(dims):
+        raise ValueError(f"{name}: {argument} {dim} names a dimension twice")
+    return dims
+
+
+def ntuple(value: Any, n: int, name: str, argument: str, minimum: int = 0) -> tuple[int, ...]:
+    """An int, or a sequence of ``n`` ints, as a tuple of ``n`` ints that are at least ``minimum``."""
+    given = tuple(value) if isinstance(value, Sequence) else (value,) * n
+    if len(given) == 1:
+        given *= n
+    try:
+        numbers = tuple(index(v) for v in given)
+    except TypeError:
+        raise TypeError(f"{name}: {argument} must be an int or {n} ints, got {value!r}") from None
+    if len(numbers) != n:
+        raise ValueError(f"{name}: {argument} must be an int or {n} ints, got {value!r}")
+    if min(numbers) < minimum:
+        raise ValueError(f"{name}: {argument} must be at least {minimum}, got {value!r}")
+    return numbers

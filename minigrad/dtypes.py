@@ -1,0 +1,107 @@
+"""Element types, and PyTorch's rule for which type an operation on several of them has.
+
+A dtype *is* a NumPy dtype: ``minigrad.float32 == x.numpy().dtype``, and nothing is ever converted.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+float16 = half = np.dtype("float16")
+float32 = float = np.dtype("float32")
+float64 = double = np.dtype("float64")
+int8 = np.dtype("int8")
+int16 = short = np.dtype("int16")
+int32 = int = np.dtype("int32")
+int64 = long = np.dtype("int64")
+uint8 = np.dtype("uint8")
+bool = np.dtype("bool")
+
+DTYPES = (float16, float32, float64, int8, int16, int32, int64, uint8, bool)
+
+_default = float32
+
+
+def get_default_dtype() -> np.dtype:
+    """The dtype of floating-point tensors made from Python numbers; float32 at first."""
+    return _default
+
+
+def set_default_dtype(dtype: np.dtype) -> None:
+    """Set the dtype of floating-point tensors made from Python numbers (a floating dtype)."""
+    global _default
+    if as_dtype(dtype, "set_default_dtype").kind != "f":
+        raise TypeError(f"set_default_dtype: expected a floating dtype, got {dtype}")
+    _default = np.dtype(dtype)
+
+
+_PYTHON = {"int": int64, "float": None, "bool": bool}
+
+
+def as_dtype(dtype: Any, function: str = "dtype") -> np.dtype:
+    """The supported dtype that ``dtype`` (a dtype, ``np.float32``, ``int``, ...) stands for."""
+    if isinstance(dtype, type) and dtype.__name__ in _PYTHON and dtype.__module__ == "builtins":
+        return _PYTHON[dtype.__name__] or _default
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found not in DTYPES or dtype is None:
+        names = ", ".join(d.name for d in DTYPES)
+        raise TypeError(f"{function}: {dtype!r} is not a dtype of minigrad; there are {names}")
+    return found
+
+
+def is_floating(array: Any) -> Any:
+    """Whether the elements of an array, a Tensor or a dtype are floating-point numbers."""
+    return getattr(array, "dtype", array).kind == "f"
+
+
+_RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
+
+
+@lru_cache(maxsize=1024)
+def _result(operands: tuple[tuple[Any, Any], ...]) -> np.dtype:
+    """PyTorch's promotion of (dtype, strength) pairs.
+
+    Strength 2 is a tensor with dimensions, 1 a 0-d tensor, 0 a Python number. A weaker operand
+    decides only where its *category* (bool < integer < float) is above that of all stronger ones,
+    and a Python number then brings the default dtype of its category.
+    """
+    result: np.dtype | None = None
+    for strength in (2, 1, 0):
+        level: np.dtype | None = None
+        for dtype, own in operands:
+            if own == strength:
+                level = dtype if level is None else np.promote_types(_torch_like(level, dtype), dtype)
+        if level is not None and (result is None or _RANK[level.kind] > _RANK[result.kind]):
+            result = level
+    assert result is not None
+    return result
+
+
+def _torch_like(a: np.dtype, b: np.dtype) -> np.dtype:
+    """``a``, or ``b`` if only ``b`` is floating: no integer ever widens a float."""
+    return b if b.kind == "f" and a.kind != "f" else a
+
+
+def result_type(*operands: Any) -> np.dtype:
+    """The dtype of an operation on ``operands`` (Tensors, arrays or Python numbers).
+
+    >>> result_type(np.ones(2, "int64"), 1.5)
+    dtype('float32')
+    """
+    pairs = []
+    for operand in operands:
+        dtype = getattr(operand, "dtype", None)
+        if dtype is not None:
+            pairs.append((dtype, 2 if operand.ndim else 1))
+        else:
+            pairs.append((as_dtype(type(operand), "result_type"), 0))
+    return _result(tuple(pairs))
+
+
+promote_types = np.promote_types

@@ -1,0 +1,783 @@
+"""Reverse-mode differentiation: recording a computation, and traversing what was recorded.
+
+An *operation* is a function on arrays, plus one *rule* for each input that says how the gradient
+of the output becomes the gradient of that input::
+
+    @primitive(a=lambda g, b: g * b, b=lambda g, a: g * a)
+    def multiply(a, b):
+        return np.multiply(a, b)
+
+What a rule's own parameters name is what backward needs, and exactly that is saved: an input
+(``b``), the output (``y``), the shape of an input (``a_shape``), or an option of the operation.
+
+Calling an operation on Tensors that require a gradient leaves a :class:`Node` behind. A node points
+to the nodes of its inputs, never to Tensors in between, so a graph has no reference cycles and dies
+as soon as its last Tensor does. :func:`backward` visits the nodes newest first; since a node is
+always newer than its inputs, each is visited once, after all who use it. Nothing recurses.
+
+**One rule serves every order of derivative.** In a plain backward the rules get bare arrays and
+run at NumPy's speed. With ``create_graph=True`` they get Tensors, and the same operators, ``np.``
+functions and operations record a graph of their own.
+"""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial, wraps
+from heapq import heappop, heappush
+from os.path import dirname
+from types import CodeType, FrameType
+from typing import Any, ParamSpec
+
+import numpy as np
+from numpy import ndarray
+
+from . import dtypes, memory
+from .memory import Array, clock
+
+P = ParamSpec("P")
+
+
+# --------------------------------------------------------------------------------------- modes
+
+
+class _Mode(threading.local):
+    """Switches of the current thread."""
+
+    grad = True  # operations record nodes
+    inference = False  # inside inference_mode
+    anomaly = False  # inside detect_anomaly: look for the first NaN
+
+
+mode = _Mode()
+anomaly_contexts: list[object] = []  # all threads' open detect_anomaly contexts: empty, as a rule
+
+
+# -------------------------------------------------------------------------------- the data held
+
+
+class TensorBase:
+    """What the graph needs to know of a tensor; :class:`minigrad.Tensor` adds everything else.
+
+    What most tensors have is in slots, which are quick to fill. The rest are class attributes that
+    an instance overrides when it has something else to say.
+    """
+
+    __slots__ = ("_array", "_node", "_requires_grad", "_view", "__dict__", "__weakref__")
+
+    _array: Array  # the values
+    _node: Node | None  # how it was computed; None in leaves and constants
+    _requires_grad: bool
+    _view: View | None  # what it is a view of
+
+    _grad: Any = None  # Tensor | None: the gradient, in leaves and where retain_grad() was called
+    _hooks: dict[int, Callable] | None = None  # of a leaf; a computed tensor's are its node's
+    _rebased = 0  # how often an in-place operation gave the tensor a new history
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._array.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self._array.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self._array.ndim
+
+
+tensor_class: type = TensorBase  # minigrad.tensor puts Tensor here
+_new = object.__new__
+_getframe = sys._getframe
+
+
+def new_tensor(array: Array, requires_grad: bool = False, node: Node | None = None) -> Any:
+    """A Tensor around ``array``, without copying or checking."""
+    tensor = _new(tensor_class)
+    tensor._array = array
+    tensor._node = node
+    tensor._requires_grad = requires_grad
+    tensor._view = None
+    return tensor
+
+
+class View:
+    """That a tensor shares memory with ``parent``, and how to take that view again.
+
+    An in-place operation on either must show in the history of both. The one who is written to
+    hands its new history to its root at once; other views notice when they are used next.
+    """
+
+    __slots__ = ("parent", "root", "replay", "seen")
+
+    def __init__(self, parent: TensorBase, replay: Callable[[Any], Any]) -> None:
+        self.parent = parent
+        self.root: TensorBase = parent if parent._view is None else parent._view.root
+        self.replay = replay
+        self.seen = self.root._rebased
+
+
+def refresh(tensor: TensorBase) -> None:
+    """Give a view the history of its root, if an in-place operation changed that meanwhile."""
+    view = tensor._view
+    if view is None or view.seen == view.root._rebased:
+        return
+    chain = []
+    while view is not None and view.seen != view.root._rebased:
+        chain.append(tensor)
+        tensor = view.parent
+        view = tensor._view
+    for tensor in reversed(chain):
+        view = tensor._view
+        assert view is not None
+        view.seen = view.root._rebased
+        if view.parent._requires_grad:
+            with grad_mode(True):
+                again = view.replay(view.parent)
+            tensor._node, tensor._requires_grad = again._node, True
+
+
+class Node:
+    """One recorded operation: its rules, what they need, and where its inputs came from."""
+
+    __slots__ = ("plan", "edges", "saved", "order", "shape", "dtype", "code", "instruction", "__dict__", "__weakref__")
+
+    plan: Plan
+    edges: Sequence[Node | TensorBase | None]  # per input: its node, the leaf itself, or None
+    saved: list[Any] | None  # None once a backward has used and released it
+    order: int
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    code: CodeType  # where in the program it was recorded
+    instruction: int
+
+    digests: list[int | None] | None = None  # of saved arrays that code outside can change
+    hooks: dict[int, Callable] | None = None
+    retain: weakref.ref[TensorBase] | None = None  # the tensor that retain_grad() was called on
+
+    @property
+    def name(self) -> str:
+        return self.plan.primitive.name
+
+    @property
+    def line(self) -> str:
+        """File, line and text of the source that recorded this node."""
+        return describe(self.code, self.instruction)
+
+    def __repr__(self) -> str:
+        return f"<{self.name} node, shape {self.shape}, recorded at {self.line}>"
+
+
+Edge = Node | TensorBase
+
+
+def edge_of(tensor: TensorBase) -> Edge | None:
+    """Where the gradient of ``tensor`` goes: its node, itself if a leaf, None if nowhere."""
+    refresh(tensor)
+    return (tensor._node or tensor) if tensor._requires_grad else None
+
+
+# ---------------------------------------------------------------------------- source locations
+
+_HOME = dirname(__file__)
+_OURS = (_HOME, dirname(_HOME) + "/nn")
+_internal: dict[str, bool] = {}  # file name -> whether it belongs to minigrad
+
+
+def is_internal(frame: FrameType) -> bool:
+    """Whether a frame runs code of minigrad's own that somebody else called."""
+    name = frame.f_code.co_filename
+    if name not in _internal:
+        _internal[name] = dirname(name).startswith(_OURS)
+    return _internal[name] and frame.f_back is not None
+
+
+def _describe_caller() -> str:
+    """The position in the running program that called into minigrad."""
+    frame = _getframe(1)
+    while is_internal(frame):
+        frame = frame.f_back  # type: ignore[assignment]
+    return describe(frame.f_code, frame.f_lasti)
+
+
+def describe(code: CodeType, instruction: int) -> str:
+    """``file:line: text`` of a position in the program."""
+    line = code.co_firstlineno
+    for start, end, number in code.co_lines():
+        if start <= instruction < end and number is not None:
+            line = number
+    text = linecache.getline(code.co_filename, line).strip()
+    return f"{code.co_filename}:{line}" + (f": {text}" if text else "")
+
+
+# ----------------------------------------------------------------------------------- primitives
+
+REGISTRY: dict[str, Primitive] = {}
+"""Every operation, by name. The test suite refuses one that it has no proof for."""
+
+_ALIASES = {"axis": "dim", "keepdims": "keepdim"}  # PyTorch takes NumPy's names as well
+_SCALARS = frozenset((int, float, bool, type(None)))
+
+
+class Primitive:
+    """The definition of an operation: forward on arrays, and a rule for each input."""
+
+    def __init__(self, forward: Callable, rules: dict[str, Callable], promotion: str | None, broadcasts: bool,
+                 view: bool, outputs: int, joint: Callable | None, inputs: Sequence[str]) -> None:  # fmt: skip
+        self.forward = forward
+        self.name = forward.__name__.strip("_")
+        self.promotion = promotion
+        self.broadcasts = broadcasts
+        self.view = view
+        self.outputs = outputs
+        self.rules = rules
+        self.joint = joint
+        self.inputs = list(inputs) or list(rules)
+        parameters = inspect.signature(forward).parameters
+        names = list(parameters)
+        if names[: len(self.inputs)] != self.inputs:
+            raise TypeError(f"{self.name}: the rules {self.inputs} must name the first parameters of {names}")
+        self.variadic = parameters[names[0]].kind is inspect.Parameter.VAR_POSITIONAL
+        self.options = names[len(self.inputs) :]
+        self.positional = [n for n in self.options if parameters[n].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+        self.defaults = {n: p.default for n, p in parameters.items() if p.default is not inspect.Parameter.empty}
+        self.plans: dict[int, Plan] = {}
+
+    def plan(self, mask: int) -> Plan:
+        """What to save when the inputs whose bits are set in ``mask`` require a gradient."""
+        if (plan := self.plans.get(mask)) is None:
+            plan = self.plans[mask] = Plan(self, mask)
+        return plan
+
+    def bind(self, args: tuple, options: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+        """Split the arguments of a call into its inputs, and all its options by name."""
+        given = {_ALIASES.get(k, k) if k not in self.options else k: v for k, v in options.items()}
+        names = self.positional if self.variadic else self.inputs + self.positional
+        if not self.variadic:
+            if len(args) > len(names):
+                raise TypeError(f"{self.name}: takes at most {len(names)} positional arguments, got {len(args)}")
+            for name, value in zip(names, args, strict=False):
+                if name in given:
+                    raise TypeError(f"{self.name}: got two values for argument {name!r}")
+                given[name] = value
+        given = {**self.defaults, **given}
+        expected = self.options if self.variadic else self.inputs + self.options
+        if unknown := given.keys() - set(expected):
+            raise TypeError(f"{self.name}: unexpected argument {min(unknown)!r}; it takes {', '.join(expected)}")
+        if missing := [name for name in expected if name not in given]:
+            raise TypeError(f"{self.name}: missing argument {missing[0]!r}")
+        return args if self.variadic else tuple(given.pop(name) for name in self.inputs), given
+
+    def promote(self, arrays: list[Array]) -> list[Array]:
+        """The arrays in the dtype that PyTorch would compute in."""
+        if len(arrays) == 2 and arrays[1].__class__ in _SCALARS and arrays[0].dtype.kind == "f":
+            return arrays  # NumPy does as PyTorch does
+        dtype = dtypes.result_type(*(a for a in arrays if a is not None))
+        if self.promotion == "float" and dtype.kind != "f":
+            dtype = dtypes.get_default_dtype()
+        return [
+            None if a is None else dtype.type(a) if type(a) in _SCALARS else a.astype(dtype, copy=False)
+            for a in arrays
+        ]
+
+
+class Plan:
+    """For one operation and one choice of inputs that require a gradient: what backward needs."""
+
+    def __init__(self, primitive: Primitive, mask: int) -> None:
+        self.primitive = primitive
+        chosen: list[tuple[int | None, Callable, list[str]]] = []  # input (None: all), its rule, its needs
+        if primitive.joint is not None:
+            chosen.append((None, primitive.joint, self._needs(primitive.joint, 1)))
+        for i in range(0 if primitive.joint else mask.bit_length()):
+            if mask >> i & 1:
+                name = primitive.inputs[0 if primitive.variadic else i]
+                if (rule := primitive.rules.get(name)) is None:
+                    raise NotImplementedError(f"{primitive.name}: has no gradient with respect to {name!r}")
+                if primitive.variadic:  # one rule for all inputs, told which
+                    chosen.append((i, partial(_for_input, rule, i), self._needs(rule, 2)))
+                else:
+                    chosen.append((i, rule, self._needs(rule, 1)))
+        self.names = sorted({n: None for _, _, needs in chosen for n in needs}, key=[*primitive.inputs, *self._more()].index)
+        self.rules = [(i, rule, [self.names.index(n) for n in needs]) for i, rule, needs in chosen]
+        # What comes from where: an input by its number, the output as -1, everything else by name.
+        self.sources = [
+            -1 if n == "y" else primitive.inputs.index(n) if n in primitive.inputs else n for n in self.names
+        ]
+        self.saves_inputs = not primitive.variadic and self.sources == list(range(len(primitive.inputs)))
+        self.saves_output = self.sources == [-1]  # these two shortcuts are most of what is ever recorded
+        self.guarded = [k for k, source in enumerate(self.sources) if isinstance(source, int)]
+
+    def _needs(self, rule: Callable, skip: int) -> list[str]:
+        """What ``rule`` takes besides the gradient."""
+        needs = list(inspect.signature(rule).parameters)[skip:]
+        known = [*self.primitive.inputs, *self._more()]
+        if unknown := [name for name in needs if name not in known]:
+            raise TypeError(f"{self.primitive.name}: a rule asks for {unknown[0]!r}; it may ask for {', '.join(known)}")
+        return needs
+
+    def _more(self) -> list[str]:
+        """What a rule can ask for apart from the inputs."""
+        return ["y", "needs", *(f"{name}_shape" for name in self.primitive.inputs), *self.primitive.options]
+
+    def save(self, arrays: Sequence[Array], out: Array, options: dict[str, Any], edges: Sequence[Any]) -> list[Any]:
+        """The values that backward needs, in the order of ``names``."""
+        saved: list[Any] = []
+        variadic = self.primitive.variadic
+        for source in self.sources:
+            if source == -1:
+                saved.append(out)
+            elif isinstance(source, int):
+                saved.append(tuple(arrays) if variadic else arrays[source])
+            elif source == "needs":
+                saved.append(tuple(edge is not None for edge in edges))
+            elif source in options:
+                saved.append(options[source])
+            else:  # NAME_shape
+                shapes = [getattr(a, "shape", ()) for a in arrays]
+                saved.append(shapes if variadic else shapes[self.primitive.inputs.index(source[:-6])])
+        return saved
+
+    def guarded_values(self, saved: list[Any]) -> list[Array]:
+        """The arrays among what was saved."""
+        arrays: list[Array] = []
+        for k in self.guarded:
+            arrays.extend(saved[k] if isinstance(saved[k], tuple) else (saved[k],))
+        return arrays
+
+
+def _for_input(rule: Callable, index: int, g: Any, *saved: Any) -> Any:
+    return rule(g, index, *saved)
+
+
+def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: bool = False, outputs: int = 1,
+              joint: Callable | None = None, inputs: Sequence[str] = (), **rules: Callable,
+              ) -> Callable[[Callable[P, Any]], Callable[P, Any]]:  # fmt: skip
+    """Make a function on arrays an operation: recorded when called on Tensors, and registered.
+
+    Each further keyword is the rule of the input it names; inputs without a rule have no gradient.
+
+    Args:
+        promotion: ``"common"`` casts all inputs to their common dtype by PyTorch's rules, ``"float"``
+            also turns integers into the default float; None leaves dtypes to the function.
+        broadcasts: the inputs broadcast against each other; the engine sums the gradients back.
+        view: the output may share memory with the first input.
+        outputs: how many arrays the function returns (a tuple if more than one).
+        joint: one rule that returns the gradients of all ``inputs`` together, where they share work.
+            It may ask for ``needs``, a tuple that tells which of them are wanted.
+    """
+
+    def define(forward: Callable[P, Any]) -> Callable[P, Any]:
+        definition = Primitive(forward, rules, promotion, broadcasts, view, outputs, joint, inputs)
+        arity = None if definition.variadic else len(definition.inputs)
+        if definition.options:
+            arity = -1  # bind every call
+        differentiable = bool(rules or joint)
+        name, plans, to_float = definition.name, definition.plans, promotion == "float"
+
+        @wraps(forward)
+        def operation(*args: Any, **options: Any) -> Any:
+            if options or len(args) != arity:
+                args, options = definition.bind(args, options)
+            arrays: list[Array] = []
+            edges: list[Edge | None] = []
+            mask = 0  # of the inputs that require a gradient
+            bit = 1
+            plain = True  # only Tensors, of one dtype
+            dtype = None
+            for a in args:
+                if isinstance(a, TensorBase):
+                    if a._view is not None:
+                        refresh(a)
+                    if a._requires_grad:
+                        mask |= bit
+                        edges.append(a._node or a)
+                    else:
+                        edges.append(None)
+                    a = a._array
+                    if dtype is None:
+                        dtype = a.dtype
+                    elif dtype is not a.dtype:
+                        plain = False
+                else:
+                    plain = False
+                    edges.append(None)
+                    if type(a) not in _SCALARS:
+                        a = constant(a, name)
+                arrays.append(a)
+                bit += bit
+            if dtype is None:
+                return bare(args, options)
+            if promotion is not None and (not plain or (to_float and dtype.kind != "f")):
+                arrays = definition.promote(arrays)
+            try:
+                out = forward(*arrays, **options)
+            except ValueError as error:
+                raise named(error, arrays) from None
+            if out.__class__ is not ndarray:
+                if isinstance(out, tuple):
+                    return record_several(definition, edges, arrays, out, options, mask)
+                if isinstance(out, np.generic):
+                    out = np.asarray(out)
+            if anomaly_contexts and mode.anomaly:
+                look_for_nan(name, arrays, out)
+            tensor = _new(tensor_class)
+            tensor._array = out
+            tensor._view = None
+            if mask and differentiable and mode.grad and out.dtype.kind == "f":
+                tensor._requires_grad = True
+                tensor._node = new_node(plans.get(mask) or definition.plan(mask), edges, arrays, out, options)
+            else:
+                tensor._requires_grad = False
+                tensor._node = None
+            if view and (base := out.base) is not None and (base is arrays[0] or base is arrays[0].base):
+                rest = args[1:]
+                tensor._view = View(args[0], lambda parent: operation(parent, *rest, **options))
+            return tensor
+
+        def bare(args: tuple, options: dict[str, Any]) -> Any:
+            """The call with arrays alone, as the rules make it in a plain backward."""
+            if not any(hasattr(a, "dtype") for a in args):
+                kinds = ", ".join(type(a).__name__ for a in args)
+                raise TypeError(f"{definition.name}: expected a Tensor, got {kinds}")
+            return forward(*args, **options)
+
+        def named(error: ValueError, arrays: list[Array]) -> ValueError:
+            """NumPy's complaint about shapes as one that names the operation."""
+            if not broadcasts:
+                return error
+            shapes = [tuple(getattr(a, "shape", ())) for a in arrays]
+            try:
+                np.broadcast_shapes(*shapes)
+            except ValueError:
+                text = " and ".join(map(str, shapes))
+                return ValueError(
+                    f"{definition.name}: shapes {text} do not broadcast: counted from the last, "
+                    "each pair of sizes must be equal or contain a 1"
+                )
+            return error
+
+        if REGISTRY.setdefault(definition.name, definition) is not definition:
+            raise ValueError(f"an operation named {definition.name!r} exists already")
+        operation.primitive = definition  # type: ignore[attr-defined]
+        return operation
+
+    return define
+
+
+def constant(value: Any, name: str) -> Any:
+    """An operand that is neither Tensor nor Python number, as one that an operation can take."""
+    if isinstance(value, np.generic):
+        return value.item()  # a number like any other: it never widens
+    if isinstance(value, np.ndarray):
+        memory.adopt(value)
+        return value
+    if hasattr(value, "__array_function__"):
+        return value
+    raise TypeError(f"{name}: expected a Tensor or a number, got {type(value).__name__}")
+
+
+def new_node(plan: Plan, edges: list[Edge | None], arrays: Sequence[Array], out: Any, options: dict[str, Any]) -> Node:
+    """Record one operation."""
+    node = _new(Node)
+    node.plan = plan
+    node.edges = edges
+    if plan.saves_inputs:
+        node.saved = saved = arrays
+    elif plan.saves_output:
+        node.saved = saved = [out]
+    else:
+        node.saved = saved = plan.save(arrays, out, options, edges)
+    if memory.exposed:
+        node.digests = memory.digests(plan.guarded_values(saved))
+    if out.__class__ is tuple:
+        node.shape, node.dtype = tuple(o.shape for o in out), out[0].dtype
+    else:
+        node.shape, node.dtype = out.shape, out.dtype
+    frame = _getframe(2)
+    while _internal.get(frame.f_code.co_filename, True) and is_internal(frame):
+        frame = frame.f_back
+    node.code, node.instruction = frame.f_code, frame.f_lasti
+    node.order = clock()
+    return node
+
+
+def record_several(definition: Primitive, edges: list[Edge | None], arrays: Sequence[Array], outs: tuple[Array, ...],
+                   options: dict[str, Any], mask: int) -> tuple[Any, ...]:  # fmt: skip
+    """The Tensors of an operation with several outputs."""
+    outs = tuple(np.asarray(out) for out in outs)
+    if anomaly_contexts and mode.anomaly:
+        for out in outs:
+            look_for_nan(definition.name, arrays, out)
+    node = new_node(definition.plan(mask), edges, arrays, outs, options) if mask and mode.grad else None
+    return pick_all(node, outs)
+
+
+def pick_all(node: Node | None, outs: Sequence[Array]) -> tuple[Any, ...]:
+    """Tensors for the outputs of one node, each with a small node of its own that names which it is."""
+    if node is None:
+        return tuple(new_tensor(out) for out in outs)
+    tensors = []
+    for i, out in enumerate(outs):
+        tensor = new_tensor(out)
+        if out.dtype.kind == "f":
+            tensor._requires_grad = True
+            tensor._node = new_node(_PICK, [node], (), out, {"index": i, "count": len(outs)})
+        tensors.append(tensor)
+    return tuple(tensors)
+
+
+def _pick(whole: tuple, index: int, count: int) -> Array:
+    """Output number ``index`` of an operation that has ``count``."""
+    return whole[index]
+
+
+_PICK = Plan(
+    Primitive(
+        _pick,
+        {"whole": lambda g, index, count: tuple(g if i == index else None for i in range(count))},
+        promotion=None, broadcasts=False, view=False, outputs=1, joint=None, inputs=(),
+    ),  # fmt: skip
+    mask=1,
+)
+
+
+# ------------------------------------------------------------------------------------- backward
+
+
+def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Sequence[Edge] | None = None,
+             retain_graph: bool = False, create_graph: bool = False) -> dict[Edge, Any]:  # fmt: skip
+    """Traverse the graph from ``roots``, given the gradient of each.
+
+    Args:
+        roots: Tensors that require a gradient.
+        cotangents: for each root, an array of its shape; a Tensor if ``create_graph``.
+        wanted: the edges to differentiate with respect to; None means all leaves. Nodes that lead
+            to none of them are not visited.
+        retain_graph: keep what the nodes saved, for another traversal.
+        create_graph: hand Tensors to the rules, so that the result can be differentiated again.
+
+    Returns:
+        The gradient (array, or Tensor if ``create_graph``) of each leaf or wanted edge reached.
+        Each array is the caller's own: nothing else refers to it.
+    """
+    grads: dict[Edge, Any] = {}  # what has arrived so far, by destination
+    fresh: set[Edge] = set()  # destinations whose array nobody else refers to: it can be added to
+    heap: list[tuple[int, Node]] = []
+    found: dict[Edge, Any] = {}
+
+    def deliver(edge: Edge, g: Any, is_fresh: bool) -> None:
+        present = grads.get(edge)
+        if present is None:
+            grads[edge] = g
+            if edge.__class__ is Node:
+                heappush(heap, (-edge.order, edge))  # type: ignore[union-attr]
+        elif g.__class__ is tuple:
+            grads[edge] = tuple(map(_add_optional, present, g))
+        elif edge in fresh:
+            present += g
+            return
+        else:
+            grads[edge] = present + g
+            is_fresh = not create_graph
+        if is_fresh:
+            fresh.add(edge)
+
+    def finish(edge: Edge, g: Any) -> None:
+        found[edge] = g if create_graph or edge in fresh else g.copy()
+
+    starts = [edge_of(root) for root in roots]
+    on_path = None if wanted is None else _leading_to(starts, wanted)
+    for edge, g in zip(starts, cotangents, strict=True):
+        assert edge is not None
+        deliver(edge, g, False)
+    with grad_mode(create_graph):
+        while heap:
+            node = heappop(heap)[1]
+            g = grads.pop(node)
+            if node.hooks or node.retain:
+                g = _run_hooks(node, g, create_graph)
+                fresh.discard(node)
+            if wanted is not None and node in wanted:
+                finish(node, g)
+            if on_path is not None and node not in on_path:
+                continue
+            saved = _saved_values(node, retain_graph, create_graph)
+            edges = node.edges
+            for target, rule, takes in node.plan.rules:
+                try:
+                    result = rule(g, *[saved[k] for k in takes])
+                except Exception as error:
+                    error.add_note(f"in the gradient of {node.name}, recorded at {node.line}")
+                    raise
+                for edge, gi in zip(edges, result, strict=True) if target is None else ((edges[target], result),):
+                    if edge is None or gi is None or (on_path is not None and edge not in on_path):
+                        continue
+                    if gi.__class__ is tuple:  # one of several outputs
+                        deliver(edge, gi, False)
+                        continue
+                    if gi.shape != edge.shape or gi.dtype is not edge.dtype:
+                        gi = _fit(gi, edge, node)
+                    if anomaly_contexts and mode.anomaly and _has_nan(gi):
+                        raise RuntimeError(f"detect_anomaly: the gradient of {node.name}, recorded at {node.line}, "
+                                           "is the first to contain NaN")  # fmt: skip
+                    is_fresh = not create_graph and gi is not g and gi.base is None
+                    if is_fresh:
+                        for value in saved:
+                            if value is gi:
+                                is_fresh = False
+                    deliver(edge, gi, is_fresh)
+    for edge, g in grads.items():
+        if edge._hooks:  # type: ignore[union-attr]
+            g = _run_hooks(edge, g, create_graph)
+            fresh.discard(edge)
+        finish(edge, g)
+    return found
+
+
+def _add_optional(a: Any, b: Any) -> Any:
+    return b if a is None else a if b is None else a + b
+
+
+def _leading_to(starts: Iterable[Edge | None], wanted: Sequence[Edge]) -> set[Edge]:
+    """The edges of the graph below ``starts`` from which a wanted one can be reached."""
+    nodes: dict[Node, None] = {}
+    stack = [edge for edge in starts if edge.__class__ is Node]
+    while stack:
+        node = stack.pop()
+        if node not in nodes:
+            nodes[node] = None  # type: ignore[index]
+            stack.extend(edge for edge in node.edges if edge.__class__ is Node)  # type: ignore[union-attr]
+    leading = {edge for edge in wanted if edge.__class__ is not Node}
+    targets = set(wanted)
+    for node in sorted(nodes, key=lambda n: n.order):
+        if any(edge in leading or edge in targets for edge in node.edges if edge is not None):
+            leading.add(node)
+    return leading | targets
+
+
+def _saved_values(node: Node, retain_graph: bool, create_graph: bool) -> list[Any]:
+    """What ``node`` saved, proven unchanged, as the rules want it; released unless retained."""
+    saved, plan = node.saved, node.plan
+    if saved is None:
+        raise RuntimeError(
+            f"{node.name}: backward went through this graph before, which released the values it saved "
+            f"at {node.line}; pass retain_graph=True to the first backward to keep them"
+        )
+    for k, array in enumerate(plan.guarded_values(saved) if memory.watching() else ()):
+        if not memory.intact(array, node.digests[k] if node.digests else None, node.order):
+            names = [plan.names[j] for j in plan.guarded for _ in (saved[j] if isinstance(saved[j], tuple) else (0,))]
+            raise RuntimeError(
+                f"{node.name}: its gradient needs {names[k]!r} (shape {array.shape}, {array.dtype}) as it was when "
+                f"recorded at {node.line}, but those values have been changed in place since; "
+                "change a clone() instead, or change them after backward"
+            )
+    if not retain_graph and saved:
+        node.saved = None
+    return _as_tensors(node, saved) if create_graph else saved
+
+
+def _as_tensors(node: Node, saved: list[Any]) -> list[Any]:
+    """What ``node`` saved, with arrays as Tensors that lead where their gradients belong."""
+    values = list(saved)
+    for k in node.plan.guarded:
+        source = node.plan.sources[k]
+        if source == -1:
+            if isinstance(values[k], tuple):
+                values[k] = pick_all(node, values[k])
+            else:
+                values[k] = new_tensor(values[k], True, node)
+        elif isinstance(values[k], tuple):
+            values[k] = tuple(map(_as_tensor, values[k], node.edges))
+        else:
+            values[k] = _as_tensor(values[k], node.edges[source])
+    return values
+
+
+def _as_tensor(value: Any, edge: Edge | None) -> Any:
+    if not hasattr(value, "shape"):
+        return value  # a number or None
+    if isinstance(edge, TensorBase):
+        if edge._array is not value and edge.dtype == value.dtype and not np.shares_memory(edge._array, value):
+            raise RuntimeError("create_graph: the data of a leaf was replaced between forward and backward")
+        return edge
+    return new_tensor(value, edge is not None, edge)
+
+
+def _fit(g: Any, edge: Edge, node: Node) -> Any:
+    """The gradient in the shape and dtype of what it belongs to."""
+    shape = edge.shape
+    if g.shape != shape:
+        if not node.plan.primitive.broadcasts:
+            raise RuntimeError(
+                f"{node.name}: its rule gave a gradient of shape {g.shape} for an input of shape {shape}"
+            )
+        g = sum_to(g, shape)
+    if g.dtype != edge.dtype:
+        g = g.to(edge.dtype) if isinstance(g, TensorBase) else g.astype(edge.dtype)
+    return g
+
+
+def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
+    """Undo broadcasting: the sum of ``g`` over the dimensions that ``shape`` was stretched along."""
+    extra = g.ndim - len(shape)
+    axes = tuple(range(extra)) + tuple(
+        i + extra for i, size in enumerate(shape) if size == 1 and g.shape[i + extra] != 1
+    )
+    if axes:
+        g = np.sum(g, axis=axes, keepdims=True)
+    return np.reshape(g, shape) if extra or g.shape != shape else g
+
+
+def _run_hooks(edge: Any, g: Any, create_graph: bool) -> Any:
+    """Show the gradient to the hooks of a node or leaf, which may replace it, and retain it."""
+    if isinstance(edge, Node):
+        hooks, retained = edge.hooks, edge.retain() if edge.retain else None
+    else:
+        hooks, retained = edge._hooks, None
+    tensor = g if create_graph else new_tensor(g)
+    for hook in list((hooks or {}).values()):
+        replaced = hook(tensor)
+        if replaced is not None:
+            if not isinstance(replaced, TensorBase) or replaced.shape != tensor.shape:
+                raise RuntimeError(f"a hook must return None or a Tensor of shape {tensor.shape}, got {replaced!r}")
+            tensor = replaced
+    if retained is not None:
+        retained._grad = tensor if create_graph else new_tensor(tensor._array.copy())
+    return tensor if create_graph else tensor._array
+
+
+# -------------------------------------------------------------------------------- grad and NaN
+
+
+class grad_mode:
+    """Switch recording on or off in this thread, within a ``with`` block."""
+
+    __slots__ = ("enabled", "before")
+
+    def __init__(self, enabled: bool) -> None:
+        self.enabled = enabled
+
+    def __enter__(self) -> None:
+        self.before = mode.grad
+        mode.grad = self.enabled
+
+    def __exit__(self, *_: object) -> None:
+        mode.grad = self.before
+
+
+def _has_nan(value: Any) -> bool:
+    array = value._array if isinstance(value, TensorBase) else value
+    return getattr(getattr(array, "dtype", None), "kind", "") == "f" and bool(np.isnan(array).any())
+
+
+def look_for_nan(name: str, arrays: Sequence[Any], out: Array) -> None:
+    """Raise if an operation made a NaN from inputs that had none."""
+    if _has_nan(out) and not any(map(_has_nan, arrays)):
+        raise RuntimeError(f"detect_anomaly: {name} made the first NaN, at {_describe_caller()}")

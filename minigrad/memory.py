@@ -1,0 +1,145 @@
+"""Who changed what, and when: the clock and the guard behind "no silent wrong gradient".
+
+Backward reads arrays that forward saved. If one of them changed in between, the gradient would
+be wrong without anybody noticing. Three facts make the guard nearly free:
+
+* All changes made *through minigrad* go through :func:`changed`, which stamps the memory with the
+  time on the same clock that numbers the graph's nodes. A node whose saved memory carries a later
+  stamp is stale. Recording costs nothing.
+* Memory that no NumPy array outside minigrad shares cannot change in any other way.
+* Memory that such an array does share (``from_numpy``, ``Tensor.numpy()``, DLPack) is *exposed*.
+  Only there is a checksum taken: when a node saves it, and when it is handed out.
+
+NumPy's ``base`` chain already says which arrays share memory, so views need no bookkeeping.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import weakref
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+Array = Any
+"""An ndarray in the forward pass and in a plain backward; a Tensor under ``create_graph``."""
+
+clock = itertools.count(1).__next__
+"""Numbers nodes and changes of memory in the one order in which they happen."""
+
+exposed: dict[int, float] = {}  # id(owner) -> how many arrays outside can write to this memory
+_stamps: dict[int, int] = {}  # id(owner) -> time of its last change through minigrad
+_loans: dict[int, list[Loan]] = {}  # id(owner) -> the arrays lent out that share it
+_alive: dict[int, weakref.ref[np.ndarray]] = {}  # forgets an owner's entries when it dies
+
+
+def owner(array: Array) -> Array:
+    """The array at the end of the ``base`` chain: arrays share memory if they share it."""
+    while True:
+        base = getattr(array, "base", None)
+        if isinstance(base, Loan):
+            base = base.array
+        elif not isinstance(base, np.ndarray):
+            base = getattr(base, "base", None)  # NumPy's stride tricks put a wrapper in between
+            if not isinstance(base, np.ndarray):
+                return array
+        array = base
+
+
+def _track(array: Array) -> int:
+    """The key of ``array``'s memory in the tables above, with its removal arranged."""
+    root = owner(array)
+    key = id(root)
+    if key not in _alive:
+
+        def forget(_: object) -> None:
+            for table in (exposed, _stamps, _loans, _alive):
+                table.pop(key, None)
+
+        _alive[key] = weakref.ref(root, forget)
+    return key
+
+
+def _digest(array: Array) -> int:
+    """CRC-32 of the values. Any change of up to 32 neighbouring bits is found for certain."""
+    return zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data) if array.size else 0
+
+
+def changed(array: Array) -> None:
+    """Stamp the memory of ``array``: minigrad has just written to it."""
+    if isinstance(array, np.ndarray):
+        key = _track(array)
+        _stamps[key] = clock()
+        for loan in _loans.get(key, ()):
+            loan.digest = _digest(loan.array)
+
+
+class Loan:
+    """Memory lent to NumPy code. The ndarray made from it, and every view of that, hold it alive.
+
+    So the loan ends exactly when nobody outside can write any more.
+    """
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+        self.digest = _digest(array)
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        return self.array.__array_interface__
+
+    def poll(self) -> None:
+        """Stamp the memory if somebody outside has written to it."""
+        if _digest(self.array) != self.digest:
+            changed(self.array)
+
+
+def adopt(array: np.ndarray) -> None:
+    """Mark memory that came from outside: others can write to it for as long as it lives."""
+    exposed[_track(array)] = math.inf
+
+
+def lend(array: np.ndarray) -> np.ndarray:
+    """An ndarray over the same memory, watched for changes until the last view of it is gone."""
+    loan = Loan(array)
+    outside = np.asarray(loan)
+    key = _track(array)
+    exposed[key] = exposed.get(key, 0) + 1
+    _loans.setdefault(key, []).append(loan)
+
+    def end() -> None:
+        loan.poll()
+        _loans[key].remove(loan)
+        exposed[key] -= 1
+        if not exposed[key]:
+            del exposed[key]
+
+    weakref.finalize(outside, end).atexit = False
+    return outside
+
+
+def digests(arrays: Sequence[Array]) -> list[int | None]:
+    """For each array that a node is about to save: its checksum if exposed, else None."""
+    return [
+        _digest(a) if isinstance(a, np.ndarray) and id(owner(a)) in exposed else None for a in arrays
+    ]
+
+
+def watching() -> bool:
+    """Whether any memory has been changed or exposed at all: until then, all is intact."""
+    return bool(_stamps or exposed)
+
+
+def intact(array: Array, digest: int | None, time: int) -> bool:
+    """Whether ``array``, saved at ``time`` with ``digest``, still holds what it held then."""
+    if not isinstance(array, np.ndarray):
+        return True
+    if digest is not None and _digest(array) != digest:
+        return False
+    key = id(owner(array))
+    for loan in _loans.get(key, ()):
+        loan.poll()
+    return _stamps.get(key, 0) <= time

@@ -1,0 +1,612 @@
+"""Operations on each element: arithmetic, functions of analysis, rounding, comparison and logic.
+
+All of them broadcast and promote dtypes as PyTorch does. Where a function is not differentiable
+(``abs`` at 0, a tie of ``maximum``) its rule gives the value that PyTorch gives.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import result_type
+from ..engine import primitive
+from ..kernels import special
+from ..memory import Array
+
+elementwise = partial(primitive, promotion="common", broadcasts=True)
+float_elementwise = partial(primitive, promotion="float", broadcasts=True)
+
+_LN2 = math.log(2.0)
+_LN10 = math.log(10.0)
+
+
+# ---------------------------------------------------------------------------------- arithmetic
+
+
+@elementwise(input=lambda g: g, other=lambda g: g)
+def _add(input: Array, other: Array) -> Array:
+    return np.add(input, other)
+
+
+def add(input: Any, other: Any, *, alpha: float = 1) -> Any:
+    """``input + alpha * other``."""
+    return _add(input, other if alpha == 1 else mul(other, alpha))
+
+
+@elementwise(input=lambda g: g, other=lambda g: -g)
+def _sub(input: Array, other: Array) -> Array:
+    return np.subtract(input, other)
+
+
+def sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
+    """``input - alpha * other``."""
+    return _sub(input, other if alpha == 1 else mul(other, alpha))
+
+
+@elementwise(input=lambda g, other: g * other, other=lambda g, input: g * input)
+def mul(input: Array, other: Array) -> Array:
+    """Product of each pair of elements."""
+    return np.multiply(input, other)
+
+
+@float_elementwise(input=lambda g, other: g / other, other=lambda g, other, y: -g * y / other)
+def _div(input: Array, other: Array) -> Array:
+    return np.true_divide(input, other)
+
+
+def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
+    """``input / other``; integers divide to the default float.
+
+    Args:
+        rounding_mode: ``"floor"`` or ``"trunc"`` round the quotient down or towards zero, and keep
+            integers integers; such a quotient has gradient 0.
+    """
+    if rounding_mode is None:
+        return _div(input, other)
+    if rounding_mode == "floor":
+        return floor_divide(input, other)
+    if rounding_mode == "trunc":
+        return _trunc_divide(input, other)
+    raise ValueError(f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}")
+
+
+def _refuse_zero(name: str, input: Array, other: Array) -> None:
+    if np.result_type(input, other).kind in "iu" and np.any(np.equal(other, 0)):
+        raise ZeroDivisionError(f"{name}: integer division by zero")
+
+
+@elementwise(input=lambda g: g * 0, other=lambda g: g * 0)
+def floor_divide(input: Array, other: Array) -> Array:
+    """``input / other`` rounded down."""
+    _refuse_zero("floor_divide", input, other)
+    return np.floor_divide(input, other)
+
+
+@elementwise(input=lambda g: g * 0, other=lambda g: g * 0)
+def _trunc_divide(input: Array, other: Array) -> Array:
+    _refuse_zero("div", input, other)
+    if np.result_type(input, other).kind == "f":
+        return np.trunc(np.true_divide(input, other))
+    return np.floor_divide(input - np.fmod(input, other), other)
+
+
+@elementwise(input=lambda g: g, other=lambda g, input, other: -g * np.floor(input / other))
+def remainder(input: Array, other: Array) -> Array:
+    """``input - other * floor(input / other)``: it has the sign of ``other``."""
+    _refuse_zero("remainder", input, other)
+    return np.remainder(input, other)
+
+
+@elementwise(input=lambda g: g, other=lambda g, input, other: -g * np.trunc(input / other))
+def fmod(input: Array, other: Array) -> Array:
+    """``input - other * trunc(input / other)``: it has the sign of ``input``."""
+    _refuse_zero("fmod", input, other)
+    return np.fmod(input, other)
+
+
+@elementwise(input=lambda g: -g)
+def neg(input: Array) -> Array:
+    """``-input``."""
+    if input.dtype.kind == "b":
+        raise TypeError("neg: a bool tensor has no negative; use logical_not or ~")
+    return np.negative(input)
+
+
+def positive(input: Any) -> Any:
+    """``input`` itself."""
+    return input
+
+
+@elementwise(input=lambda g, input: g * np.sign(input))
+def abs(input: Array) -> Array:
+    """Absolute value; its gradient at 0 is 0."""
+    return np.abs(input)
+
+
+@elementwise(input=lambda g: g * 0)
+def sign(input: Array) -> Array:
+    """-1, 0 or 1 with the sign of each element."""
+    return np.sign(input) if input.dtype.kind != "b" else input.copy()
+
+
+@elementwise(input=lambda g, input, other: g * np.copysign(1.0, other) * np.sign(input),
+             other=lambda g: g * 0)  # fmt: skip
+def copysign(input: Array, other: Array) -> Array:
+    """The magnitude of ``input`` with the sign of ``other``."""
+    return np.copysign(input, other)
+
+
+@float_elementwise(input=lambda g, y: -g * y * y)
+def reciprocal(input: Array) -> Array:
+    """``1 / input``."""
+    return np.reciprocal(input)
+
+
+@elementwise(input=lambda g, input: 2 * g * input)
+def square(input: Array) -> Array:
+    """``input ** 2``."""
+    return np.square(input)
+
+
+@float_elementwise(input=lambda g, y: g / (2 * y))
+def sqrt(input: Array) -> Array:
+    """Square root; NaN below 0."""
+    return np.sqrt(input)
+
+
+@float_elementwise(input=lambda g, y: -0.5 * g * y * y * y)
+def rsqrt(input: Array) -> Array:
+    """``1 / sqrt(input)``."""
+    return np.reciprocal(np.sqrt(input))
+
+
+def _pow_input(g: Array, input: Array, exponent: Array) -> Array:
+    if isinstance(exponent, (int, float)):
+        return g * 0 if exponent == 0 else g * exponent * input ** (exponent - 1)
+    # 0 * input**-1 would be NaN at input 0, where the power 0 is the constant 1.
+    safe = np.where(exponent == 0, 1, exponent)
+    return g * exponent * input ** (safe - 1)
+
+
+def _pow_exponent(g: Array, input: Array, exponent: Array, y: Array) -> Array:
+    # At base 0 the power is the constant 0 for every exponent above 0: log(0) must not be seen.
+    flat = np.logical_and(np.equal(input, 0), np.greater_equal(exponent, 0))
+    return g * y * np.log(np.where(flat, 1, input))
+
+
+@elementwise(input=_pow_input, exponent=_pow_exponent)
+def pow(input: Array, exponent: Array) -> Array:
+    """``input ** exponent``."""
+    if np.result_type(input, exponent).kind in "iu" and np.any(np.less(exponent, 0)):
+        raise ValueError("pow: integers to negative integer powers are not integers; use a float tensor")
+    return np.power(input, exponent)
+
+
+def lerp(input: Any, end: Any, weight: Any) -> Any:
+    """``input + weight * (end - input)``."""
+    return _add(input, mul(weight, _sub(end, input)))
+
+
+def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
+    """``input + value * tensor1 * tensor2``."""
+    return add(input, mul(tensor1, tensor2), alpha=value)
+
+
+def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
+    """``input + value * tensor1 / tensor2``."""
+    return add(input, _div(tensor1, tensor2), alpha=value)
+
+
+# ------------------------------------------------------------------ exponentials and logarithms
+
+
+@float_elementwise(input=lambda g, y: g * y)
+def exp(input: Array) -> Array:
+    """``e ** input``."""
+    return np.exp(input)
+
+
+@float_elementwise(input=lambda g, y: g * y * _LN2)
+def exp2(input: Array) -> Array:
+    """``2 ** input``."""
+    return np.exp2(input)
+
+
+@float_elementwise(input=lambda g, y: g * (y + 1))
+def expm1(input: Array) -> Array:
+    """``exp(input) - 1``, precise near 0."""
+    return np.expm1(input)
+
+
+@float_elementwise(input=lambda g, input: g / input)
+def log(input: Array) -> Array:
+    """Natural logarithm; -inf at 0, NaN below."""
+    return np.log(input)
+
+
+@float_elementwise(input=lambda g, input: g / (input * _LN2))
+def log2(input: Array) -> Array:
+    """Logarithm to base 2."""
+    return np.log2(input)
+
+
+@float_elementwise(input=lambda g, input: g / (input * _LN10))
+def log10(input: Array) -> Array:
+    """Logarithm to base 10."""
+    return np.log10(input)
+
+
+@float_elementwise(input=lambda g, input: g / (input + 1))
+def log1p(input: Array) -> Array:
+    """``log(1 + input)``, precise near 0."""
+    return np.log1p(input)
+
+
+@float_elementwise(input=lambda g, input, y: g * np.exp(input - y),
+                   other=lambda g, other, y: g * np.exp(other - y))  # fmt: skip
+def logaddexp(input: Array, other: Array) -> Array:
+    """``log(exp(input) + exp(other))`` without overflow."""
+    return np.logaddexp(input, other)
+
+
+@float_elementwise(input=lambda g, input, other: g * np.where(np.equal(input, 0), 0, np.log(other)),
+                   other=lambda g, input, other: g * input / other)  # fmt: skip
+def xlogy(input: Array, other: Array) -> Array:
+    """``input * log(other)``, which is 0 where ``input`` is 0."""
+    zero = np.equal(input, 0) & ~np.isnan(other)
+    return np.where(zero, 0, input * np.log(np.where(zero, 1, other)))
+
+
+@float_elementwise(input=lambda g, y: g * y * (1 - y))
+def sigmoid(input: Array) -> Array:
+    """``1 / (1 + exp(-input))``, without overflow."""
+    # tanh never overflows and keeps full precision: sigmoid(x) = (1 + tanh(x / 2)) / 2
+    return special.sigmoid(input)
+
+
+# --------------------------------------------------------------- trigonometry, hyperbolic, erf
+
+
+@float_elementwise(input=lambda g, input: g * np.cos(input))
+def sin(input: Array) -> Array:
+    """Sine of radians."""
+    return np.sin(input)
+
+
+@float_elementwise(input=lambda g, input: -g * np.sin(input))
+def cos(input: Array) -> Array:
+    """Cosine of radians."""
+    return np.cos(input)
+
+
+@float_elementwise(input=lambda g, y: g * (1 + y * y))
+def tan(input: Array) -> Array:
+    """Tangent of radians."""
+    return np.tan(input)
+
+
+@float_elementwise(input=lambda g, input: g / np.sqrt(1 - input * input))
+def asin(input: Array) -> Array:
+    """Inverse sine, in radians from -pi/2 to pi/2; NaN outside -1 to 1."""
+    return np.arcsin(input)
+
+
+@float_elementwise(input=lambda g, input: -g / np.sqrt(1 - input * input))
+def acos(input: Array) -> Array:
+    """Inverse cosine, in radians from 0 to pi; NaN outside -1 to 1."""
+    return np.arccos(input)
+
+
+@float_elementwise(input=lambda g, input: g / (1 + input * input))
+def atan(input: Array) -> Array:
+    """Inverse tangent, in radians from -pi/2 to pi/2."""
+    return np.arctan(input)
+
+
+@float_elementwise(input=lambda g, input, other: g * other / (input * input + other * other),
+                   other=lambda g, input, other: -g * input / (input * input + other * other))  # fmt: skip
+def atan2(input: Array, other: Array) -> Array:
+    """Angle in radians of the point with ordinate ``input`` and abscissa ``other``."""
+    return np.arctan2(input, other)
+
+
+@float_elementwise(input=lambda g, input, y: g * input / y, other=lambda g, other, y: g * other / y)
+def hypot(input: Array, other: Array) -> Array:
+    """``sqrt(input**2 + other**2)`` without overflow."""
+    return np.hypot(input, other)
+
+
+@float_elementwise(input=lambda g, input: g * np.cosh(input))
+def sinh(input: Array) -> Array:
+    """Hyperbolic sine."""
+    return np.sinh(input)
+
+
+@float_elementwise(input=lambda g, input: g * np.sinh(input))
+def cosh(input: Array) -> Array:
+    """Hyperbolic cosine."""
+    return np.cosh(input)
+
+
+@float_elementwise(input=lambda g, y: g * (1 - y * y))
+def tanh(input: Array) -> Array:
+    """Hyperbolic tangent."""
+    return np.tanh(input)
+
+
+@float_elementwise(input=lambda g, input: g / np.sqrt(input * input + 1))
+def asinh(input: Array) -> Array:
+    """Inverse hyperbolic sine."""
+    return np.arcsinh(input)
+
+
+@float_elementwise(input=lambda g, input: g / np.sqrt(input * input - 1))
+def acosh(input: Array) -> Array:
+    """Inverse hyperbolic cosine; NaN below 1."""
+    return np.arccosh(input)
+
+
+@float_elementwise(input=lambda g, input: g / (1 - input * input))
+def atanh(input: Array) -> Array:
+    """Inverse hyperbolic tangent; NaN outside -1 to 1."""
+    return np.arctanh(input)
+
+
+_TWO_OVER_SQRT_PI = 2 / math.sqrt(math.pi)
+
+
+@float_elementwise(input=lambda g, input: g * _TWO_OVER_SQRT_PI * np.exp(-input * input))
+def erf(input: Array) -> Array:
+    """``2 / sqrt(pi)`` times the integral of ``exp(-t**2)`` from 0 to ``input``."""
+    return special.erf(input)
+
+
+@float_elementwise(input=lambda g, input: -g * _TWO_OVER_SQRT_PI * np.exp(-input * input))
+def erfc(input: Array) -> Array:
+    """``1 - erf(input)``, precise where erf is nearly 1."""
+    return special.erfc(input)
+
+
+# -------------------------------------------------------------------------- rounding and choice
+
+
+@elementwise(input=lambda g: g * 0)
+def floor(input: Array) -> Array:
+    """The largest whole number not above each element."""
+    return np.floor(input)
+
+
+@elementwise(input=lambda g: g * 0)
+def ceil(input: Array) -> Array:
+    """The smallest whole number not below each element."""
+    return np.ceil(input)
+
+
+@elementwise(input=lambda g: g * 0)
+def trunc(input: Array) -> Array:
+    """Each element without its fraction."""
+    return np.trunc(input)
+
+
+@elementwise(input=lambda g: g * 0)
+def round(input: Array, *, decimals: int = 0) -> Array:
+    """Each element rounded to ``decimals`` decimal places, halves to the even neighbour."""
+    return np.round(input, decimals)
+
+
+@elementwise(input=lambda g: g)
+def frac(input: Array) -> Array:
+    """The fraction of each element, with its sign."""
+    return input - np.trunc(input)
+
+
+def _share(g: Array, chosen: Array, rejected: Array) -> Array:
+    """``g`` where this one was chosen, half of it at a tie."""
+    return g * (np.where(chosen, 1.0, 0.0) + np.where(rejected, 0.0, 1.0)) * 0.5
+
+
+@elementwise(input=lambda g, input, other: _share(g, np.greater(input, other), np.less(input, other)),
+             other=lambda g, input, other: _share(g, np.less(input, other), np.greater(input, other)))  # fmt: skip
+def maximum(input: Array, other: Array) -> Array:
+    """The larger of each pair, NaN if either is. A tie gives each half of the gradient."""
+    return np.maximum(input, other)
+
+
+@elementwise(input=lambda g, input, other: _share(g, np.less(input, other), np.greater(input, other)),
+             other=lambda g, input, other: _share(g, np.greater(input, other), np.less(input, other)))  # fmt: skip
+def minimum(input: Array, other: Array) -> Array:
+    """The smaller of each pair, NaN if either is. A tie gives each half of the gradient."""
+    return np.minimum(input, other)
+
+
+@elementwise(inputs=("input", "min", "max"),
+             input=lambda g, input, min, max: g * np.where(np.logical_and(_above(input, min), _above(max, input)), 1, 0),
+             min=lambda g, input, min, max: g * np.where(np.logical_and(np.less(input, min), _above(max, min)), 1, 0),
+             max=lambda g, input, min, max: g * np.where(_above(np.where(_above(input, min), input, min), max, strict=True), 1, 0))  # fmt: skip
+def clamp(input: Array, min: Array = None, max: Array = None) -> Array:
+    """Each element, or ``min`` if it is below that, or ``max`` if it is above that.
+
+    ``min`` and ``max`` are numbers, tensors or None (no bound). On a bound the gradient goes to
+    ``input``. Where ``min`` is above ``max`` the result is ``max``.
+    """
+    if min is None and max is None:
+        raise ValueError("clamp: at least one of min and max must be given")
+    low = input if min is None else np.maximum(input, min)
+    return low if max is None else np.minimum(low, max)
+
+
+def _above(a: Array, b: Array, strict: bool = False) -> Any:
+    """Whether ``a >= b`` (``a > b`` if strict), taking a missing bound as infinitely far away."""
+    if a is None or b is None:
+        return True
+    return np.greater(a, b) if strict else np.greater_equal(a, b)
+
+
+def clip(input: Any, min: Any = None, max: Any = None) -> Any:
+    """Another name of :func:`clamp`."""
+    return clamp(input, min, max)
+
+
+@primitive(inputs=("condition", "input", "other"), broadcasts=True,
+           input=lambda g, condition: np.where(condition, g, 0),
+           other=lambda g, condition: np.where(condition, 0, g))  # fmt: skip
+def _where(condition: Array, input: Array, other: Array) -> Array:
+    if condition.dtype.kind != "b":
+        raise TypeError(f"where: condition must be a bool tensor, got {condition.dtype}")
+    return np.where(condition, input, other).astype(result_type(input, other), copy=False)
+
+
+def where(condition: Any, input: Any = None, other: Any = None) -> Any:
+    """``input`` where ``condition`` is True, ``other`` elsewhere; numbers or tensors, broadcast.
+
+    With ``condition`` alone: the indices of its nonzero elements, one tensor per dimension.
+    """
+    if input is None and other is None:
+        from .indexing import nonzero
+
+        return nonzero(condition, as_tuple=True)
+    if input is None or other is None:
+        raise TypeError("where: give both input and other, or neither")
+    return _where(condition, input, other)
+
+
+@elementwise(input=lambda g, input: np.where(np.isfinite(input), g, 0))
+def nan_to_num(input: Array, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Array:
+    """NaN and infinities replaced: by default by 0 and by the largest and smallest finite number."""
+    return np.nan_to_num(input, nan=nan, posinf=posinf, neginf=neginf)
+
+
+# ------------------------------------------------------------------------- comparison and logic
+
+
+@elementwise(inputs=("input", "other"))
+def eq(input: Array, other: Array) -> Array:
+    """Whether ``input == other``."""
+    return np.equal(input, other)
+
+
+@elementwise(inputs=("input", "other"))
+def ne(input: Array, other: Array) -> Array:
+    """Whether ``input != other``."""
+    return np.not_equal(input, other)
+
+
+@elementwise(inputs=("input", "other"))
+def lt(input: Array, other: Array) -> Array:
+    """Whether ``input < other``."""
+    return np.less(input, other)
+
+
+@elementwise(inputs=("input", "other"))
+def le(input: Array, other: Array) -> Array:
+    """Whether ``input <= other``."""
+    return np.less_equal(input, other)
+
+
+@elementwise(inputs=("input", "other"))
+def gt(input: Array, other: Array) -> Array:
+    """Whether ``input > other``."""
+    return np.greater(input, other)
+
+
+@elementwise(inputs=("input", "other"))
+def ge(input: Array, other: Array) -> Array:
+    """Whether ``input >= other``."""
+    return np.greater_equal(input, other)
+
+
+@elementwise(inputs=("input", "other"))
+def logical_and(input: Array, other: Array) -> Array:
+    """Whether both are nonzero."""
+    return np.logical_and(input, other)
+
+
+@elementwise(inputs=("input", "other"))
+def logical_or(input: Array, other: Array) -> Array:
+    """Whether at least one is nonzero."""
+    return np.logical_or(input, other)
+
+
+@elementwise(inputs=("input", "other"))
+def logical_xor(input: Array, other: Array) -> Array:
+    """Whether exactly one is nonzero."""
+    return np.logical_xor(input, other)
+
+
+@elementwise(inputs=("input",))
+def logical_not(input: Array) -> Array:
+    """Whether each element is zero."""
+    return np.logical_not(input)
+
+
+def _integers(name: str, *arrays: Array) -> None:
+    for array in arrays:
+        if getattr(array, "dtype", np.dtype(type(array))).kind == "f":
+            raise TypeError(f"{name}: expected integer or bool tensors, got {array.dtype}")
+
+
+@elementwise(inputs=("input", "other"))
+def bitwise_and(input: Array, other: Array) -> Array:
+    """Bitwise (for bools: logical) and."""
+    _integers("bitwise_and", input, other)
+    return np.bitwise_and(input, other)
+
+
+@elementwise(inputs=("input", "other"))
+def bitwise_or(input: Array, other: Array) -> Array:
+    """Bitwise (for bools: logical) or."""
+    _integers("bitwise_or", input, other)
+    return np.bitwise_or(input, other)
+
+
+@elementwise(inputs=("input", "other"))
+def bitwise_xor(input: Array, other: Array) -> Array:
+    """Bitwise (for bools: logical) exclusive or."""
+    _integers("bitwise_xor", input, other)
+    return np.bitwise_xor(input, other)
+
+
+@elementwise(inputs=("input",))
+def bitwise_not(input: Array) -> Array:
+    """Bitwise (for bools: logical) not."""
+    _integers("bitwise_not", input)
+    return np.invert(input)
+
+
+@elementwise(inputs=("input",))
+def isnan(input: Array) -> Array:
+    """Whether each element is NaN."""
+    return np.isnan(input)
+
+
+@elementwise(inputs=("input",))
+def isinf(input: Array) -> Array:
+    """Whether each element is infinite."""
+    return np.isinf(input)
+
+
+@elementwise(inputs=("input",))
+def isfinite(input: Array) -> Array:
+    """Whether each element is neither NaN nor infinite."""
+    return np.isfinite(input)
+
+
+@elementwise(inputs=("input", "other"))
+def isclose(input: Array, other: Array, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Array:
+    """Whether ``|input - other| <= atol + rtol * |other|``."""
+    return np.isclose(input, other, rtol, atol, equal_nan)
+
+
+def allclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """Whether all elements satisfy :func:`isclose`."""
+    close = isclose(input, other, rtol, atol, equal_nan)
+    return bool(np.all(getattr(close, "_array", close)))
+
+
+def equal(input: Any, other: Any) -> bool:
+    """Whether two tensors have the same shape and the same elements."""
+    return input.shape == other.shape and bool(np.all(eq(input, other)._array))

@@ -1,0 +1,101 @@
+"""In-place operations: writing to memory that a graph, and views of it, already know.
+
+An in-place operation computes its result out of place, as a recorded operation; then the result's
+values go into the target's memory and the result's history becomes the target's. If the target is
+a view, its parent has changed too, in one part: :func:`_overwrite` says so in the parent's history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .. import memory
+from ..engine import Node, TensorBase, mode, primitive, refresh
+from ..memory import Array
+
+
+@primitive(input=lambda g, view: _blank(g, view))
+def _blank(input: Array, view: Callable[[Array], Array]) -> Array:
+    """``input`` with zeros where ``view`` looks. It is its own adjoint."""
+    out = input.copy()  # C order, in which every view operation gives a view
+    view(out)[...] = 0
+    return out
+
+
+@primitive(input=lambda g, view: _blank(g, view), part=lambda g, view: view(g))
+def _overwrite(input: Array, part: Array, view: Callable[[Array], Array]) -> Array:
+    """``input`` after ``part`` was written where ``view`` looks (the memory holds it already)."""
+    return input
+
+
+@primitive(input=lambda g: g * 0, value=lambda g: g, broadcasts=True)
+def _replaced(input: Array, value: Array) -> Array:
+    """``value``, broadcast and cast to take the place of ``input``."""
+    return np.broadcast_to(value, input.shape).astype(input.dtype, copy=False)
+
+
+def check_writable(target: TensorBase, name: str) -> None:
+    """Raise unless an in-place operation may write to ``target``."""
+    root = target if target._view is None else target._view.root
+    if mode.grad and root._requires_grad and root._node is None:
+        kind = "a leaf" if root is target else "a view of a leaf"
+        raise RuntimeError(
+            f"{name}: the tensor is {kind} that requires a gradient, so its value before the change would be lost; "
+            "change it within no_grad(), or change a clone()"
+        )
+    array = target._array
+    if any(step == 0 and size > 1 for step, size in zip(array.strides, array.shape, strict=True)):
+        raise RuntimeError(f"{name}: several elements of this expanded tensor are one place in memory; clone() it first")
+    if not array.flags.writeable:
+        raise RuntimeError(f"{name}: the tensor's memory is read-only (it came from a read-only NumPy array); clone() it first")
+
+
+def become(target: Any, result: Any, name: str) -> Any:
+    """Give ``target`` the values and the history of ``result``, an operation's on it. Returns it."""
+    check_writable(target, name)
+    array, new = target._array, result._array
+    if new.shape != array.shape:
+        raise ValueError(f"{name}: the result has shape {new.shape}, which does not fit in place into {array.shape}")
+    if new.dtype.kind == "f" and array.dtype.kind != "f":
+        raise TypeError(f"{name}: the result is {new.dtype}, which cannot be stored in place in {array.dtype}")
+    if isinstance(node := result._node, Node) and node.saved:
+        # The old values are about to disappear: a rule that needs them gets a copy.
+        node.saved = [
+            value.copy() if isinstance(value, np.ndarray) and np.may_share_memory(value, array) else value
+            for value in node.saved
+        ]
+        if node.digests:
+            node.digests = memory.digests(node.plan.guarded_values(node.saved))
+    np.copyto(array, new, casting="unsafe")
+    memory.changed(array)
+    if mode.grad and (result._requires_grad or target._requires_grad):
+        _take_history(target, result)
+    return target
+
+
+def _take_history(target: Any, result: Any) -> None:
+    refresh(target)
+    target._node, target._requires_grad = result._node, result._requires_grad
+    part, chain = target, [target]
+    while (view := part._view) is not None:
+        parent = view.parent
+        merged = _overwrite(parent, part, view=view.replay)
+        parent._node, parent._requires_grad = merged._node, merged._requires_grad
+        part = parent
+        chain.append(part)
+    root = part
+    root._rebased += 1
+    for tensor in chain[:-1]:
+        tensor._view.seen = root._rebased
+
+
+def copy_(input: Any, src: Any, non_blocking: bool = False) -> Any:
+    """Write ``src`` (a tensor or number that broadcasts to the shape) into ``input``."""
+    try:
+        return become(input, _replaced(input, src), "copy_")
+    except ValueError:
+        shape = tuple(getattr(src, "shape", ()))
+        raise ValueError(f"copy_: shape {shape} does not broadcast to {input.shape}") from None
