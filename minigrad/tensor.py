@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from . import dtypes, engine, memory
+from . import dtypes, engine
+from .conversion import to_array
 from .engine import TensorBase, mode, new_tensor
-from .ops import elementwise, inplace
+from .ops import activation, elementwise, indexing, inplace, linalg, shaping
 
 
 def _reflected(operation: Callable) -> Callable[[Any, Any], Any]:
@@ -154,16 +155,59 @@ class Tensor(TensorBase):
     __gt__ = elementwise.gt
     __ge__ = elementwise.ge
 
+    # ------------------------------------------------------------------ linear algebra
+
+    __matmul__ = linalg.matmul
+    __rmatmul__ = _reflected(linalg.matmul)
+    matmul = linalg.matmul
+    mm = linalg.mm
+    bmm = linalg.bmm
+    mv = linalg.mv
+    dot = linalg.dot
+    vdot = linalg.vdot
+
     def __eq__(self, other: object) -> Any:
         return False if other is None or isinstance(other, str) else elementwise.eq(self, other)
 
     def __ne__(self, other: object) -> Any:
         return True if other is None or isinstance(other, str) else elementwise.ne(self, other)
 
+    # ------------------------------------------------------------------- shapes and order
 
-def to_array(data: Any, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-    """An array of ``data``, in ``dtype`` or in the one that PyTorch would infer."""
-    raise NotImplementedError
+    reshape = shaping.reshape
+    view = shaping.view
+    view_as = shaping.view_as
+    reshape_as = shaping.reshape_as
+    flatten = shaping.flatten
+    unflatten = shaping.unflatten
+    ravel = shaping.ravel
+    squeeze = shaping.squeeze
+    unsqueeze = shaping.unsqueeze
+    transpose = shaping.transpose
+    swapaxes = swapdims = shaping.swapaxes
+    t = shaping.t
+    T = property(shaping.reverse_dims)
+    mT = property(shaping.matrix_transpose)
+    permute = shaping.permute
+    movedim = moveaxis = shaping.movedim
+    expand = shaping.expand
+    expand_as = shaping.expand_as
+    broadcast_to = shaping.broadcast_to
+    clone = shaping.clone
+    contiguous = shaping.contiguous
+
+    # ------------------------------------------------------------------- elements by index
+
+    __getitem__ = indexing.getitem
+    __setitem__ = indexing.setitem
+    copy_ = inplace.copy_
+
+    # ------------------------------------------------------------ activation functions
+
+    relu = activation.relu
+    relu_ = _in_place(activation.relu, "relu_")
+    prelu = activation.prelu
+    hardshrink = activation.hardshrink
 
 
 engine.tensor_class = Tensor
