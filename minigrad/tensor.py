@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import dtypes, engine
+from . import creation, dtypes, engine, numpy_protocol
 from .conversion import to_array
 from .engine import TensorBase, mode, new_tensor
 from .ops import activation, elementwise, indexing, inplace, linalg, shaping
@@ -112,6 +112,16 @@ class Tensor(TensorBase):
     def detach(self) -> Tensor:
         """The same memory outside the graph."""
         return new_tensor(self._array)
+
+    # --------------------------------------------------------------- creation and NumPy
+
+    new_tensor = creation.new_tensor_
+    new_zeros = creation.new_zeros
+    new_ones = creation.new_ones
+    new_full = creation.new_full
+    new_empty = creation.new_empty
+    __array_ufunc__ = numpy_protocol.array_ufunc
+    __array_function__ = numpy_protocol.array_function
 
     # ---------------------------------------------------------------------- arithmetic
 
