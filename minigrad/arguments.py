@@ -42,3 +42,15 @@ def ntuple(value: Any, n: int, name: str, argument: str, minimum: int = 0) -> tu
     if min(numbers) < minimum:
         raise ValueError(f"{name}: {argument} must be at least {minimum}, got {value!r}")
     return numbers
+
+
+def normalize_size(size: Any, name: str, argument: str = "size", minimum: int = 0) -> tuple[int, ...]:
+    """The shape given by ``*size``: ints, or one sequence of ints."""
+    given = tuple(size[0]) if len(size) == 1 and isinstance(size[0], Sequence) else size
+    try:
+        shape = tuple(index(n) for n in given)
+    except TypeError:
+        raise TypeError(f"{name}: {argument} must be ints or one sequence of ints, got {given!r}") from None
+    if min(shape, default=0) < minimum:
+        raise ValueError(f"{name}: {argument} must be at least {minimum}, got {given!r}")
+    return shape

@@ -1,0 +1,141 @@
+"""Arrays of what users pass as data: numbers, nested sequences, NumPy arrays, Tensors, buffers."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from functools import partial
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from . import dtypes, memory
+from .engine import TensorBase
+
+_SEQUENCES = frozenset((list, tuple))
+_NUMBERS = {bool: dtypes.bool, int: dtypes.int64, float: np.dtype("float64")}
+
+
+def to_array(data: Any, dtype: Any = None, copy: bool | None = None, name: str = "tensor") -> np.ndarray:
+    """An array of ``data``, in ``dtype`` or in the one that PyTorch would infer.
+
+    Python floats become the default dtype, ints int64, bools bool; arrays and Tensors keep theirs.
+
+    Args:
+        data: a number, nested sequences of numbers, of arrays or of Tensors, an array, a Tensor, or
+            an object with NumPy's array interface or a buffer.
+        copy: True always copies; None shares memory with an array or Tensor where the dtype
+            allows it, and False raises ValueError where it does not.
+        name: the function that errors name.
+    """
+    if dtype is not None:
+        dtype = dtypes.as_dtype(dtype, name)
+    if isinstance(data, TensorBase):
+        array = data._array
+    elif type(data) in _NUMBERS or type(data) in _SEQUENCES:
+        return _from_python(data, dtype, copy, name)
+    else:
+        array = _from_interface(data, name)
+        if array is None:
+            return _from_python(data, dtype, copy, name)
+        if array.dtype not in dtypes.DTYPES:
+            names = ", ".join(d.name for d in dtypes.DTYPES)
+            hint = " in native byte order" if array.dtype.newbyteorder() in dtypes.DTYPES else ""
+            raise TypeError(f"{name}: a {array.dtype} array cannot become a Tensor; cast it with astype() to {names}{hint}")
+        if isinstance(array, np.ndarray) and copy is not True and (dtype is None or dtype == array.dtype):
+            memory.adopt(array)
+    if copy is False and dtype is not None and dtype != array.dtype:
+        raise ValueError(f"{name}: cannot give {array.dtype} data as {dtype} without a copy")
+    array = array if dtype is None else array.astype(dtype, copy=False)
+    return array.copy() if copy and array is not None and _shares(array, data) else array
+
+
+def _shares(array: Any, data: Any) -> bool:
+    """Whether ``array`` may still be the memory that ``data`` came with, and not a cast of it."""
+    source = getattr(data, "_array", data)
+    return not isinstance(source, np.ndarray) or memory.owner(array) is memory.owner(source)
+
+
+def _from_interface(data: Any, name: str) -> Any:
+    """``data`` as an array, if it is one in some form; else None."""
+    if isinstance(data, (np.ndarray, np.generic)):
+        if isinstance(data, np.ma.MaskedArray):
+            raise TypeError(f"{name}: a Tensor cannot mask elements; pass filled() of the masked array")
+        return np.asarray(data)
+    if hasattr(data, "__array_function__"):
+        return data  # an array of another library
+    if hasattr(data, "__array__") or hasattr(data, "__array_interface__"):
+        return np.asarray(data)
+    if isinstance(data, (str, bytes)):
+        return None
+    try:
+        return np.asarray(memoryview(data))
+    except TypeError:
+        return None
+
+
+def _from_python(data: Any, dtype: np.dtype | None, copy: bool | None, name: str) -> np.ndarray:
+    """An array of a Python number, or of nested sequences whose innermost elements are all alike."""
+    if copy is False:
+        raise ValueError(f"{name}: {type(data).__name__} data cannot be shared, only copied")
+    shape: list[int] = []
+    level, kinds = [data], {type(data)}
+    while any(issubclass(kind, Sequence) and not issubclass(kind, (str, bytes)) for kind in kinds):
+        lengths = {len(item) if isinstance(item, Sequence) else None for item in level}
+        if len(lengths) > 1 or None in lengths:
+            if any(hasattr(item, "ndim") for item in level):
+                break  # arrays and sequences side by side
+            found = ", ".join(sorted("single values" if n is None else f"sequences of length {n}" for n in lengths))
+            raise ValueError(f"{name}: the data is ragged: at depth {len(shape)} there are {found}")
+        shape.append(lengths.pop())  # type: ignore[arg-type]
+        level = list(chain.from_iterable(level))
+        kinds = set(map(type, level))
+    if kinds <= _NUMBERS.keys():
+        return _from_numbers(level, kinds, dtype, name).reshape(shape)
+    parts = list(map(partial(_element, name=name), level))
+    inner = parts[0].shape
+    if different := {part.shape for part in parts} - {inner}:
+        raise ValueError(f"{name}: the data is ragged: it contains shapes {inner} and {different.pop()}")
+    if dtype is None:
+        dtype = parts[0].dtype
+        for part in parts[1:]:
+            dtype = dtypes.promote_types(dtype, part.dtype)
+    return np.stack([part.astype(dtype) for part in parts]).reshape((*shape, *inner))
+
+
+def _from_numbers(numbers: list, kinds: set[type], dtype: np.dtype | None, name: str) -> np.ndarray:
+    """A 1-d array of Python numbers, which must fit into its dtype."""
+    widest = max((_NUMBERS[kind] for kind in kinds), key=lambda d: d.itemsize + (d.kind == "f"), default=None)
+    if dtype is None:
+        dtype = dtypes.get_default_dtype() if widest is None or widest.kind == "f" else widest
+    try:
+        if dtype.kind not in "iu":
+            with np.errstate(over="ignore"):  # a float too large for its dtype is infinite
+                return np.array(numbers, dtype)
+        array = np.array(numbers, widest)
+    except OverflowError:
+        raise ValueError(f"{name}: an integer in the data does not fit into int64") from None
+    limits = np.iinfo(dtype)
+    low = -limits.max - 1  # as PyTorch, let uint8 take negative numbers modulo 256
+    if array.size and not (array.min() >= low and array.max() <= limits.max):
+        raise ValueError(f"{name}: a number in the data does not fit into {dtype}")
+    return array.astype(dtype)
+
+
+def _element(item: Any, name: str) -> Any:
+    """One innermost element of nested sequences as an array."""
+    if isinstance(item, TensorBase):
+        if item._requires_grad:
+            warnings.warn(f"{name}: copies values out of the graph, no gradient will flow back; "
+                          "stack() keeps it", UserWarning, stacklevel=5)  # fmt: skip
+        return item._array
+    if (array := _from_interface(item, name)) is not None:
+        return to_array(array, None, True, name)
+    if isinstance(item, Sequence) and not isinstance(item, (str, bytes)):
+        return _from_python(item, None, None, name)
+    for kind in _NUMBERS:  # subclasses, such as the members of an IntEnum
+        if isinstance(item, kind):
+            return _from_numbers([kind(item)], {kind}, None, name)[0]
+    raise TypeError(f"{name}: cannot make a Tensor of {type(item).__name__} {item!r:.40}; "
+                    "it takes numbers, bools, arrays, Tensors and nested sequences of them")  # fmt: skip

@@ -1,0 +1,162 @@
+"""NumPy's functions on Tensors: ``np.exp(x)`` and ``np.sum(x, axis=0)`` are operations of minigrad.
+
+NumPy asks a Tensor what one of its functions means (NEP 13 for ufuncs, NEP 18 for the others), and
+two tables answer. That makes one gradient rule serve every order of derivative: it calls ``np.``
+functions, which compute on arrays and record on Tensors. Functions outside the tables raise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import creation, dtypes
+from .engine import TensorBase, new_tensor
+from .ops import elementwise
+
+UFUNCS: dict[Any, Callable] = {
+    # arithmetic
+    np.add: elementwise._add,
+    np.subtract: elementwise._sub,
+    np.multiply: elementwise.mul,
+    np.true_divide: elementwise._div,
+    np.floor_divide: elementwise.floor_divide,
+    np.remainder: elementwise.remainder,
+    np.fmod: elementwise.fmod,
+    np.power: elementwise.pow,
+    np.float_power: elementwise.pow,
+    np.negative: elementwise.neg,
+    np.positive: elementwise.positive,
+    np.absolute: elementwise.abs,
+    np.fabs: elementwise.abs,
+    np.sign: elementwise.sign,
+    np.copysign: elementwise.copysign,
+    np.reciprocal: elementwise.reciprocal,
+    np.square: elementwise.square,
+    np.sqrt: elementwise.sqrt,
+    # exponentials, logarithms, trigonometry
+    np.exp: elementwise.exp,
+    np.exp2: elementwise.exp2,
+    np.expm1: elementwise.expm1,
+    np.log: elementwise.log,
+    np.log2: elementwise.log2,
+    np.log10: elementwise.log10,
+    np.log1p: elementwise.log1p,
+    np.logaddexp: elementwise.logaddexp,
+    np.sin: elementwise.sin,
+    np.cos: elementwise.cos,
+    np.tan: elementwise.tan,
+    np.arcsin: elementwise.asin,
+    np.arccos: elementwise.acos,
+    np.arctan: elementwise.atan,
+    np.arctan2: elementwise.atan2,
+    np.hypot: elementwise.hypot,
+    np.sinh: elementwise.sinh,
+    np.cosh: elementwise.cosh,
+    np.tanh: elementwise.tanh,
+    np.arcsinh: elementwise.asinh,
+    np.arccosh: elementwise.acosh,
+    np.arctanh: elementwise.atanh,
+    # rounding and choice
+    np.floor: elementwise.floor,
+    np.ceil: elementwise.ceil,
+    np.trunc: elementwise.trunc,
+    np.rint: elementwise.round,
+    np.maximum: elementwise.maximum,
+    np.minimum: elementwise.minimum,
+    # comparison and logic
+    np.equal: elementwise.eq,
+    np.not_equal: elementwise.ne,
+    np.less: elementwise.lt,
+    np.less_equal: elementwise.le,
+    np.greater: elementwise.gt,
+    np.greater_equal: elementwise.ge,
+    np.logical_and: elementwise.logical_and,
+    np.logical_or: elementwise.logical_or,
+    np.logical_xor: elementwise.logical_xor,
+    np.logical_not: elementwise.logical_not,
+    np.bitwise_and: elementwise.bitwise_and,
+    np.bitwise_or: elementwise.bitwise_or,
+    np.bitwise_xor: elementwise.bitwise_xor,
+    np.invert: elementwise.bitwise_not,
+    np.isnan: elementwise.isnan,
+    np.isinf: elementwise.isinf,
+    np.isfinite: elementwise.isfinite,
+}
+
+
+def _like(make: Callable) -> Callable:
+    """``np.zeros_like`` and its kin, also for another shape; the result is a constant."""
+
+    def function(a: Any, *args: Any, dtype: Any = None, shape: Any = None, **options: Any) -> Any:
+        options = {**options, "shape": shape, "dtype": None if dtype is None else dtypes.as_dtype(dtype, make.__name__)}
+        return new_tensor(make(_array(a), *map(_array, args), **options))
+
+    return function
+
+
+def _array(value: Any) -> Any:
+    """The array in a Tensor; anything else as it is."""
+    return value._array if isinstance(value, TensorBase) else value
+
+
+def _on_arrays(function: Callable) -> Callable:
+    """A function that asks about arrays and makes none."""
+    return lambda *args, **options: function(*map(_array, args), **options)
+
+
+FUNCTIONS: dict[Callable, Callable] = {
+    np.zeros_like: _like(np.zeros_like),
+    np.ones_like: _like(np.ones_like),
+    np.empty_like: _like(np.empty_like),
+    np.full_like: _like(np.full_like),
+    np.shape: _on_arrays(np.shape),
+    np.ndim: _on_arrays(np.ndim),
+    np.size: _on_arrays(np.size),
+    np.shares_memory: _on_arrays(np.shares_memory),
+    np.may_share_memory: _on_arrays(np.may_share_memory),
+    np.array_equal: _on_arrays(np.array_equal),
+    np.result_type: dtypes.result_type,
+    np.where: lambda condition, x=None, y=None: elementwise.where(condition, x, y),
+    np.clip: lambda a, a_min=None, a_max=None, *, min=None, max=None: elementwise.clamp(
+        a, min if a_min is None else a_min, max if a_max is None else a_max
+    ),
+    np.round: lambda a, decimals=0: elementwise.round(a, decimals=decimals),
+    np.around: lambda a, decimals=0: elementwise.round(a, decimals=decimals),
+    np.nan_to_num: lambda x, copy=True, nan=0.0, posinf=None, neginf=None: elementwise.nan_to_num(
+        x, nan=nan, posinf=posinf, neginf=neginf
+    ),
+    np.isclose: lambda a, b, rtol=1e-5, atol=1e-8, equal_nan=False: elementwise.isclose(a, b, rtol, atol, equal_nan),
+    np.allclose: lambda a, b, rtol=1e-5, atol=1e-8, equal_nan=False: elementwise.allclose(a, b, rtol, atol, equal_nan),
+}
+
+_REDUCTIONS: dict[Any, Callable] = {}
+
+
+def array_ufunc(self: Any, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+    """``Tensor.__array_ufunc__``: NumPy calls it for ``ufunc(*inputs)`` if an input is a Tensor."""
+    table = {"__call__": UFUNCS, "reduce": _REDUCTIONS}.get(method, {})
+    name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
+    return _call(table.get(ufunc), name, inputs, options)
+
+
+def array_function(self: Any, function: Callable, types: Any, args: tuple, options: dict[str, Any]) -> Any:
+    """``Tensor.__array_function__``: NumPy calls it for its other functions."""
+    name = f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}"
+    return _call(FUNCTIONS.get(function), name, args, options)
+
+
+def _call(operation: Callable | None, name: str, args: tuple, options: dict[str, Any]) -> Any:
+    if operation is None:
+        raise NotImplementedError(f"{name}: not available for Tensors; x.detach().numpy() is an array for it")
+    for option in ("out", "where", "casting", "order", "subok"):
+        if options.get(option) is not None:
+            raise NotImplementedError(f"{name}: {option}= is not available for Tensors")
+    try:
+        return operation(*args, **{k: v for k, v in options.items() if k != "out"})
+    except TypeError as error:
+        if "<lambda>" in str(error):  # the arguments do not fit
+            raise TypeError(str(error).replace("<lambda>()", name)) from None
+        raise
