@@ -38,7 +38,7 @@ import numpy as np
 from numpy import ndarray
 
 from . import dtypes, memory
-from .memory import Array, clock
+from .memory import Array, clock, exposed, stamps
 
 P = ParamSpec("P")
 
@@ -186,7 +186,7 @@ def edge_of(tensor: TensorBase) -> Edge | None:
 # ---------------------------------------------------------------------------- source locations
 
 _HOME = dirname(__file__)
-_OURS = (_HOME, dirname(_HOME) + "/nn")
+_OURS = (_HOME + "/", dirname(_HOME) + "/nn/")
 _internal: dict[str, bool] = {}  # file name -> whether it belongs to minigrad
 
 
@@ -194,7 +194,7 @@ def is_internal(frame: FrameType) -> bool:
     """Whether a frame runs code of minigrad's own that somebody else called."""
     name = frame.f_code.co_filename
     if name not in _internal:
-        _internal[name] = dirname(name).startswith(_OURS)
+        _internal[name] = name.startswith(_OURS)
     return _internal[name] and frame.f_back is not None
 
 
@@ -344,12 +344,29 @@ class Plan:
                 saved.append(shapes if variadic else shapes[self.primitive.inputs.index(source[:-6])])
         return saved
 
-    def guarded_values(self, saved: list[Any]) -> list[Array]:
-        """The arrays among what was saved."""
-        arrays: list[Array] = []
+    def guarded_values(self, saved: list[Any]) -> list[tuple[str, Array]]:
+        """The arrays among what was saved, and what the operation calls them."""
+        arrays: list[tuple[str, Array]] = []
         for k in self.guarded:
-            arrays.extend(saved[k] if isinstance(saved[k], tuple) else (saved[k],))
+            value, name = saved[k], self.names[k]
+            if value.__class__ is tuple:
+                arrays.extend((f"{name}[{i}]", v) for i, v in enumerate(value))
+            else:
+                arrays.append((name, value))
         return arrays
+
+    def as_tensors(self, node: Node, saved: list[Any]) -> list[Any]:
+        """What ``node`` saved, with arrays as Tensors that lead where their gradients belong."""
+        values = list(saved)
+        for k in self.guarded:
+            source, value = self.sources[k], saved[k]
+            if source == -1:
+                values[k] = pick_all(node, value) if value.__class__ is tuple else new_tensor(value, True, node)
+            elif value.__class__ is tuple:
+                values[k] = tuple(map(_as_tensor, value, node.edges))
+            else:
+                values[k] = _as_tensor(value, node.edges[source])
+        return values
 
 
 def _for_input(rule: Callable, index: int, g: Any, *saved: Any) -> Any:
@@ -494,8 +511,8 @@ def new_node(plan: Plan, edges: list[Edge | None], arrays: Sequence[Array], out:
         node.saved = saved = [out]
     else:
         node.saved = saved = plan.save(arrays, out, options, edges)
-    if memory.exposed:
-        node.digests = memory.digests(plan.guarded_values(saved))
+    if exposed and plan.guarded:
+        node.digests = [memory.digest(value) for _, value in plan.guarded_values(saved)]
     if out.__class__ is tuple:
         node.shape, node.dtype = tuple(o.shape for o in out), out[0].dtype
     else:
@@ -538,20 +555,24 @@ def _pick(whole: tuple, index: int, count: int) -> Array:
     return whole[index]
 
 
-_PICK = Plan(
-    Primitive(
-        _pick,
-        {"whole": lambda g, index, count: tuple(g if i == index else None for i in range(count))},
-        promotion=None, broadcasts=False, view=False, outputs=1, joint=None, inputs=(),
-    ),  # fmt: skip
-    mask=1,
-)
+def _cast(input: Array) -> Array:
+    """``input``, as it was when an operation used it."""
+    return input
+
+
+def _hidden(forward: Callable, **rules: Callable) -> Plan:
+    """The plan of an operation of the engine's own, which nobody calls."""
+    return Plan(Primitive(forward, rules, None, False, False, 1, None, ()), mask=1)
+
+
+_CAST = _hidden(_cast, input=lambda g: g)
+_PICK = _hidden(_pick, whole=lambda g, index, count: tuple(g if i == index else None for i in range(count)))
 
 
 # ------------------------------------------------------------------------------------- backward
 
 
-def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Sequence[Edge] | None = None,
+def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterable[Edge] | None = None,
              retain_graph: bool = False, create_graph: bool = False) -> dict[Edge, Any]:  # fmt: skip
     """Traverse the graph from ``roots``, given the gradient of each.
 
@@ -571,32 +592,21 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Sequenc
     fresh: set[Edge] = set()  # destinations whose array nobody else refers to: it can be added to
     heap: list[tuple[int, Node]] = []
     found: dict[Edge, Any] = {}
-
-    def deliver(edge: Edge, g: Any, is_fresh: bool) -> None:
-        present = grads.get(edge)
-        if present is None:
-            grads[edge] = g
-            if edge.__class__ is Node:
-                heappush(heap, (-edge.order, edge))  # type: ignore[union-attr]
-        elif g.__class__ is tuple:
-            grads[edge] = tuple(map(_add_optional, present, g))
-        elif edge in fresh:
-            present += g
-            return
-        else:
-            grads[edge] = present + g
-            is_fresh = not create_graph
-        if is_fresh:
-            fresh.add(edge)
+    targets = None if wanted is None else set(wanted)
+    anomaly = mode.anomaly
 
     def finish(edge: Edge, g: Any) -> None:
-        found[edge] = g if create_graph or edge in fresh else g.copy()
+        found[edge] = g if create_graph or edge in fresh else g.copy() if isinstance(g, ndarray) else np.array(g)
 
     starts = [edge_of(root) for root in roots]
-    on_path = None if wanted is None else _leading_to(starts, wanted)
+    leading = None if targets is None else _leading_to(starts, targets)
     for edge, g in zip(starts, cotangents, strict=True):
         assert edge is not None
-        deliver(edge, g, False)
+        if edge in grads:
+            g = grads[edge] + g
+        elif edge.__class__ is Node:
+            heappush(heap, (-edge.order, edge))  # type: ignore[arg-type]
+        grads[edge] = g
     with grad_mode(create_graph):
         while heap:
             node = heappop(heap)[1]
@@ -604,36 +614,59 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Sequenc
             if node.hooks or node.retain:
                 g = _run_hooks(node, g, create_graph)
                 fresh.discard(node)
-            if wanted is not None and node in wanted:
-                finish(node, g)
-            if on_path is not None and node not in on_path:
-                continue
-            saved = _saved_values(node, retain_graph, create_graph)
-            edges = node.edges
+            if targets is not None:
+                if node in targets:
+                    finish(node, g)
+                if node not in leading:  # type: ignore[operator]
+                    continue
+            saved = node.saved
+            if saved is None:
+                raise _released(node)
+            if stamps or exposed:
+                _check_intact(node, saved)
+            if not retain_graph and node.plan.guarded:
+                node.saved = None
+            if create_graph:
+                saved = node.plan.as_tensors(node, saved)
+            edges: Sequence[Edge | None] = node.edges
+            if targets is not None:
+                edges = [edge if edge in targets or edge in leading else None for edge in edges]  # type: ignore[operator]
             for target, rule, takes in node.plan.rules:
+                if target is not None and edges[target] is None:
+                    continue
                 try:
-                    result = rule(g, *[saved[k] for k in takes])
+                    result = rule(g, *[saved[k] for k in takes]) if takes else rule(g)
                 except Exception as error:
                     error.add_note(f"in the gradient of {node.name}, recorded at {node.line}")
                     raise
                 for edge, gi in zip(edges, result, strict=True) if target is None else ((edges[target], result),):
-                    if edge is None or gi is None or (on_path is not None and edge not in on_path):
+                    if edge is None or gi is None:
                         continue
-                    if gi.__class__ is tuple:  # one of several outputs
-                        deliver(edge, gi, False)
-                        continue
-                    if gi.shape != edge.shape or gi.dtype is not edge.dtype:
-                        gi = _fit(gi, edge, node)
-                    if anomaly_contexts and mode.anomaly and _has_nan(gi):
-                        raise RuntimeError(f"detect_anomaly: the gradient of {node.name}, recorded at {node.line}, "
-                                           "is the first to contain NaN")  # fmt: skip
-                    is_fresh = not create_graph and gi is not g and gi.base is None
-                    if is_fresh:
-                        for value in saved:
-                            if value is gi:
-                                is_fresh = False
-                    deliver(edge, gi, is_fresh)
+                    present = grads.get(edge)
+                    if gi.__class__ is tuple:  # for a node of several outputs, of one of them
+                        if present is not None:
+                            gi = tuple(map(_add_optional, present, gi))
+                    else:
+                        if gi.shape != edge.shape or gi.dtype is not edge.dtype:
+                            gi = _fit(gi, edge, node)
+                        if anomaly and _has_nan(gi):
+                            raise RuntimeError(f"detect_anomaly: the gradient of {node.name}, recorded at {node.line}, "
+                                               "is the first to contain NaN")  # fmt: skip
+                        if present is not None:
+                            if edge in fresh:
+                                present += gi
+                                continue
+                            gi = present + gi
+                            if not create_graph and gi.__class__ is ndarray:
+                                fresh.add(edge)
+                        elif gi.__class__ is ndarray and gi.base is None and gi is not g and _private(gi, saved, result):
+                            fresh.add(edge)
+                    if present is None and edge.__class__ is Node:
+                        heappush(heap, (-edge.order, edge))
+                    grads[edge] = gi
     for edge, g in grads.items():
+        if targets is not None and edge not in targets:
+            continue
         if edge._hooks:  # type: ignore[union-attr]
             g = _run_hooks(edge, g, create_graph)
             fresh.discard(edge)
@@ -641,72 +674,61 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Sequenc
     return found
 
 
+def _private(g: ndarray, saved: Sequence[Any], result: Any) -> bool:
+    """Whether ``g``, of what a rule gave, is nothing it was given, and no other result shares its memory."""
+    for value in saved:
+        if value is g:
+            return False
+    return result is g or sum(r is g or getattr(r, "base", None) is g for r in result) == 1
+
+
 def _add_optional(a: Any, b: Any) -> Any:
     return b if a is None else a if b is None else a + b
 
 
-def _leading_to(starts: Iterable[Edge | None], wanted: Sequence[Edge]) -> set[Edge]:
-    """The edges of the graph below ``starts`` from which a wanted one can be reached."""
-    nodes: dict[Node, None] = {}
+def _leading_to(starts: Iterable[Edge | None], targets: set[Edge]) -> set[Edge]:
+    """The nodes below ``starts`` that have an input from which one of the targets can be reached."""
+    nodes: set[Node] = set()
     stack = [edge for edge in starts if edge.__class__ is Node]
     while stack:
         node = stack.pop()
         if node not in nodes:
-            nodes[node] = None  # type: ignore[index]
+            nodes.add(node)  # type: ignore[arg-type]
             stack.extend(edge for edge in node.edges if edge.__class__ is Node)  # type: ignore[union-attr]
-    leading = {edge for edge in wanted if edge.__class__ is not Node}
-    targets = set(wanted)
+    leading: set[Edge] = set()
     for node in sorted(nodes, key=lambda n: n.order):
-        if any(edge in leading or edge in targets for edge in node.edges if edge is not None):
+        if any(edge in targets or edge in leading for edge in node.edges):  # type: ignore[operator]
             leading.add(node)
-    return leading | targets
+    return leading
 
 
-def _saved_values(node: Node, retain_graph: bool, create_graph: bool) -> list[Any]:
-    """What ``node`` saved, proven unchanged, as the rules want it; released unless retained."""
-    saved, plan = node.saved, node.plan
-    if saved is None:
-        raise RuntimeError(
-            f"{node.name}: backward went through this graph before, which released the values it saved "
-            f"at {node.line}; pass retain_graph=True to the first backward to keep them"
-        )
-    for k, array in enumerate(plan.guarded_values(saved) if memory.watching() else ()):
-        if not memory.intact(array, node.digests[k] if node.digests else None, node.order):
-            names = [plan.names[j] for j in plan.guarded for _ in (saved[j] if isinstance(saved[j], tuple) else (0,))]
+def _released(node: Node) -> RuntimeError:
+    return RuntimeError(
+        f"{node.name}: backward went through this graph before, which released the values it saved "
+        f"at {node.line}; pass retain_graph=True to the first backward to keep them"
+    )
+
+
+def _check_intact(node: Node, saved: list[Any]) -> None:
+    """Raise if an array among what ``node`` saved has been changed since."""
+    digests = node.digests
+    for k, (name, array) in enumerate(node.plan.guarded_values(saved)):
+        if not memory.intact(array, digests[k] if digests else None, node.order):
             raise RuntimeError(
-                f"{node.name}: its gradient needs {names[k]!r} (shape {array.shape}, {array.dtype}) as it was when "
+                f"{node.name}: its gradient needs {name!r} (shape {array.shape}, {array.dtype}) as it was when "
                 f"recorded at {node.line}, but those values have been changed in place since; "
                 "change a clone() instead, or change them after backward"
             )
-    if not retain_graph and saved:
-        node.saved = None
-    return _as_tensors(node, saved) if create_graph else saved
-
-
-def _as_tensors(node: Node, saved: list[Any]) -> list[Any]:
-    """What ``node`` saved, with arrays as Tensors that lead where their gradients belong."""
-    values = list(saved)
-    for k in node.plan.guarded:
-        source = node.plan.sources[k]
-        if source == -1:
-            if isinstance(values[k], tuple):
-                values[k] = pick_all(node, values[k])
-            else:
-                values[k] = new_tensor(values[k], True, node)
-        elif isinstance(values[k], tuple):
-            values[k] = tuple(map(_as_tensor, values[k], node.edges))
-        else:
-            values[k] = _as_tensor(values[k], node.edges[source])
-    return values
 
 
 def _as_tensor(value: Any, edge: Edge | None) -> Any:
+    """A saved value as a Tensor whose gradient goes to ``edge``."""
     if not hasattr(value, "shape"):
         return value  # a number or None
     if isinstance(edge, TensorBase):
-        if edge._array is not value and edge.dtype == value.dtype and not np.shares_memory(edge._array, value):
-            raise RuntimeError("create_graph: the data of a leaf was replaced between forward and backward")
-        return edge
+        if edge._array is value:
+            return edge
+        edge = new_node(_CAST, [edge], (), value, {})  # a cast of the leaf, or its data was replaced since
     return new_tensor(value, edge is not None, edge)
 
 
