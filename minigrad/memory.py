@@ -31,22 +31,22 @@ clock = itertools.count(1).__next__
 """Numbers nodes and changes of memory in the one order in which they happen."""
 
 exposed: dict[int, float] = {}  # id(owner) -> how many arrays outside can write to this memory
-_stamps: dict[int, int] = {}  # id(owner) -> time of its last change through minigrad
+stamps: dict[int, int] = {}  # id(owner) -> time of its last change through minigrad
 _loans: dict[int, list[Loan]] = {}  # id(owner) -> the arrays lent out that share it
 _alive: dict[int, weakref.ref[np.ndarray]] = {}  # forgets an owner's entries when it dies
 
 
 def owner(array: Array) -> Array:
     """The array at the end of the ``base`` chain: arrays share memory if they share it."""
-    while True:
-        base = getattr(array, "base", None)
+    while (base := getattr(array, "base", None)) is not None:
         if isinstance(base, Loan):
             base = base.array
         elif not isinstance(base, np.ndarray):
             base = getattr(base, "base", None)  # NumPy's stride tricks put a wrapper in between
             if not isinstance(base, np.ndarray):
-                return array
+                break
         array = base
+    return array
 
 
 def _track(array: Array) -> int:
@@ -56,7 +56,7 @@ def _track(array: Array) -> int:
     if key not in _alive:
 
         def forget(_: object) -> None:
-            for table in (exposed, _stamps, _loans, _alive):
+            for table in (exposed, stamps, _loans, _alive):
                 table.pop(key, None)
 
         _alive[key] = weakref.ref(root, forget)
@@ -72,7 +72,7 @@ def changed(array: Array) -> None:
     """Stamp the memory of ``array``: minigrad has just written to it."""
     if isinstance(array, np.ndarray):
         key = _track(array)
-        _stamps[key] = clock()
+        stamps[key] = clock()
         for loan in _loans.get(key, ()):
             loan.digest = _digest(loan.array)
 
@@ -121,25 +121,18 @@ def lend(array: np.ndarray) -> np.ndarray:
     return outside
 
 
-def digests(arrays: Sequence[Array]) -> list[int | None]:
-    """For each array that a node is about to save: its checksum if exposed, else None."""
-    return [
-        _digest(a) if isinstance(a, np.ndarray) and id(owner(a)) in exposed else None for a in arrays
-    ]
-
-
-def watching() -> bool:
-    """Whether any memory has been changed or exposed at all: until then, all is intact."""
-    return bool(_stamps or exposed)
+def digest(value: Any) -> int | None:
+    """The checksum of a value that a node is about to save, if it is an array in exposed memory."""
+    return _digest(value) if isinstance(value, np.ndarray) and id(owner(value)) in exposed else None
 
 
 def intact(array: Array, digest: int | None, time: int) -> bool:
     """Whether ``array``, saved at ``time`` with ``digest``, still holds what it held then."""
     if not isinstance(array, np.ndarray):
         return True
-    if digest is not None and _digest(array) != digest:
-        return False
+    if digest is not None:
+        return _digest(array) == digest
     key = id(owner(array))
-    for loan in _loans.get(key, ()):
+    for loan in tuple(_loans.get(key, ())):  # lent later than it was saved
         loan.poll()
-    return _stamps.get(key, 0) <= time
+    return stamps.get(key, 0) <= time

@@ -68,7 +68,7 @@ def become(target: Any, result: Any, name: str) -> Any:
             for value in node.saved
         ]
         if node.digests:
-            node.digests = memory.digests(node.plan.guarded_values(node.saved))
+            node.digests = [memory.digest(value) for _, value in node.plan.guarded_values(node.saved)]
     np.copyto(array, new, casting="unsafe")
     memory.changed(array)
     if mode.grad and (result._requires_grad or target._requires_grad):
