@@ -26,6 +26,7 @@ from .creation import (
     zeros_like,
 )
 from .devices import device
+from .printing import set_printoptions
 from .dtypes import (
     bool,
     double,

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import builtins
+import copy
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from . import creation, dtypes, engine, numpy_protocol
+from . import creation, dtypes, engine, memory, numpy_protocol, printing
+from .arguments import normalize_dim
 from .conversion import to_array
+from .devices import CPU
+from .devices import device as Device
 from .engine import TensorBase, mode, new_tensor
-from .ops import activation, elementwise, indexing, inplace, linalg, shaping
+from .ops import activation, casting, elementwise, indexing, inplace, linalg, shaping
 
 
 def _reflected(operation: Callable) -> Callable[[Any, Any], Any]:
@@ -112,6 +117,189 @@ class Tensor(TensorBase):
     def detach(self) -> Tensor:
         """The same memory outside the graph."""
         return new_tensor(self._array)
+
+    # --------------------------------------------------------------- its memory and values
+
+    is_cuda = False
+
+    @property
+    def device(self) -> Device:
+        """Where the memory is: the CPU."""
+        return CPU
+
+    def size(self, dim: builtins.int | None = None) -> Any:
+        """The shape, or the size of dimension ``dim``."""
+        return self.shape if dim is None else self.shape[normalize_dim(dim, self.ndim, "size")]
+
+    def dim(self) -> builtins.int:
+        """The number of dimensions."""
+        return self._array.ndim
+
+    def numel(self) -> builtins.int:
+        """The number of elements."""
+        return self._array.size
+
+    ndimension, nelement = dim, numel
+
+    @property
+    def itemsize(self) -> builtins.int:
+        """Bytes per element."""
+        return self._array.itemsize
+
+    def element_size(self) -> builtins.int:
+        """Bytes per element."""
+        return self._array.itemsize
+
+    @property
+    def nbytes(self) -> builtins.int:
+        """Bytes of all elements."""
+        return self._array.nbytes
+
+    def stride(self, dim: builtins.int | None = None) -> Any:
+        """How many elements lie between neighbours along each dimension, or along ``dim``."""
+        steps = tuple(step // self._array.itemsize for step in self._array.strides)
+        return steps if dim is None else steps[normalize_dim(dim, self.ndim, "stride")]
+
+    def is_contiguous(self) -> builtins.bool:
+        """Whether the elements lie in memory in row-major order, without gaps."""
+        return self._array.flags.c_contiguous
+
+    def data_ptr(self) -> builtins.int:
+        """The address of the first element."""
+        return self._array.ctypes.data
+
+    def is_floating_point(self) -> builtins.bool:
+        """Whether the elements are floating-point numbers."""
+        return self._array.dtype.kind == "f"
+
+    def is_signed(self) -> builtins.bool:
+        """Whether the elements can be negative."""
+        return self._array.dtype.kind in "fi"
+
+    def is_complex(self) -> builtins.bool:
+        """False: there are no complex dtypes."""
+        return False
+
+    def item(self) -> Any:
+        """The only element, as a Python number."""
+        if self._array.size != 1:
+            raise ValueError(f"item: a tensor of shape {self.shape} is not one number; use tolist() for all elements")
+        return self._array.item()
+
+    def tolist(self) -> Any:
+        """The elements as nested lists of Python numbers; one number if there are no dimensions."""
+        return self._array.tolist()
+
+    def numpy(self, *, force: builtins.bool = False) -> Any:
+        """An array over the same memory. Changes to it are noticed by backward.
+
+        Raises RuntimeError if a gradient is required, which NumPy would lose, unless ``force``.
+        """
+        if self.requires_grad and not force:
+            raise RuntimeError("numpy: the tensor requires a gradient, which NumPy would lose; use x.detach().numpy()")
+        return memory.lend(self._array) if isinstance(self._array, np.ndarray) else self._array
+
+    def __array__(self, dtype: Any = None, copy: builtins.bool | None = None) -> Any:
+        if copy is False and dtype is not None and np.dtype(dtype) != self.dtype:
+            raise ValueError(f"__array__: {self.dtype} elements cannot become {np.dtype(dtype)} without a copy")
+        if copy is True or (dtype is not None and np.dtype(dtype) != self.dtype):
+            if self.requires_grad:
+                return self.numpy()  # which refuses
+            return self._array.astype(self.dtype if dtype is None else dtype)
+        return self.numpy()
+
+    def __dlpack__(self, *, stream: Any = None, **options: Any) -> Any:
+        if self.requires_grad:
+            raise BufferError("__dlpack__: the tensor requires a gradient, which other libraries lose; use x.detach()")
+        if stream is not None:
+            raise BufferError("__dlpack__: stream must be None on the CPU")
+        return self.numpy().__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[builtins.int, builtins.int]:
+        return self._array.__dlpack_device__()
+
+    def __len__(self) -> builtins.int:
+        if not self.ndim:
+            raise TypeError("len: a tensor without dimensions has no length")
+        return len(self._array)
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self.ndim:
+            raise TypeError("iter: a tensor without dimensions cannot be iterated over; use item()")
+        return map(self.__getitem__, range(len(self)))  # type: ignore[attr-defined]
+
+    def __contains__(self, element: Any) -> builtins.bool:
+        if not isinstance(element, (builtins.int, builtins.float, np.generic, np.ndarray, TensorBase)):
+            raise TypeError(f"in: a tensor contains numbers, not {type(element).__name__}")
+        return builtins.bool((self == element)._array.any())
+
+    def __bool__(self) -> builtins.bool:
+        if self._array.size != 1:
+            raise ValueError(f"bool: the truth of a tensor of shape {self.shape} is ambiguous; use any() or all()")
+        return builtins.bool(self._array.item())
+
+    def __int__(self) -> builtins.int:
+        return builtins.int(self.item())
+
+    def __float__(self) -> builtins.float:
+        return builtins.float(self.item())
+
+    def __index__(self) -> builtins.int:
+        if self._array.dtype.kind == "f" or self._array.size != 1:
+            raise TypeError(f"index: only a single integer can be an index, not a {self.dtype} tensor of shape {self.shape}")
+        return builtins.int(self._array.item())
+
+    def __format__(self, spec: str) -> str:
+        return object.__format__(self, spec) if self.ndim else format(self.item(), spec)
+
+    def __repr__(self) -> str:
+        return printing.tensor_repr(self)
+
+    def detach_(self) -> Any:
+        """Cut the tensor itself off the graph."""
+        if self._view is not None:
+            raise RuntimeError("detach_: a view cannot be cut off its base in place; use detach()")
+        self._node, self._requires_grad = None, False
+        return self
+
+    # ------------------------------------------------------------------ copying and pickling
+
+    def _leaf(self, name: str) -> Tensor:
+        if not self.is_leaf:
+            raise RuntimeError(f"{name}: the tensor is part of a graph, which is not copied; use x.detach() or x.clone()")
+        return self
+
+    def __copy__(self) -> Tensor:
+        return _rebuild(type(self), self._leaf("copy")._array, self._requires_grad, self.__dict__)
+
+    def __deepcopy__(self, memo: dict[builtins.int, Any]) -> Tensor:
+        if id(self) not in memo:
+            array = self._leaf("deepcopy")._array.copy()
+            memo[id(self)] = copied = _rebuild(type(self), array, self._requires_grad, {})
+            for name, value in _attributes(self).items():
+                copied.__dict__[name] = copy.deepcopy(value, memo)
+            copied._grad = copy.deepcopy(self._grad, memo)
+        return memo[id(self)]
+
+    def __reduce_ex__(self, protocol: Any) -> tuple:
+        return _rebuild, (type(self), self._leaf("pickle")._array, self._requires_grad, _attributes(self))
+
+    # ------------------------------------------------------------------------ other dtypes
+
+    to = casting.to
+    type_as = casting.type_as
+    type = casting.type
+    cpu = casting.cpu
+    cuda = casting.cuda
+    half = casting.half
+    float = casting.float
+    double = casting.double
+    byte = casting.byte
+    char = casting.char
+    short = casting.short
+    int = casting.int
+    long = casting.long
+    bool = casting.bool
 
     # --------------------------------------------------------------- creation and NumPy
 
@@ -218,6 +406,19 @@ class Tensor(TensorBase):
     relu_ = _in_place(activation.relu, "relu_")
     prelu = activation.prelu
     hardshrink = activation.hardshrink
+
+
+def _attributes(tensor: Tensor) -> dict[str, Any]:
+    """What users attached to a tensor; gradients and hooks are not theirs."""
+    return {name: value for name, value in tensor.__dict__.items() if not name.startswith("_")}
+
+
+def _rebuild(cls: type, array: Any, requires_grad: bool, attributes: dict[str, Any]) -> Any:
+    """A leaf of class ``cls``, from a pickle or for a copy."""
+    tensor = object.__new__(cls)
+    tensor._array, tensor._node, tensor._view, tensor._requires_grad = array, None, None, requires_grad
+    tensor.__dict__.update(attributes)
+    return tensor
 
 
 engine.tensor_class = Tensor
