@@ -282,9 +282,11 @@ class Primitive:
         if self.promotion == "float" and dtype.kind != "f":
             dtype = dtypes.get_default_dtype()
         return [
-            None if a is None else dtype.type(a) if type(a) in _SCALARS else a.astype(dtype, copy=False)
+            a if a is None or (type(a) is int and dtype.kind in "iu")  # which NumPy fits in, or says that it cannot
+            else dtype.type(a) if type(a) in _SCALARS
+            else a.astype(dtype, copy=False)
             for a in arrays
-        ]
+        ]  # fmt: skip
 
 
 class Plan:
@@ -437,6 +439,8 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
                 out = forward(*arrays, **options)
             except ValueError as error:
                 raise named(error, arrays) from None
+            except OverflowError as error:
+                raise OverflowError(f"{name}: {error}") from None
             if out.__class__ is not ndarray:
                 if isinstance(out, tuple):
                     return record_several(definition, edges, arrays, out, options, mask)
@@ -607,7 +611,7 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
         elif edge.__class__ is Node:
             heappush(heap, (-edge.order, edge))  # type: ignore[arg-type]
         grads[edge] = g
-    with grad_mode(create_graph):
+    with grad_mode(create_graph), np.errstate(all="ignore"):  # a gradient may be infinite or NaN, quietly
         while heap:
             node = heappop(heap)[1]
             g = grads.pop(node)
