@@ -19,9 +19,20 @@ from ..memory import Array
 
 elementwise = partial(primitive, promotion="common", broadcasts=True)
 float_elementwise = partial(primitive, promotion="float", broadcasts=True)
+quiet = np.errstate(all="ignore")  # decorates functions whose domain has an edge: log(0) is -inf, without a warning
 
 _LN2 = math.log(2.0)
 _LN10 = math.log(10.0)
+
+
+def _nothing(g: Array) -> Array:
+    """The gradient of a step function. Not ``g * 0``, which is NaN where ``g`` is infinite."""
+    return np.zeros_like(g)
+
+
+def _refuse_bools(name: str, *arrays: Array, hint: str = "cast them to integers") -> None:
+    if all(getattr(a, "dtype", np.dtype(type(a))).kind == "b" for a in arrays):
+        raise TypeError(f"{name}: not defined for bool tensors; {hint}")
 
 
 # ---------------------------------------------------------------------------------- arithmetic
@@ -34,17 +45,29 @@ def _add(input: Array, other: Array) -> Array:
 
 def add(input: Any, other: Any, *, alpha: float = 1) -> Any:
     """``input + alpha * other``."""
-    return _add(input, other if alpha == 1 else mul(other, alpha))
+    return _add(input, other if alpha == 1 else _scaled("add", input, other, alpha))
+
+
+def _scaled(name: str, input: Any, other: Any, alpha: float) -> Any:
+    if isinstance(alpha, float) and result_type(input, other).kind != "f":
+        raise TypeError(f"{name}: alpha must be an integer for integer tensors, got {alpha}")
+    return other * alpha
 
 
 @elementwise(input=lambda g: g, other=lambda g: -g)
 def _sub(input: Array, other: Array) -> Array:
+    _refuse_bools("sub", input, other, hint="use ^ or logical_xor")
     return np.subtract(input, other)
 
 
 def sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
     """``input - alpha * other``."""
-    return _sub(input, other if alpha == 1 else mul(other, alpha))
+    return _sub(input, other if alpha == 1 else _scaled("sub", input, other, alpha))
+
+
+def rsub(input: Any, other: Any, *, alpha: float = 1) -> Any:
+    """``other - alpha * input``."""
+    return sub(other, input, alpha=alpha)
 
 
 @elementwise(input=lambda g, other: g * other, other=lambda g, input: g * input)
@@ -54,6 +77,7 @@ def mul(input: Array, other: Array) -> Array:
 
 
 @float_elementwise(input=lambda g, other: g / other, other=lambda g, other, y: -g * y / other)
+@quiet
 def _div(input: Array, other: Array) -> Array:
     return np.true_divide(input, other)
 
@@ -75,18 +99,21 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
 
 
 def _refuse_zero(name: str, input: Array, other: Array) -> None:
+    _refuse_bools(name, input, other)
     if np.result_type(input, other).kind in "iu" and np.any(np.equal(other, 0)):
         raise ZeroDivisionError(f"{name}: integer division by zero")
 
 
-@elementwise(input=lambda g: g * 0, other=lambda g: g * 0)
+@elementwise(input=_nothing, other=_nothing)
+@quiet
 def floor_divide(input: Array, other: Array) -> Array:
     """``input / other`` rounded down."""
     _refuse_zero("floor_divide", input, other)
     return np.floor_divide(input, other)
 
 
-@elementwise(input=lambda g: g * 0, other=lambda g: g * 0)
+@elementwise(input=_nothing, other=_nothing)
+@quiet
 def _trunc_divide(input: Array, other: Array) -> Array:
     _refuse_zero("div", input, other)
     if np.result_type(input, other).kind == "f":
@@ -94,7 +121,8 @@ def _trunc_divide(input: Array, other: Array) -> Array:
     return np.floor_divide(input - np.fmod(input, other), other)
 
 
-@elementwise(input=lambda g: g, other=lambda g, input, other: -g * np.floor(input / other))
+@elementwise(input=lambda g: g, other=lambda g, input, other: -g * np.floor_divide(input, other))
+@quiet
 def remainder(input: Array, other: Array) -> Array:
     """``input - other * floor(input / other)``: it has the sign of ``other``."""
     _refuse_zero("remainder", input, other)
@@ -102,6 +130,7 @@ def remainder(input: Array, other: Array) -> Array:
 
 
 @elementwise(input=lambda g: g, other=lambda g, input, other: -g * np.trunc(input / other))
+@quiet
 def fmod(input: Array, other: Array) -> Array:
     """``input - other * trunc(input / other)``: it has the sign of ``input``."""
     _refuse_zero("fmod", input, other)
@@ -111,8 +140,7 @@ def fmod(input: Array, other: Array) -> Array:
 @elementwise(input=lambda g: -g)
 def neg(input: Array) -> Array:
     """``-input``."""
-    if input.dtype.kind == "b":
-        raise TypeError("neg: a bool tensor has no negative; use logical_not or ~")
+    _refuse_bools("neg", input, hint="use ~ or logical_not")
     return np.negative(input)
 
 
@@ -127,20 +155,21 @@ def abs(input: Array) -> Array:
     return np.abs(input)
 
 
-@elementwise(input=lambda g: g * 0)
+@elementwise(input=_nothing)
 def sign(input: Array) -> Array:
     """-1, 0 or 1 with the sign of each element."""
     return np.sign(input) if input.dtype.kind != "b" else input.copy()
 
 
-@elementwise(input=lambda g, input, other: g * np.copysign(1.0, other) * np.sign(input),
-             other=lambda g: g * 0)  # fmt: skip
+@float_elementwise(input=lambda g, input, other: g * np.copysign(1.0, other) * np.sign(input),
+                   other=_nothing)  # fmt: skip
 def copysign(input: Array, other: Array) -> Array:
     """The magnitude of ``input`` with the sign of ``other``."""
     return np.copysign(input, other)
 
 
 @float_elementwise(input=lambda g, y: -g * y * y)
+@quiet
 def reciprocal(input: Array) -> Array:
     """``1 / input``."""
     return np.reciprocal(input)
@@ -149,16 +178,19 @@ def reciprocal(input: Array) -> Array:
 @elementwise(input=lambda g, input: 2 * g * input)
 def square(input: Array) -> Array:
     """``input ** 2``."""
+    _refuse_bools("square", input)
     return np.square(input)
 
 
 @float_elementwise(input=lambda g, y: g / (2 * y))
+@quiet
 def sqrt(input: Array) -> Array:
     """Square root; NaN below 0."""
     return np.sqrt(input)
 
 
 @float_elementwise(input=lambda g, y: -0.5 * g * y * y * y)
+@quiet
 def rsqrt(input: Array) -> Array:
     """``1 / sqrt(input)``."""
     return np.reciprocal(np.sqrt(input))
@@ -166,9 +198,11 @@ def rsqrt(input: Array) -> Array:
 
 def _pow_input(g: Array, input: Array, exponent: Array) -> Array:
     if isinstance(exponent, (int, float)):
-        return g * 0 if exponent == 0 else g * exponent * input ** (exponent - 1)
+        if exponent == 0:
+            return np.zeros_like(g)
+        return g * exponent * (input if exponent == 2 else input ** (exponent - 1))
     # 0 * input**-1 would be NaN at input 0, where the power 0 is the constant 1.
-    safe = np.where(exponent == 0, 1, exponent)
+    safe = np.where(np.logical_and(np.equal(exponent, 0), np.equal(input, 0)), 1, exponent)
     return g * exponent * input ** (safe - 1)
 
 
@@ -179,11 +213,21 @@ def _pow_exponent(g: Array, input: Array, exponent: Array, y: Array) -> Array:
 
 
 @elementwise(input=_pow_input, exponent=_pow_exponent)
+@quiet
 def pow(input: Array, exponent: Array) -> Array:
     """``input ** exponent``."""
     if np.result_type(input, exponent).kind in "iu" and np.any(np.less(exponent, 0)):
         raise ValueError("pow: integers to negative integer powers are not integers; use a float tensor")
-    return np.power(input, exponent)
+    if exponent.__class__ is int and exponent == 3:
+        return input * input * input  # much quicker than the general power
+    return input**exponent
+
+
+@primitive(input=_pow_input, exponent=_pow_exponent, broadcasts=True)
+@quiet
+def float_power(input: Array, exponent: Array) -> Array:
+    """``input ** exponent``, computed in float64."""
+    return np.float_power(input, exponent)
 
 
 def lerp(input: Any, end: Any, weight: Any) -> Any:
@@ -205,42 +249,49 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
 
 
 @float_elementwise(input=lambda g, y: g * y)
+@quiet
 def exp(input: Array) -> Array:
     """``e ** input``."""
     return np.exp(input)
 
 
 @float_elementwise(input=lambda g, y: g * y * _LN2)
+@quiet
 def exp2(input: Array) -> Array:
     """``2 ** input``."""
     return np.exp2(input)
 
 
 @float_elementwise(input=lambda g, y: g * (y + 1))
+@quiet
 def expm1(input: Array) -> Array:
     """``exp(input) - 1``, precise near 0."""
     return np.expm1(input)
 
 
 @float_elementwise(input=lambda g, input: g / input)
+@quiet
 def log(input: Array) -> Array:
     """Natural logarithm; -inf at 0, NaN below."""
     return np.log(input)
 
 
 @float_elementwise(input=lambda g, input: g / (input * _LN2))
+@quiet
 def log2(input: Array) -> Array:
     """Logarithm to base 2."""
     return np.log2(input)
 
 
 @float_elementwise(input=lambda g, input: g / (input * _LN10))
+@quiet
 def log10(input: Array) -> Array:
     """Logarithm to base 10."""
     return np.log10(input)
 
 
 @float_elementwise(input=lambda g, input: g / (input + 1))
+@quiet
 def log1p(input: Array) -> Array:
     """``log(1 + input)``, precise near 0."""
     return np.log1p(input)
@@ -248,16 +299,23 @@ def log1p(input: Array) -> Array:
 
 @float_elementwise(input=lambda g, input, y: g * np.exp(input - y),
                    other=lambda g, other, y: g * np.exp(other - y))  # fmt: skip
+@quiet
 def logaddexp(input: Array, other: Array) -> Array:
     """``log(exp(input) + exp(other))`` without overflow."""
     return np.logaddexp(input, other)
 
 
-@float_elementwise(input=lambda g, input, other: g * np.where(np.equal(input, 0), 0, np.log(other)),
+def _xlogy_input(g: Array, input: Array, other: Array) -> Array:
+    flat = np.logical_and(np.equal(input, 0), np.less_equal(other, 0))
+    return g * np.log(np.where(flat, 1, other))
+
+
+@float_elementwise(input=_xlogy_input,
                    other=lambda g, input, other: g * input / other)  # fmt: skip
+@quiet
 def xlogy(input: Array, other: Array) -> Array:
     """``input * log(other)``, which is 0 where ``input`` is 0."""
-    zero = np.equal(input, 0) & ~np.isnan(other)
+    zero = np.logical_and(np.equal(input, 0), ~np.isnan(other))
     return np.where(zero, 0, input * np.log(np.where(zero, 1, other)))
 
 
@@ -268,34 +326,50 @@ def sigmoid(input: Array) -> Array:
     return special.sigmoid(input)
 
 
+@float_elementwise(input=lambda g, input: g / (input * (1 - input)))
+@quiet
+def _logit(input: Array) -> Array:
+    return np.log(input / (1 - input))
+
+
+def logit(input: Any, eps: float | None = None) -> Any:
+    """``log(input / (1 - input))``, the inverse of :func:`sigmoid`; ``eps`` first clamps the input to ``eps..1-eps``."""
+    return _logit(input if eps is None else clamp(input, eps, 1 - eps))
+
+
 # --------------------------------------------------------------- trigonometry, hyperbolic, erf
 
 
 @float_elementwise(input=lambda g, input: g * np.cos(input))
+@quiet
 def sin(input: Array) -> Array:
     """Sine of radians."""
     return np.sin(input)
 
 
 @float_elementwise(input=lambda g, input: -g * np.sin(input))
+@quiet
 def cos(input: Array) -> Array:
     """Cosine of radians."""
     return np.cos(input)
 
 
 @float_elementwise(input=lambda g, y: g * (1 + y * y))
+@quiet
 def tan(input: Array) -> Array:
     """Tangent of radians."""
     return np.tan(input)
 
 
 @float_elementwise(input=lambda g, input: g / np.sqrt(1 - input * input))
+@quiet
 def asin(input: Array) -> Array:
     """Inverse sine, in radians from -pi/2 to pi/2; NaN outside -1 to 1."""
     return np.arcsin(input)
 
 
 @float_elementwise(input=lambda g, input: -g / np.sqrt(1 - input * input))
+@quiet
 def acos(input: Array) -> Array:
     """Inverse cosine, in radians from 0 to pi; NaN outside -1 to 1."""
     return np.arccos(input)
@@ -321,12 +395,14 @@ def hypot(input: Array, other: Array) -> Array:
 
 
 @float_elementwise(input=lambda g, input: g * np.cosh(input))
+@quiet
 def sinh(input: Array) -> Array:
     """Hyperbolic sine."""
     return np.sinh(input)
 
 
 @float_elementwise(input=lambda g, input: g * np.sinh(input))
+@quiet
 def cosh(input: Array) -> Array:
     """Hyperbolic cosine."""
     return np.cosh(input)
@@ -345,12 +421,14 @@ def asinh(input: Array) -> Array:
 
 
 @float_elementwise(input=lambda g, input: g / np.sqrt(input * input - 1))
+@quiet
 def acosh(input: Array) -> Array:
     """Inverse hyperbolic cosine; NaN below 1."""
     return np.arccosh(input)
 
 
 @float_elementwise(input=lambda g, input: g / (1 - input * input))
+@quiet
 def atanh(input: Array) -> Array:
     """Inverse hyperbolic tangent; NaN outside -1 to 1."""
     return np.arctanh(input)
@@ -371,28 +449,50 @@ def erfc(input: Array) -> Array:
     return special.erfc(input)
 
 
+def deg2rad(input: Any) -> Any:
+    """Degrees as radians."""
+    return mul(input, math.pi / 180)
+
+
+def rad2deg(input: Any) -> Any:
+    """Radians as degrees."""
+    return mul(input, 180 / math.pi)
+
+
+def _sinc_input(g: Array, input: Array, y: Array) -> Array:
+    zero = np.equal(input, 0)  # there by the series, so that the second derivative is right as well
+    slope = (np.cos(input * math.pi) - y) / np.where(zero, 1, input)
+    return g * np.where(zero, input * (-math.pi**2 / 3), slope)
+
+
+@float_elementwise(input=_sinc_input)
+def sinc(input: Array) -> Array:
+    """``sin(pi * input) / (pi * input)``, which is 1 at 0."""
+    return np.sinc(input)
+
+
 # -------------------------------------------------------------------------- rounding and choice
 
 
-@elementwise(input=lambda g: g * 0)
+@elementwise(input=_nothing)
 def floor(input: Array) -> Array:
     """The largest whole number not above each element."""
     return np.floor(input)
 
 
-@elementwise(input=lambda g: g * 0)
+@elementwise(input=_nothing)
 def ceil(input: Array) -> Array:
     """The smallest whole number not below each element."""
     return np.ceil(input)
 
 
-@elementwise(input=lambda g: g * 0)
+@elementwise(input=_nothing)
 def trunc(input: Array) -> Array:
     """Each element without its fraction."""
     return np.trunc(input)
 
 
-@elementwise(input=lambda g: g * 0)
+@elementwise(input=_nothing)
 def round(input: Array, *, decimals: int = 0) -> Array:
     """Each element rounded to ``decimals`` decimal places, halves to the even neighbour."""
     return np.round(input, decimals)
@@ -404,29 +504,61 @@ def frac(input: Array) -> Array:
     return input - np.trunc(input)
 
 
-def _share(g: Array, chosen: Array, rejected: Array) -> Array:
-    """``g`` where this one was chosen, half of it at a tie."""
-    return g * (np.where(chosen, 1.0, 0.0) + np.where(rejected, 0.0, 1.0)) * 0.5
+def _share(g: Array, lost: Array, input: Array, other: Array) -> Array:
+    """``g``, but half of it at a tie and nothing where this one ``lost``."""
+    return np.where(lost, 0, np.where(np.equal(input, other), 0.5 * g, g))
 
 
-@elementwise(input=lambda g, input, other: _share(g, np.greater(input, other), np.less(input, other)),
-             other=lambda g, input, other: _share(g, np.less(input, other), np.greater(input, other)))  # fmt: skip
+@elementwise(input=lambda g, input, other: _share(g, np.less(input, other), input, other),
+             other=lambda g, input, other: _share(g, np.less(other, input), input, other))  # fmt: skip
 def maximum(input: Array, other: Array) -> Array:
     """The larger of each pair, NaN if either is. A tie gives each half of the gradient."""
     return np.maximum(input, other)
 
 
-@elementwise(input=lambda g, input, other: _share(g, np.less(input, other), np.greater(input, other)),
-             other=lambda g, input, other: _share(g, np.greater(input, other), np.less(input, other)))  # fmt: skip
+@elementwise(input=lambda g, input, other: _share(g, np.greater(input, other), input, other),
+             other=lambda g, input, other: _share(g, np.greater(other, input), input, other))  # fmt: skip
 def minimum(input: Array, other: Array) -> Array:
     """The smaller of each pair, NaN if either is. A tie gives each half of the gradient."""
     return np.minimum(input, other)
 
 
-@elementwise(inputs=("input", "min", "max"),
-             input=lambda g, input, min, max: g * np.where(np.logical_and(_above(input, min), _above(max, input)), 1, 0),
-             min=lambda g, input, min, max: g * np.where(np.logical_and(np.less(input, min), _above(max, min)), 1, 0),
-             max=lambda g, input, min, max: g * np.where(_above(np.where(_above(input, min), input, min), max, strict=True), 1, 0))  # fmt: skip
+def _given(g: Array, a: Array, b: Array, first: bool) -> Array:
+    """The gradient of the first or second of a pair, where ``a >= b`` or ``b`` is NaN chose the first."""
+    chosen = np.logical_or(np.greater_equal(a, b), np.isnan(b))
+    return np.where(chosen, g, 0) if first else np.where(chosen, 0, g)
+
+
+@elementwise(input=lambda g, input, other: _given(g, input, other, True),
+             other=lambda g, input, other: _given(g, input, other, False))  # fmt: skip
+def fmax(input: Array, other: Array) -> Array:
+    """The larger of each pair, or the one that is not NaN. A tie is ``input``."""
+    return np.fmax(input, other)
+
+
+@elementwise(input=lambda g, input, other: _given(g, -input, -other, True),
+             other=lambda g, input, other: _given(g, -input, -other, False))  # fmt: skip
+def fmin(input: Array, other: Array) -> Array:
+    """The smaller of each pair, or the one that is not NaN. A tie is ``input``."""
+    return np.fmin(input, other)
+
+
+def _clamp_input(g: Array, input: Array, min: Array, max: Array) -> Array:
+    inside = True if min is None else np.greater_equal(input, min)
+    return np.where(inside if max is None else np.logical_and(inside, np.less_equal(input, max)), g, 0)
+
+
+def _clamp_min(g: Array, input: Array, min: Array, max: Array) -> Array:
+    below = np.less(input, min)
+    return np.where(below if max is None else np.logical_and(below, np.less(min, max)), g, 0)
+
+
+def _clamp_max(g: Array, input: Array, min: Array, max: Array) -> Array:
+    above = np.greater(input, max)
+    return np.where(above if min is None else np.logical_or(above, np.less(max, min)), g, 0)
+
+
+@elementwise(inputs=("input", "min", "max"), input=_clamp_input, min=_clamp_min, max=_clamp_max)
 def clamp(input: Array, min: Array = None, max: Array = None) -> Array:
     """Each element, or ``min`` if it is below that, or ``max`` if it is above that.
 
@@ -435,15 +567,17 @@ def clamp(input: Array, min: Array = None, max: Array = None) -> Array:
     """
     if min is None and max is None:
         raise ValueError("clamp: at least one of min and max must be given")
-    low = input if min is None else np.maximum(input, min)
-    return low if max is None else np.minimum(low, max)
+    return np.clip(input, min, max)
 
 
-def _above(a: Array, b: Array, strict: bool = False) -> Any:
-    """Whether ``a >= b`` (``a > b`` if strict), taking a missing bound as infinitely far away."""
-    if a is None or b is None:
-        return True
-    return np.greater(a, b) if strict else np.greater_equal(a, b)
+def clamp_min(input: Any, min: Any) -> Any:
+    """The larger of each element and ``min``."""
+    return clamp(input, min)
+
+
+def clamp_max(input: Any, max: Any) -> Any:
+    """The smaller of each element and ``max``."""
+    return clamp(input, None, max)
 
 
 def clip(input: Any, min: Any = None, max: Any = None) -> Any:
@@ -478,6 +612,17 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
 def nan_to_num(input: Array, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Array:
     """NaN and infinities replaced: by default by 0 and by the largest and smallest finite number."""
     return np.nan_to_num(input, nan=nan, posinf=posinf, neginf=neginf)
+
+
+@elementwise(inputs=("input", "values"))
+def heaviside(input: Array, values: Array) -> Array:
+    """0 where ``input`` is negative, 1 where it is positive, ``values`` where it is 0."""
+    return np.heaviside(input, values).astype(result_type(input, values), copy=False)
+
+
+def ldexp(input: Any, other: Any) -> Any:
+    """``input * 2**other``."""
+    return mul(input, exp2(other))
 
 
 # ------------------------------------------------------------------------- comparison and logic
@@ -545,8 +690,9 @@ def logical_not(input: Array) -> Array:
 
 def _integers(name: str, *arrays: Array) -> None:
     for array in arrays:
-        if getattr(array, "dtype", np.dtype(type(array))).kind == "f":
-            raise TypeError(f"{name}: expected integer or bool tensors, got {array.dtype}")
+        dtype = getattr(array, "dtype", np.dtype(type(array)))
+        if dtype.kind == "f":
+            raise TypeError(f"{name}: expected integer or bool tensors, got {dtype}")
 
 
 @elementwise(inputs=("input", "other"))
@@ -577,6 +723,26 @@ def bitwise_not(input: Array) -> Array:
     return np.invert(input)
 
 
+@elementwise(inputs=("input", "other"))
+def bitwise_left_shift(input: Array, other: Array) -> Array:
+    """``input * 2**other``, for integers."""
+    _integers("bitwise_left_shift", input, other)
+    return np.left_shift(input, other)
+
+
+@elementwise(inputs=("input", "other"))
+def bitwise_right_shift(input: Array, other: Array) -> Array:
+    """``input / 2**other`` rounded down, for integers."""
+    _integers("bitwise_right_shift", input, other)
+    return np.right_shift(input, other)
+
+
+@elementwise(inputs=("input",))
+def signbit(input: Array) -> Array:
+    """Whether each element is negative, or -0."""
+    return np.signbit(input) if input.dtype.kind == "f" else np.less(input, 0)
+
+
 @elementwise(inputs=("input",))
 def isnan(input: Array) -> Array:
     """Whether each element is NaN."""
@@ -587,6 +753,18 @@ def isnan(input: Array) -> Array:
 def isinf(input: Array) -> Array:
     """Whether each element is infinite."""
     return np.isinf(input)
+
+
+@elementwise(inputs=("input",))
+def isposinf(input: Array) -> Array:
+    """Whether each element is +infinity."""
+    return np.equal(input, math.inf)
+
+
+@elementwise(inputs=("input",))
+def isneginf(input: Array) -> Array:
+    """Whether each element is -infinity."""
+    return np.equal(input, -math.inf)
 
 
 @elementwise(inputs=("input",))
