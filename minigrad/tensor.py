@@ -353,6 +353,173 @@ class Tensor(TensorBase):
     __gt__ = elementwise.gt
     __ge__ = elementwise.ge
 
+    # ------------------------------------------------------------------ functions of each element
+
+    add = elementwise.add
+    add_ = _in_place(elementwise.add, "add_")
+    sub = subtract = elementwise.sub
+    sub_ = subtract_ = _in_place(elementwise.sub, "sub_")
+    rsub = elementwise.rsub
+    mul = multiply = elementwise.mul
+    mul_ = multiply_ = _in_place(elementwise.mul, "mul_")
+    div = divide = true_divide = elementwise.div
+    div_ = divide_ = true_divide_ = _in_place(elementwise.div, "div_")
+    floor_divide = elementwise.floor_divide
+    floor_divide_ = _in_place(elementwise.floor_divide, "floor_divide_")
+    remainder = elementwise.remainder
+    remainder_ = _in_place(elementwise.remainder, "remainder_")
+    fmod = elementwise.fmod
+    fmod_ = _in_place(elementwise.fmod, "fmod_")
+    neg = negative = elementwise.neg
+    neg_ = negative_ = _in_place(elementwise.neg, "neg_")
+    positive = elementwise.positive
+    abs = absolute = elementwise.abs
+    abs_ = absolute_ = _in_place(elementwise.abs, "abs_")
+    sign = sgn = elementwise.sign
+    sign_ = sgn_ = _in_place(elementwise.sign, "sign_")
+    signbit = elementwise.signbit
+    copysign = elementwise.copysign
+    copysign_ = _in_place(elementwise.copysign, "copysign_")
+    reciprocal = elementwise.reciprocal
+    reciprocal_ = _in_place(elementwise.reciprocal, "reciprocal_")
+    square = elementwise.square
+    square_ = _in_place(elementwise.square, "square_")
+    sqrt = elementwise.sqrt
+    sqrt_ = _in_place(elementwise.sqrt, "sqrt_")
+    rsqrt = elementwise.rsqrt
+    rsqrt_ = _in_place(elementwise.rsqrt, "rsqrt_")
+    pow = elementwise.pow
+    pow_ = _in_place(elementwise.pow, "pow_")
+    float_power = elementwise.float_power
+    float_power_ = _in_place(elementwise.float_power, "float_power_")
+    lerp = elementwise.lerp
+    lerp_ = _in_place(elementwise.lerp, "lerp_")
+    addcmul = elementwise.addcmul
+    addcmul_ = _in_place(elementwise.addcmul, "addcmul_")
+    addcdiv = elementwise.addcdiv
+    addcdiv_ = _in_place(elementwise.addcdiv, "addcdiv_")
+    ldexp = elementwise.ldexp
+    ldexp_ = _in_place(elementwise.ldexp, "ldexp_")
+    exp = elementwise.exp
+    exp_ = _in_place(elementwise.exp, "exp_")
+    exp2 = elementwise.exp2
+    exp2_ = _in_place(elementwise.exp2, "exp2_")
+    expm1 = elementwise.expm1
+    expm1_ = _in_place(elementwise.expm1, "expm1_")
+    log = elementwise.log
+    log_ = _in_place(elementwise.log, "log_")
+    log2 = elementwise.log2
+    log2_ = _in_place(elementwise.log2, "log2_")
+    log10 = elementwise.log10
+    log10_ = _in_place(elementwise.log10, "log10_")
+    log1p = elementwise.log1p
+    log1p_ = _in_place(elementwise.log1p, "log1p_")
+    logaddexp = elementwise.logaddexp
+    xlogy = elementwise.xlogy
+    xlogy_ = _in_place(elementwise.xlogy, "xlogy_")
+    logit = elementwise.logit
+    logit_ = _in_place(elementwise.logit, "logit_")
+    sin = elementwise.sin
+    sin_ = _in_place(elementwise.sin, "sin_")
+    cos = elementwise.cos
+    cos_ = _in_place(elementwise.cos, "cos_")
+    tan = elementwise.tan
+    tan_ = _in_place(elementwise.tan, "tan_")
+    asin = arcsin = elementwise.asin
+    asin_ = arcsin_ = _in_place(elementwise.asin, "asin_")
+    acos = arccos = elementwise.acos
+    acos_ = arccos_ = _in_place(elementwise.acos, "acos_")
+    atan = arctan = elementwise.atan
+    atan_ = arctan_ = _in_place(elementwise.atan, "atan_")
+    atan2 = arctan2 = elementwise.atan2
+    atan2_ = arctan2_ = _in_place(elementwise.atan2, "atan2_")
+    hypot = elementwise.hypot
+    hypot_ = _in_place(elementwise.hypot, "hypot_")
+    sinh = elementwise.sinh
+    sinh_ = _in_place(elementwise.sinh, "sinh_")
+    cosh = elementwise.cosh
+    cosh_ = _in_place(elementwise.cosh, "cosh_")
+    asinh = arcsinh = elementwise.asinh
+    asinh_ = arcsinh_ = _in_place(elementwise.asinh, "asinh_")
+    acosh = arccosh = elementwise.acosh
+    acosh_ = arccosh_ = _in_place(elementwise.acosh, "acosh_")
+    atanh = arctanh = elementwise.atanh
+    atanh_ = arctanh_ = _in_place(elementwise.atanh, "atanh_")
+    sigmoid = elementwise.sigmoid
+    sigmoid_ = _in_place(elementwise.sigmoid, "sigmoid_")
+    tanh = elementwise.tanh
+    tanh_ = _in_place(elementwise.tanh, "tanh_")
+    sinc = elementwise.sinc
+    sinc_ = _in_place(elementwise.sinc, "sinc_")
+    erf = elementwise.erf
+    erf_ = _in_place(elementwise.erf, "erf_")
+    erfc = elementwise.erfc
+    erfc_ = _in_place(elementwise.erfc, "erfc_")
+    deg2rad = elementwise.deg2rad
+    deg2rad_ = _in_place(elementwise.deg2rad, "deg2rad_")
+    rad2deg = elementwise.rad2deg
+    rad2deg_ = _in_place(elementwise.rad2deg, "rad2deg_")
+    floor = elementwise.floor
+    floor_ = _in_place(elementwise.floor, "floor_")
+    ceil = elementwise.ceil
+    ceil_ = _in_place(elementwise.ceil, "ceil_")
+    trunc = fix = elementwise.trunc
+    trunc_ = fix_ = _in_place(elementwise.trunc, "trunc_")
+    round = elementwise.round
+    round_ = _in_place(elementwise.round, "round_")
+    frac = elementwise.frac
+    frac_ = _in_place(elementwise.frac, "frac_")
+    maximum = elementwise.maximum
+    minimum = elementwise.minimum
+    fmax = elementwise.fmax
+    fmin = elementwise.fmin
+    clamp = clip = elementwise.clamp
+    clamp_ = clip_ = _in_place(elementwise.clamp, "clamp_")
+    clamp_min = elementwise.clamp_min
+    clamp_min_ = _in_place(elementwise.clamp_min, "clamp_min_")
+    clamp_max = elementwise.clamp_max
+    clamp_max_ = _in_place(elementwise.clamp_max, "clamp_max_")
+    nan_to_num = elementwise.nan_to_num
+    nan_to_num_ = _in_place(elementwise.nan_to_num, "nan_to_num_")
+    heaviside = elementwise.heaviside
+    heaviside_ = _in_place(elementwise.heaviside, "heaviside_")
+    eq = elementwise.eq
+    ne = not_equal = elementwise.ne
+    lt = less = elementwise.lt
+    le = less_equal = elementwise.le
+    gt = greater = elementwise.gt
+    ge = greater_equal = elementwise.ge
+    logical_and = elementwise.logical_and
+    logical_and_ = _in_place(elementwise.logical_and, "logical_and_")
+    logical_or = elementwise.logical_or
+    logical_or_ = _in_place(elementwise.logical_or, "logical_or_")
+    logical_xor = elementwise.logical_xor
+    logical_xor_ = _in_place(elementwise.logical_xor, "logical_xor_")
+    logical_not = elementwise.logical_not
+    logical_not_ = _in_place(elementwise.logical_not, "logical_not_")
+    bitwise_and = elementwise.bitwise_and
+    bitwise_and_ = _in_place(elementwise.bitwise_and, "bitwise_and_")
+    bitwise_or = elementwise.bitwise_or
+    bitwise_or_ = _in_place(elementwise.bitwise_or, "bitwise_or_")
+    bitwise_xor = elementwise.bitwise_xor
+    bitwise_xor_ = _in_place(elementwise.bitwise_xor, "bitwise_xor_")
+    bitwise_not = elementwise.bitwise_not
+    bitwise_not_ = _in_place(elementwise.bitwise_not, "bitwise_not_")
+    bitwise_left_shift = elementwise.bitwise_left_shift
+    bitwise_right_shift = elementwise.bitwise_right_shift
+    isnan = elementwise.isnan
+    isinf = elementwise.isinf
+    isposinf = elementwise.isposinf
+    isneginf = elementwise.isneginf
+    isfinite = elementwise.isfinite
+    isclose = elementwise.isclose
+    allclose = elementwise.allclose
+    equal = elementwise.equal
+
+    def where(self, condition: Any, other: Any) -> Any:
+        """The elements where ``condition`` is True, those of ``other`` elsewhere."""
+        return elementwise.where(condition, self, other)
+
     # ------------------------------------------------------------------ linear algebra
 
     __matmul__ = linalg.matmul

@@ -333,7 +333,7 @@ def _logit(input: Array) -> Array:
 
 
 def logit(input: Any, eps: float | None = None) -> Any:
-    """``log(input / (1 - input))``, the inverse of :func:`sigmoid`; ``eps`` first clamps the input to ``eps..1-eps``."""
+    """``log(input / (1 - input))``, the inverse of :func:`sigmoid`; ``eps`` first clamps to ``eps..1-eps``."""
     return _logit(input if eps is None else clamp(input, eps, 1 - eps))
 
 
@@ -580,11 +580,6 @@ def clamp_max(input: Any, max: Any) -> Any:
     return clamp(input, None, max)
 
 
-def clip(input: Any, min: Any = None, max: Any = None) -> Any:
-    """Another name of :func:`clamp`."""
-    return clamp(input, min, max)
-
-
 @primitive(inputs=("condition", "input", "other"), broadcasts=True,
            input=lambda g, condition: np.where(condition, g, 0),
            other=lambda g, condition: np.where(condition, 0, g))  # fmt: skip
@@ -788,3 +783,28 @@ def allclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equ
 def equal(input: Any, other: Any) -> bool:
     """Whether two tensors have the same shape and the same elements."""
     return input.shape == other.shape and bool(np.all(eq(input, other)._array))
+
+
+# ------------------------------------------------------------ other names of the same functions
+
+subtract = sub
+multiply = mul
+divide = div
+true_divide = div
+negative = neg
+absolute = abs
+sgn = sign
+arcsin = asin
+arccos = acos
+arctan = atan
+arctan2 = atan2
+arcsinh = asinh
+arccosh = acosh
+arctanh = atanh
+fix = trunc
+clip = clamp
+not_equal = ne
+less = lt
+less_equal = le
+greater = gt
+greater_equal = ge
