@@ -17,6 +17,7 @@ from .creation import (
     from_numpy,
     full,
     full_like,
+    is_tensor,
     linspace,
     logspace,
     ones,
@@ -26,21 +27,26 @@ from .creation import (
     zeros_like,
 )
 from .devices import device
-from .printing import set_printoptions
 from .dtypes import (
     bool,
+    can_cast,
     double,
+    finfo,
     float,
     float16,
     float32,
     float64,
     get_default_dtype,
     half,
+    iinfo,
     int,
     int8,
     int16,
     int32,
     int64,
+    is_complex,
+    is_floating_point,
+    is_signed,
     long,
     promote_types,
     result_type,
@@ -48,6 +54,7 @@ from .dtypes import (
     short,
     uint8,
 )
+from .printing import set_printoptions
 
 # Operations, by family.
 from .ops.activation import celu, hardshrink, prelu, relu, selu, threshold

@@ -39,6 +39,11 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     return _made(to_array(data, dtype, copy=True), requires_grad, device)
 
 
+def is_tensor(obj: Any) -> bool:
+    """Whether ``obj`` is a Tensor."""
+    return isinstance(obj, TensorBase)
+
+
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
     """``data`` as a Tensor: itself if it is one, around the same memory if it is an array.
 

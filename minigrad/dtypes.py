@@ -5,7 +5,9 @@ A dtype *is* a NumPy dtype: ``minigrad.float32 == x.numpy().dtype``, and nothing
 
 from __future__ import annotations
 
+import builtins
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -76,16 +78,23 @@ def _result(operands: tuple[tuple[Any, Any], ...]) -> np.dtype:
         level: np.dtype | None = None
         for dtype, own in operands:
             if own == strength:
-                level = dtype if level is None else np.promote_types(_torch_like(level, dtype), dtype)
+                level = dtype if level is None else promote_types(level, dtype)
         if level is not None and (result is None or _RANK[level.kind] > _RANK[result.kind]):
             result = level
     assert result is not None
     return result
 
 
-def _torch_like(a: np.dtype, b: np.dtype) -> np.dtype:
-    """``a``, or ``b`` if only ``b`` is floating: no integer ever widens a float."""
-    return b if b.kind == "f" and a.kind != "f" else a
+def promote_types(type1: Any, type2: Any) -> np.dtype:
+    """The smallest dtype that both convert to; a float stays as it is, whatever the integer.
+
+    >>> promote_types(float32, int64)
+    dtype('float32')
+    """
+    type1, type2 = as_dtype(type1, "promote_types"), as_dtype(type2, "promote_types")
+    if (type1.kind == "f") != (type2.kind == "f"):
+        return type1 if type1.kind == "f" else type2
+    return np.promote_types(type1, type2)
 
 
 def result_type(*operands: Any) -> np.dtype:
@@ -104,4 +113,49 @@ def result_type(*operands: Any) -> np.dtype:
     return _result(tuple(pairs))
 
 
-promote_types = np.promote_types
+def can_cast(from_: Any, to: Any) -> builtins.bool:
+    """Whether PyTorch's promotion lets values of one dtype become another.
+
+    It never goes to a lower category (bool < integer < float), nor from signed to unsigned.
+    """
+    source, target = as_dtype(from_, "can_cast"), as_dtype(to, "can_cast")
+    return _RANK[source.kind] <= _RANK[target.kind] and not (source.kind == "i" and target.kind == "u")
+
+
+def finfo(dtype: Any = None) -> Any:
+    """The limits of a floating dtype: ``bits, eps, max, min, tiny, smallest_normal, resolution, dtype``."""
+    dtype = _default if dtype is None else as_dtype(dtype, "finfo")
+    if dtype.kind != "f":
+        raise TypeError(f"finfo: expected a floating dtype, got {dtype}; iinfo() is for integers")
+    info = np.finfo(dtype)
+    names = ("eps", "max", "min", "tiny", "smallest_normal", "resolution")
+    return SimpleNamespace(dtype=dtype.name, bits=info.bits, **{n: builtins.float(getattr(info, n)) for n in names})
+
+
+def iinfo(dtype: Any) -> np.iinfo:
+    """The limits of an integer dtype: ``bits, max, min``."""
+    dtype = as_dtype(dtype, "iinfo")
+    if dtype.kind not in "iu":
+        raise TypeError(f"iinfo: expected an integer dtype, got {dtype}; finfo() is for floats")
+    return np.iinfo(dtype)
+
+
+def _kind(input: Any, name: str) -> str:
+    if not hasattr(input, "dtype"):
+        raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}")
+    return input.dtype.kind
+
+
+def is_floating_point(input: Any) -> builtins.bool:
+    """Whether the elements of a Tensor are floating-point numbers."""
+    return _kind(input, "is_floating_point") == "f"
+
+
+def is_signed(input: Any) -> builtins.bool:
+    """Whether the elements of a Tensor can be negative."""
+    return _kind(input, "is_signed") in "fi"
+
+
+def is_complex(input: Any) -> builtins.bool:
+    """False: there are no complex dtypes."""
+    return _kind(input, "is_complex") == "c"

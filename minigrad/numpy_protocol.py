@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from . import creation, dtypes
+from .arguments import normalize_dims
 from .engine import TensorBase, new_tensor
-from .ops import elementwise
+from .ops import elementwise, linalg, shaping
 
 UFUNCS: dict[Any, Callable] = {
     # arithmetic
@@ -84,6 +85,8 @@ UFUNCS: dict[Any, Callable] = {
     np.isnan: elementwise.isnan,
     np.isinf: elementwise.isinf,
     np.isfinite: elementwise.isfinite,
+    # linear algebra
+    np.matmul: linalg.matmul,
 }
 
 
@@ -107,6 +110,23 @@ def _on_arrays(function: Callable) -> Callable:
     return lambda *args, **options: function(*map(_array, args), **options)
 
 
+def _dims(a: Any, axis: Any, name: str) -> tuple[int, ...]:
+    return normalize_dims(axis, a.ndim, name, "axis")
+
+
+def _expand_dims(a: Any, axis: Any) -> Any:
+    count = 1 if isinstance(axis, int) else len(axis)
+    for dim in sorted(normalize_dims(axis, a.ndim + count, "np.expand_dims", "axis")):
+        a = shaping.unsqueeze(a, dim)
+    return a
+
+
+def _concatenate(arrays: Any, axis: Any = 0) -> Any:
+    if axis is None:
+        return shaping.cat([shaping.reshape(a, -1) for a in arrays])
+    return shaping.cat(arrays, axis)
+
+
 FUNCTIONS: dict[Callable, Callable] = {
     np.zeros_like: _like(np.zeros_like),
     np.ones_like: _like(np.ones_like),
@@ -128,6 +148,19 @@ FUNCTIONS: dict[Callable, Callable] = {
     np.nan_to_num: lambda x, copy=True, nan=0.0, posinf=None, neginf=None: elementwise.nan_to_num(
         x, nan=nan, posinf=posinf, neginf=neginf
     ),
+    # shapes
+    np.copy: lambda a: shaping.clone(a),
+    np.reshape: lambda a, shape: shaping.reshape(a, shape),
+    np.ravel: lambda a: shaping.reshape(a, -1),
+    np.transpose: lambda a, axes=None: shaping.permute(a, tuple(range(a.ndim))[::-1] if axes is None else tuple(axes)),
+    np.swapaxes: lambda a, axis1, axis2: shaping.transpose(a, axis1, axis2),
+    np.moveaxis: lambda a, source, destination: shaping.movedim(a, source, destination),
+    np.expand_dims: _expand_dims,
+    np.squeeze: lambda a, axis=None: shaping.squeeze(a, axis),
+    np.broadcast_to: lambda array, shape: shaping.broadcast_to(array, shape),
+    np.broadcast_arrays: lambda *args: shaping.broadcast_tensors(*args),
+    np.concatenate: _concatenate,
+    np.stack: lambda arrays, axis=0: shaping.stack(arrays, axis),
     np.isclose: lambda a, b, rtol=1e-5, atol=1e-8, equal_nan=False: elementwise.isclose(a, b, rtol, atol, equal_nan),
     np.allclose: lambda a, b, rtol=1e-5, atol=1e-8, equal_nan=False: elementwise.allclose(a, b, rtol, atol, equal_nan),
 }

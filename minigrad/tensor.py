@@ -168,17 +168,9 @@ class Tensor(TensorBase):
         """The address of the first element."""
         return self._array.ctypes.data
 
-    def is_floating_point(self) -> builtins.bool:
-        """Whether the elements are floating-point numbers."""
-        return self._array.dtype.kind == "f"
-
-    def is_signed(self) -> builtins.bool:
-        """Whether the elements can be negative."""
-        return self._array.dtype.kind in "fi"
-
-    def is_complex(self) -> builtins.bool:
-        """False: there are no complex dtypes."""
-        return False
+    is_floating_point = dtypes.is_floating_point
+    is_signed = dtypes.is_signed
+    is_complex = dtypes.is_complex
 
     def item(self) -> Any:
         """The only element, as a Python number."""
@@ -266,11 +258,11 @@ class Tensor(TensorBase):
 
     def _leaf(self, name: str) -> Tensor:
         if not self.is_leaf:
-            raise RuntimeError(f"{name}: the tensor is part of a graph, which is not copied; use x.detach() or x.clone()")
+            raise RuntimeError(f"{name}: the tensor is part of a graph, which is not copied; use x.detach()")
         return self
 
     def __copy__(self) -> Tensor:
-        return _rebuild(type(self), self._leaf("copy")._array, self._requires_grad, self.__dict__)
+        return _rebuild(type(self), self._leaf("copy")._array, self._requires_grad, _attributes(self))
 
     def __deepcopy__(self, memo: dict[builtins.int, Any]) -> Tensor:
         if id(self) not in memo:
