@@ -26,6 +26,7 @@ from .creation import (
     zeros,
     zeros_like,
 )
+from . import autograd
 from .devices import device
 from .dtypes import (
     bool,
@@ -55,6 +56,14 @@ from .dtypes import (
     uint8,
 )
 from .printing import set_printoptions
+from .grad_mode import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
 
 # Operations, by family.
 from .ops.activation import celu, hardshrink, prelu, relu, selu, threshold

@@ -77,6 +77,7 @@ class TensorBase:
 
     _grad: Any = None  # Tensor | None: the gradient, in leaves and where retain_grad() was called
     _hooks: dict[int, Callable] | None = None  # of a leaf; a computed tensor's are its node's
+    _accumulated_hooks: dict[int, Callable] | None = None  # of a leaf, to call after its .grad changed
     _rebased = 0  # how often an in-place operation gave the tensor a new history
 
     @property
@@ -292,6 +293,8 @@ class Primitive:
 class Plan:
     """For one operation and one choice of inputs that require a gradient: what backward needs."""
 
+    expands = False  # whether the rule records another graph, and returns what arrives at its ends as a dict
+
     def __init__(self, primitive: Primitive, mask: int) -> None:
         self.primitive = primitive
         chosen: list[tuple[int | None, Callable, list[str]]] = []  # input (None: all), its rule, its needs
@@ -363,11 +366,11 @@ class Plan:
         for k in self.guarded:
             source, value = self.sources[k], saved[k]
             if source == -1:
-                values[k] = pick_all(node, value) if value.__class__ is tuple else new_tensor(value, True, node)
+                values[k] = pick_all(node, value) if value.__class__ is tuple else pick(node, value, 0, 1)
             elif value.__class__ is tuple:
-                values[k] = tuple(map(_as_tensor, value, node.edges))
+                values[k] = tuple(map(as_tensor, value, node.edges))
             else:
-                values[k] = _as_tensor(value, node.edges[source])
+                values[k] = as_tensor(value, node.edges[source])
         return values
 
 
@@ -532,7 +535,7 @@ def new_node(plan: Plan, edges: list[Edge | None], arrays: Sequence[Array], out:
 def record_several(definition: Primitive, edges: list[Edge | None], arrays: Sequence[Array], outs: tuple[Array, ...],
                    options: dict[str, Any], mask: int) -> tuple[Any, ...]:  # fmt: skip
     """The Tensors of an operation with several outputs."""
-    outs = tuple(np.asarray(out) for out in outs)
+    outs = tuple(np.asarray(out) if isinstance(out, np.generic) else out for out in outs)
     if anomaly_contexts and mode.anomaly:
         for out in outs:
             look_for_nan(definition.name, arrays, out)
@@ -544,14 +547,14 @@ def pick_all(node: Node | None, outs: Sequence[Array]) -> tuple[Any, ...]:
     """Tensors for the outputs of one node, each with a small node of its own that names which it is."""
     if node is None:
         return tuple(new_tensor(out) for out in outs)
-    tensors = []
-    for i, out in enumerate(outs):
-        tensor = new_tensor(out)
-        if out.dtype.kind == "f":
-            tensor._requires_grad = True
-            tensor._node = new_node(_PICK, [node], (), out, {"index": i, "count": len(outs)})
-        tensors.append(tensor)
-    return tuple(tensors)
+    return tuple(pick(node, out, i, len(outs)) for i, out in enumerate(outs))
+
+
+def pick(node: Node, out: Array, index: int, count: int) -> Any:
+    """The Tensor of one of the outputs of a node."""
+    if out.dtype.kind != "f":
+        return new_tensor(out)
+    return new_tensor(out, True, node if count == 1 else new_node(_PICK, [node], (), out, {"index": index, "count": count}))
 
 
 def _pick(whole: tuple, index: int, count: int) -> Array:
@@ -564,13 +567,13 @@ def _cast(input: Array) -> Array:
     return input
 
 
-def _hidden(forward: Callable, **rules: Callable) -> Plan:
+def hidden(forward: Callable, **rules: Callable) -> Plan:
     """The plan of an operation of the engine's own, which nobody calls."""
     return Plan(Primitive(forward, rules, None, False, False, 1, None, ()), mask=1)
 
 
-_CAST = _hidden(_cast, input=lambda g: g)
-_PICK = _hidden(_pick, whole=lambda g, index, count: tuple(g if i == index else None for i in range(count)))
+_CAST = hidden(_cast, input=lambda g: g)
+_PICK = hidden(_pick, whole=lambda g, index, count: tuple(g if i == index else None for i in range(count)))
 
 
 # ------------------------------------------------------------------------------------- backward
@@ -600,7 +603,7 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
     anomaly = mode.anomaly
 
     def finish(edge: Edge, g: Any) -> None:
-        found[edge] = g if create_graph or edge in fresh else g.copy() if isinstance(g, ndarray) else np.array(g)
+        found[edge] = g if create_graph or edge in fresh else np.array(g) if isinstance(g, np.generic) else g.copy()
 
     starts = [edge_of(root) for root in roots]
     leading = None if targets is None else _leading_to(starts, targets)
@@ -643,7 +646,15 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
                 except Exception as error:
                     error.add_note(f"in the gradient of {node.name}, recorded at {node.line}")
                     raise
-                for edge, gi in zip(edges, result, strict=True) if target is None else ((edges[target], result),):
+                if target is not None:
+                    pairs: Iterable[tuple[Edge | None, Any]] = ((edges[target], result),)
+                elif result.__class__ is dict:  # it recorded anew what it stands for: go on there
+                    pairs = result.items()
+                    if targets is not None:
+                        leading |= _leading_to(result, targets)
+                else:
+                    pairs = zip(edges, result, strict=True)
+                for edge, gi in pairs:
                     if edge is None or gi is None:
                         continue
                     present = grads.get(edge)
@@ -701,7 +712,7 @@ def _leading_to(starts: Iterable[Edge | None], targets: set[Edge]) -> set[Edge]:
             stack.extend(edge for edge in node.edges if edge.__class__ is Node)  # type: ignore[union-attr]
     leading: set[Edge] = set()
     for node in sorted(nodes, key=lambda n: n.order):
-        if any(edge in targets or edge in leading for edge in node.edges):  # type: ignore[operator]
+        if node.plan.expands or any(edge in targets or edge in leading for edge in node.edges):
             leading.add(node)
     return leading
 
@@ -725,7 +736,7 @@ def _check_intact(node: Node, saved: list[Any]) -> None:
             )
 
 
-def _as_tensor(value: Any, edge: Edge | None) -> Any:
+def as_tensor(value: Any, edge: Edge | None) -> Any:
     """A saved value as a Tensor whose gradient goes to ``edge``."""
     if not hasattr(value, "shape"):
         return value  # a number or None
@@ -740,7 +751,7 @@ def _fit(g: Any, edge: Edge, node: Node) -> Any:
     """The gradient in the shape and dtype of what it belongs to."""
     shape = edge.shape
     if g.shape != shape:
-        if not node.plan.primitive.broadcasts:
+        if not node.plan.primitive.broadcasts or not _expands(shape, g.shape):
             raise RuntimeError(
                 f"{node.name}: its rule gave a gradient of shape {g.shape} for an input of shape {shape}"
             )
@@ -748,6 +759,12 @@ def _fit(g: Any, edge: Edge, node: Node) -> Any:
     if g.dtype != edge.dtype:
         g = g.to(edge.dtype) if isinstance(g, TensorBase) else g.astype(edge.dtype)
     return g
+
+
+def _expands(shape: tuple[int, ...], larger: tuple[int, ...]) -> bool:
+    """Whether an array of ``shape`` broadcasts to the shape ``larger``."""
+    matches = zip(reversed(shape), reversed(larger), strict=False)
+    return len(shape) <= len(larger) and all(a in (1, b) for a, b in matches)
 
 
 def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
@@ -767,7 +784,7 @@ def _run_hooks(edge: Any, g: Any, create_graph: bool) -> Any:
         hooks, retained = edge.hooks, edge.retain() if edge.retain else None
     else:
         hooks, retained = edge._hooks, None
-    tensor = g if create_graph else new_tensor(g)
+    tensor = g if create_graph else new_tensor(np.array(g) if isinstance(g, np.generic) else g.copy())
     for hook in list((hooks or {}).values()):
         replaced = hook(tensor)
         if replaced is not None:
@@ -775,7 +792,8 @@ def _run_hooks(edge: Any, g: Any, create_graph: bool) -> Any:
                 raise RuntimeError(f"a hook must return None or a Tensor of shape {tensor.shape}, got {replaced!r}")
             tensor = replaced
     if retained is not None:
-        retained._grad = tensor if create_graph else new_tensor(tensor._array.copy())
+        own = tensor if create_graph else new_tensor(tensor._array.copy())
+        retained._grad = own if retained._grad is None else retained._grad + own
     return tensor if create_graph else tensor._array
 
 

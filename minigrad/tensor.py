@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from . import creation, dtypes, engine, memory, numpy_protocol, printing
+from . import backprop, creation, dtypes, engine, memory, numpy_protocol, printing
 from .arguments import normalize_dim
 from .conversion import to_array
 from .devices import CPU
@@ -101,6 +101,8 @@ class Tensor(TensorBase):
                 raise TypeError(f"grad: expected a Tensor or None, got {type(value).__name__}")
             if value.shape != self.shape:
                 raise ValueError(f"grad: the gradient has shape {value.shape}, the tensor {self.shape}")
+            if value.dtype != self.dtype:
+                raise TypeError(f"grad: the gradient is {value.dtype}, the tensor {self.dtype}")
         self._grad = value
 
     @property
@@ -253,6 +255,18 @@ class Tensor(TensorBase):
             raise RuntimeError("detach_: a view cannot be cut off its base in place; use detach()")
         self._node, self._requires_grad = None, False
         return self
+
+    # ------------------------------------------------------------------------- gradients
+
+    register_hook = backprop.register_hook
+    register_post_accumulate_grad_hook = backprop.register_post_accumulate_grad_hook
+    retain_grad = backprop.retain_grad
+    retains_grad = property(backprop.retains_grad)
+
+    def backward(self, gradient: Any = None, retain_graph: builtins.bool | None = None,
+                 create_graph: builtins.bool = False, inputs: Any = None) -> None:  # fmt: skip
+        """Add the gradient of this tensor to the ``.grad`` of the leaves: :func:`minigrad.autograd.backward`."""
+        backprop.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
     # ------------------------------------------------------------------ copying and pickling
 

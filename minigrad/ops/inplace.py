@@ -72,11 +72,12 @@ def become(target: Any, result: Any, name: str) -> Any:
     np.copyto(array, new, casting="unsafe")
     memory.changed(array)
     if mode.grad and (result._requires_grad or target._requires_grad):
-        _take_history(target, result)
+        take_history(target, result)
     return target
 
 
-def _take_history(target: Any, result: Any) -> None:
+def take_history(target: Any, result: Any) -> None:
+    """Make ``result``, which has taken the memory of ``target``, the history of it and of all its views."""
     refresh(target)
     target._node, target._requires_grad = result._node, result._requires_grad
     part, chain = target, [target]

@@ -1,0 +1,278 @@
+"""Operations defined by users: a forward, and a backward that is given what forward saved."""
+
+from __future__ import annotations
+
+import inspect
+import weakref
+from collections.abc import Callable, Sequence
+from functools import partial, wraps
+from typing import Any
+
+import numpy as np
+
+from .. import memory
+from ..engine import Node, Plan, TensorBase, as_tensor, edge_of, grad_mode, hidden, mode, new_node, new_tensor, pick
+from ..ops import inplace
+
+
+class FunctionCtx:
+    """What forward leaves for backward. It takes any further attributes too, which are not guarded.
+
+    Attributes:
+        needs_input_grad: for each argument of forward, whether its gradient is wanted.
+        saved_tensors: in backward, the tensors given to :meth:`save_for_backward`.
+    """
+
+    needs_input_grad: tuple[bool, ...] = ()
+    _to_save: tuple[Any, ...] = ()
+    _dirty: tuple[Any, ...] = ()
+    _constant: tuple[Any, ...] = ()
+    _materialize = True
+    _unpacked: tuple[Any, ...] | None = None
+    _outputs: Sequence[tuple[tuple[int, ...], np.dtype] | None] = ()  # shape and dtype of each, None if no Tensor
+    _sources: Sequence[int | None] = ()  # of each saved tensor: input i, output -1-i, or neither
+
+    def save_for_backward(self, *tensors: Any) -> None:
+        """Keep inputs, outputs or other Tensors (or None). Changing one before backward is an error."""
+        for tensor in tensors:
+            if tensor is not None and not isinstance(tensor, TensorBase):
+                raise TypeError(f"save_for_backward: takes Tensors and None, got {type(tensor).__name__}; "
+                                "keep other values as attributes of ctx")  # fmt: skip
+        self._to_save = tensors
+
+    @property
+    def saved_tensors(self) -> tuple[Any, ...]:
+        if self._unpacked is None:
+            raise RuntimeError("saved_tensors: there are none outside of backward")
+        return self._unpacked
+
+    def mark_dirty(self, *tensors: Any) -> None:
+        """Declare inputs that forward changes in place. It must return them too."""
+        self._dirty = tensors
+
+    def mark_non_differentiable(self, *tensors: Any) -> None:
+        """Declare outputs that require no gradient."""
+        self._constant = tensors
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether backward gets zeros (the default) or None for outputs that received no gradient."""
+        self._materialize = value
+
+
+class _FunctionPlan(Plan):
+    """How the engine sees one Function: a joint rule for all arguments, which gets what a node saved.
+
+    That is the context, and the arrays given to ``save_for_backward``, which the engine guards.
+    """
+
+    saves_inputs = saves_output = False
+    names = ["ctx", "saved_tensors"]
+    guarded = [1]
+    broadcasts = True  # as in PyTorch: a gradient may have the shape that its input broadcasts to
+
+    def __init__(self, function: type[Function]) -> None:
+        self.primitive = self  # type: ignore[assignment]
+        self.name = function.__name__
+        self.rules = [(None, partial(_call_backward, function), [0, 1])]
+
+    def save(self, arrays: Sequence[Any], out: Any, options: dict[str, Any], edges: Sequence[Any]) -> list[Any]:
+        return [options["ctx"], tuple(arrays)]
+
+    def as_tensors(self, node: Node, saved: list[Any]) -> list[Any]:
+        ctx, arrays = saved
+        tensors = []
+        for source, array in zip(ctx._sources, arrays, strict=True):
+            if source is None or array is None:
+                tensors.append(array)
+            elif source >= 0:
+                tensors.append(as_tensor(array, node.edges[source]))
+            else:
+                tensors.append(pick(node, array, -1 - source, len(ctx._outputs)))
+        return [ctx, tuple(tensors)]
+
+
+def _call_backward(function: type[Function], g: Any, ctx: FunctionCtx, saved: tuple[Any, ...]) -> list[Any]:
+    """The rule of a Function: Tensors for its backward, and what it returns, checked."""
+    given = []
+    for received, output in zip(g if g.__class__ is tuple else (g,), ctx._outputs, strict=True):
+        if received is None and output is not None and ctx._materialize:
+            received = np.zeros(*output)
+        given.append(_wrap(received))
+    ctx._unpacked = tuple(map(_wrap, saved))
+    try:
+        results = function.backward(ctx, *given)
+    finally:
+        ctx._unpacked = None
+    results = list(results) if isinstance(results, (tuple, list)) else [results]
+    count = len(ctx.needs_input_grad)
+    if len(results) < count or any(r is not None for r in results[count:]):
+        raise RuntimeError(
+            f"{function.__name__}.backward: returned {len(results)} gradients for the {count} arguments of forward; "
+            "it must return one for each, None where there is none"
+        )
+    for i, result in enumerate(results[:count]):
+        if result is not None and not isinstance(result, TensorBase):
+            raise TypeError(f"{function.__name__}.backward: gradient {i} must be a Tensor or None, "
+                            f"got {type(result).__name__}")  # fmt: skip
+    needed = [r if need else None for r, need in zip(results, ctx.needs_input_grad, strict=False)]
+    if mode.grad:
+        return needed
+    # Views, for the engine adds in place to no memory that has another owner.
+    return [None if r is None else r._array[...] for r in needed]
+
+
+def _wrap(value: Any) -> Any:
+    return value if value is None or isinstance(value, TensorBase) else new_tensor(np.asarray(value))
+
+
+class Function:
+    """A differentiable operation of your own.
+
+    Subclass it with static methods, and call ``Name.apply(*args)``::
+
+        class Exp(Function):
+            @staticmethod
+            def forward(ctx, x):
+                y = x.exp()
+                ctx.save_for_backward(y)
+                return y
+
+            @staticmethod
+            def backward(ctx, g):
+                (y,) = ctx.saved_tensors
+                return g * y
+
+    ``forward`` runs unrecorded. ``backward`` gets one gradient per output and returns one per
+    argument of forward, None where there is none; written with operations, it can be differentiated
+    again. Instead of taking ``ctx``, forward can leave it to ``setup_context(ctx, inputs, output)``.
+    """
+
+    @staticmethod
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        """Compute the result: a Tensor, or a tuple of Tensors and other values."""
+        raise NotImplementedError("Function: a subclass must define the static method forward")
+
+    @staticmethod
+    def setup_context(ctx: FunctionCtx, inputs: tuple[Any, ...], output: Any) -> Any:
+        """Save what backward needs. Where this is defined, forward takes no ``ctx``."""
+        raise NotImplementedError
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *grad_outputs: Any) -> Any:
+        """The gradient of each argument of forward, given that of each output."""
+        raise NotImplementedError("Function: a subclass must define the static method backward")
+
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        """Call forward, and record it."""
+        ctx = FunctionCtx()
+        separate = cls.setup_context is not Function.setup_context
+        if separate:
+            bound = inspect.signature(cls.forward).bind(*args)
+            bound.apply_defaults()
+            args = bound.args
+        edges = [edge_of(a) if isinstance(a, TensorBase) else None for a in args]
+        ctx.needs_input_grad = tuple(edge is not None for edge in edges)
+        with grad_mode(False):
+            if separate:
+                results = cls.forward(*args)
+                cls.setup_context(ctx, args, results)
+            else:
+                results = cls.forward(ctx, *args)
+        outputs = list(results) if isinstance(results, tuple) else [results]
+        for output in outputs:
+            if not isinstance(results, tuple) and not isinstance(output, TensorBase):
+                raise TypeError(f"{cls.__name__}.forward: must return a Tensor or a tuple, got {type(output).__name__}")
+        record = mode.grad and any(ctx.needs_input_grad)
+        wrapped = _record(cls, ctx, args, edges, outputs) if record else outputs
+        for name in ("_to_save", "_dirty", "_constant"):
+            ctx.__dict__.pop(name, None)  # a graph must not point to its own outputs
+        return tuple(wrapped) if isinstance(results, tuple) else wrapped[0]
+
+
+def _record(function: type[Function], ctx: FunctionCtx, args: tuple, edges: list[Any], outputs: list[Any]) -> list[Any]:
+    """New Tensors for what forward returned, with the node that it left behind."""
+    name = function.__name__
+    for dirty in ctx._dirty:
+        if not any(dirty is output for output in outputs):
+            raise RuntimeError(f"{name}: forward must return the input that it marks dirty (shape {dirty.shape})")
+        inplace.check_writable(dirty, name)
+        memory.changed(dirty._array)
+    owners = {id(memory.owner(a._array)) for a in args if isinstance(a, TensorBase)}
+    arrays: list[Any] = []
+    for output in outputs:
+        array = output._array if isinstance(output, TensorBase) else None
+        if array is not None and id(memory.owner(array)) in owners and not _among(output, ctx._dirty):
+            array = array.copy()  # memory of an input, which must not be changed through the output
+        arrays.append(array)
+
+    def source(tensor: Any) -> int | None:
+        for i, output in enumerate(outputs):
+            if tensor is output:
+                return -1 - i
+        for i, arg in enumerate(args):
+            if tensor is arg:
+                return i
+        return None
+
+    ctx._sources = [None if t is None else source(t) for t in ctx._to_save]
+    ctx._outputs = [None if a is None else (a.shape, a.dtype) for a in arrays]
+    saved = [None if t is None else arrays[-1 - k] if k is not None and k < 0 else t._array
+             for t, k in zip(ctx._to_save, ctx._sources, strict=True)]  # fmt: skip
+    known = [a for a in arrays if a is not None]
+    if not known:
+        return outputs
+    plan = _PLANS.get(function)
+    if plan is None:
+        plan = _PLANS[function] = _FunctionPlan(function)
+    node = new_node(plan, edges, saved, known[0] if len(arrays) == 1 else tuple(known), {"ctx": ctx})
+    tensors = []
+    for i, (output, array) in enumerate(zip(outputs, arrays, strict=True)):
+        if array is None:
+            tensors.append(output)
+        elif array.dtype.kind != "f" or _among(output, ctx._constant):
+            tensors.append(new_tensor(array))
+        elif _among(output, ctx._dirty):
+            inplace.take_history(output, pick(node, array, i, len(arrays)))
+            tensors.append(output)
+        else:
+            tensors.append(pick(node, array, i, len(arrays)))
+    return tensors
+
+
+_PLANS: weakref.WeakKeyDictionary[type[Function], _FunctionPlan] = weakref.WeakKeyDictionary()
+
+
+def _among(tensor: Any, tensors: Sequence[Any]) -> bool:
+    return any(tensor is other for other in tensors)
+
+
+def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """Declare that a backward cannot be differentiated again: to try is an error."""
+
+    @wraps(backward)
+    def once(ctx: FunctionCtx, *grad_outputs: Any) -> Any:
+        with grad_mode(False):
+            results = backward(ctx, *grad_outputs)
+        edges = [edge_of(g) for g in grad_outputs if isinstance(g, TensorBase)]
+        if not mode.grad or not any(edges):
+            return results
+        single = not isinstance(results, (tuple, list))
+        refusing = [
+            r if r is None else new_tensor(r._array, True, new_node(_REFUSAL, edges[:1], (), r._array, {}))
+            for r in ([results] if single else results)
+        ]
+        return refusing[0] if single else tuple(refusing)
+
+    return once
+
+
+def _once(input: Any) -> Any:
+    return input
+
+
+def _refuse(g: Any) -> Any:
+    raise RuntimeError("once_differentiable: this backward was declared to be differentiable only once")
+
+
+_REFUSAL = hidden(_once, input=_refuse)

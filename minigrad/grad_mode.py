@@ -1,0 +1,208 @@
+"""Switches of the current thread: whether operations are recorded, and whether NaN is looked for."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+from .engine import anomaly_contexts, mode
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations of this thread are recorded."""
+    return mode.grad
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether this thread is inside :class:`inference_mode`."""
+    return mode.inference
+
+
+class _Switch:
+    """A context manager that is a decorator too. Each entry remembers what to go back to."""
+
+    def __init__(self) -> None:
+        self._before: list[tuple[bool, bool]] = []
+
+    def _set(self) -> None:
+        raise NotImplementedError
+
+    def _again(self) -> _Switch:
+        """A switch like this one, for one call of a decorated function."""
+        return type(self)()
+
+    def __enter__(self) -> None:
+        self._before.append((mode.grad, mode.inference))
+        self._set()
+
+    def __exit__(self, *_: object) -> None:
+        mode.grad, mode.inference = self._before.pop()
+
+    def __call__(self, function: F) -> F:
+        if inspect.isclass(function):
+            raise TypeError(f"{type(self).__name__}: decorate a function, not the class {function.__name__}")
+        if inspect.isgeneratorfunction(function):
+            return self._wrap_generator(function)
+
+        @wraps(function)
+        def switched(*args: Any, **kwargs: Any) -> Any:
+            with self._again():
+                return function(*args, **kwargs)
+
+        return switched  # type: ignore[return-value]
+
+    def _wrap_generator(self, function: Any) -> Any:
+        """Switched while the generator runs, and not while its consumer does."""
+
+        @wraps(function)
+        def switched(*args: Any, **kwargs: Any) -> Any:
+            generator = function(*args, **kwargs)
+            resume: Callable[[], Any] = lambda: next(generator)
+            try:
+                while True:
+                    try:
+                        with self._again():
+                            value = resume()
+                    except StopIteration as end:
+                        return end.value
+                    try:
+                        sent = yield value
+                    except GeneratorExit:
+                        raise
+                    except BaseException as error:
+                        resume = lambda error=error: generator.throw(error)  # type: ignore[misc]
+                    else:
+                        resume = lambda sent=sent: generator.send(sent)  # type: ignore[misc]
+            finally:
+                with self._again():
+                    generator.close()
+
+        return switched
+
+
+class _PlainSwitch(_Switch):
+    """A switch without arguments, which decorates without parentheses as well."""
+
+    def __new__(cls, function: Any = None) -> Any:
+        switch = super().__new__(cls)
+        if function is None:
+            return switch
+        switch.__init__()  # type: ignore[misc]
+        return switch(function)
+
+    def __init__(self, function: Any = None) -> None:
+        super().__init__()
+
+
+class no_grad(_PlainSwitch):
+    """Record nothing: results require no gradient. ``with no_grad():``, ``@no_grad()`` or ``@no_grad``."""
+
+    def _set(self) -> None:
+        mode.grad = False
+
+
+class enable_grad(_PlainSwitch):
+    """Record again, inside :class:`no_grad`."""
+
+    def _set(self) -> None:
+        mode.grad = True
+
+
+class set_grad_enabled(_Switch):
+    """Switch recording on or off: for good when called, for the block in a ``with`` statement."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__()
+        self.mode = bool(mode)
+        self._previous = is_grad_enabled()
+        self._set()
+
+    def _set(self) -> None:
+        mode.grad = self.mode
+
+    def _again(self) -> _Switch:
+        return set_grad_enabled(self.mode)
+
+    def __enter__(self) -> None:
+        self._before.append((self._previous, mode.inference))
+        self._set()
+
+    def __call__(self, function: F) -> F:
+        mode.grad = self._previous
+        return super().__call__(function)
+
+
+class inference_mode(_Switch):
+    """:class:`no_grad` under the name for code that is sure never to need gradients.
+
+    Unlike PyTorch's, its tensors may be used in recorded operations afterwards.
+    """
+
+    def __new__(cls, mode: Any = True) -> Any:
+        switch = super().__new__(cls)
+        if isinstance(mode, bool):
+            return switch
+        switch.__init__()  # type: ignore[misc]
+        return switch(mode)
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__()
+        self.mode = mode
+
+    def _set(self) -> None:
+        mode.inference = self.mode
+        mode.grad = not self.mode
+
+    def _again(self) -> _Switch:
+        return inference_mode(self.mode)
+
+
+class set_detect_anomaly:
+    """Look for NaN: for good when called, for the block in a ``with`` statement.
+
+    The first operation that makes a NaN from inputs without one raises, and names itself and its
+    line; in backward, the operation whose gradient is the first with a NaN.
+
+    Args:
+        mode: on or off.
+        check_nan: look for NaN; False makes this context do nothing.
+    """
+
+    def __init__(self, mode: bool, check_nan: bool = True) -> None:
+        self._before = is_anomaly_enabled()
+        _set_anomaly(mode and check_nan)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        _set_anomaly(self._before)
+
+
+class detect_anomaly(set_detect_anomaly):
+    """:class:`set_detect_anomaly`, for a block."""
+
+    def __init__(self, check_nan: bool = True) -> None:
+        self._check = check_nan
+
+    def __enter__(self) -> None:
+        self._before = is_anomaly_enabled()
+        _set_anomaly(self._before or self._check)
+
+
+def is_anomaly_enabled() -> bool:
+    """Whether this thread looks for NaN."""
+    return mode.anomaly
+
+
+def _set_anomaly(enabled: bool) -> None:
+    if enabled != mode.anomaly:
+        mode.anomaly = enabled
+        if enabled:
+            anomaly_contexts.append(None)
+        else:
+            anomaly_contexts.pop()
