@@ -412,6 +412,7 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
             mask = 0  # of the inputs that require a gradient
             bit = 1
             plain = True  # only Tensors, of one dtype
+            foreign = False  # something that is neither Tensor nor number
             dtype = None
             for a in args:
                 if isinstance(a, TensorBase):
@@ -431,11 +432,16 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
                     plain = False
                     edges.append(None)
                     if type(a) not in _SCALARS:
-                        a = constant(a, name)
+                        foreign = True
                 arrays.append(a)
                 bit += bit
             if dtype is None:
                 return bare(args, options)
+            if foreign:
+                arrays = [
+                    a if isinstance(given, TensorBase) or type(a) in _SCALARS else constant(a, name)
+                    for given, a in zip(args, arrays, strict=True)
+                ]
             if promotion is not None and (not plain or (to_float and dtype.kind != "f")):
                 arrays = definition.promote(arrays)
             try:
@@ -460,7 +466,9 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
             else:
                 tensor._requires_grad = False
                 tensor._node = None
-            if view and (base := out.base) is not None and (base is arrays[0] or base is arrays[0].base):
+            if view and (base := out.base) is not None and (
+                base is arrays[0] or base is arrays[0].base or memory.owner(out) is memory.owner(arrays[0])
+            ):
                 rest = args[1:]
                 tensor._view = View(args[0], lambda parent: operation(parent, *rest, **options))
             return tensor
