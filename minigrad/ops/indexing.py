@@ -6,15 +6,19 @@ gives a view, of which the *advanced* rest (integer arrays, masks) picks element
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
 import numpy as np
 
-from ..engine import TensorBase, mode, primitive, sum_to
+from .. import memory
+from ..arguments import normalize_dim
+from ..engine import TensorBase, edge_of, mode, primitive, sum_to
 from ..kernels import indexing as kernels
 from ..memory import Array
-from .inplace import become, copy_
+from .elementwise import where
+from .inplace import become, check_writable, copy_
 
 _ALL = slice(None)
 
@@ -26,16 +30,18 @@ _ALL = slice(None)
 def _getitem(input: Array, index: tuple) -> Array:
     """``input[index]``, where ``index`` is either basic and ends in an Ellipsis, or advanced."""
     try:
+        if _is_array(index[-1]) and index[-1].dtype.kind != "b" and index[:-1].count(_ALL) == len(index) - 1:
+            return np.take(input, index[-1], len(index) - 1)  # the same, and quicker
         return input[index]
     except IndexError as error:
-        raise IndexError(f"getitem: {error} (the tensor has shape {input.shape})") from None
+        raise IndexError(f"getitem: {error} (the tensor has shape {tuple(input.shape)})") from None
 
 
 @primitive(g=lambda g, index: _getitem(g, index))
 def getitem_adjoint(g: Array, index: tuple, shape: tuple[int, ...]) -> Array:
     """The elements of ``g`` added where ``index`` finds them in zeros of ``shape``."""
-    out = np.zeros_like(g, shape=shape)
-    arrays = [item for item in index if isinstance(item, np.ndarray)]
+    out = np.zeros_like(g, shape=shape, order="C")
+    arrays = [item for item in index if _is_array(item)]
     if not arrays or (len(arrays) == 1 and arrays[0].dtype.kind == "b"):
         out[index] = g  # no element is found twice
         return out
@@ -46,11 +52,11 @@ def getitem(input: Any, index: Any) -> Any:
     """``input[index]``, with NumPy's and PyTorch's indices.
 
     Integers, slices (also with negative steps), None and Ellipsis give a view. Integer tensors,
-    bool masks and lists give a copy. As in PyTorch, an integer next to an integer tensor selects
-    before the tensor is applied, so it does not move the tensor's dimensions to the front.
+    bool masks and lists (which mean tensors) give a copy. As in PyTorch, an integer next to an
+    integer tensor selects before the tensor is applied, so it does not move the tensor's
+    dimensions to the front.
     """
-    kind = type(index)
-    if kind is int or kind is slice:
+    if (type(index) is int and input.ndim) or (type(index) is slice and input.ndim):
         return _getitem(input, index=(index, ...))
     basic, advanced = _split(index, input, "getitem")
     if basic is not None:
@@ -59,9 +65,9 @@ def getitem(input: Any, index: Any) -> Any:
 
 
 def _split(index: Any, input: Any, name: str) -> tuple[tuple | None, tuple | None]:
-    """``index`` as a basic index to be applied first (None: nothing to do) and an advanced one (None: none)."""
-    items = [_plain(item, name) for item in (index if isinstance(index, tuple) else (index,))]
-    counts = [0 if i is None or i is ... or isinstance(i, bool) else getattr(i, "ndim", 1) if _is_mask(i) else 1 for i in items]
+    """``index`` as a basic index to apply first (None: nothing to do) and an advanced one (None: there is none)."""
+    items = [_plain(item, input, name) for item in (index if isinstance(index, tuple) else (index,))]
+    counts = [_count(item) for item in items]
     missing = input.ndim - sum(counts)
     if missing < 0:
         raise IndexError(f"{name}: {sum(counts)} indices for a tensor of shape {tuple(input.shape)}")
@@ -75,39 +81,33 @@ def _split(index: Any, input: Any, name: str) -> tuple[tuple | None, tuple | Non
             advanced += [_ALL] * missing
         elif isinstance(item, bool):  # a mask without dimensions: a new one, kept or emptied
             basic.append(None)
-            advanced.append(np.zeros(int(item), np.intp))
-        elif isinstance(item, np.ndarray):
+            advanced.append(_index_array([0] * item, input))
+        elif _is_array(item):
             basic += [_ALL] * count
             # Backward needs the index as it is now, not as someone may have changed it by then.
-            advanced.append(item.copy() if mode.grad and getattr(input, "_requires_grad", False) else item)
+            advanced.append(item.copy() if _records(input) else item)
         else:
             basic.append(item)
             if not isinstance(item, int):
                 advanced.append(_ALL)
-    if not any(isinstance(item, np.ndarray) for item in advanced):
+    if not any(map(_is_array, advanced)):
         return (*basic, ...), None
+    while advanced[-1] is _ALL:
+        advanced.pop()
     return None if all(item == _ALL for item in basic) else (*basic, ...), tuple(advanced)
 
 
-def _plain(item: Any, name: str) -> Any:
+def _plain(item: Any, input: Any, name: str) -> Any:
     """One part of an index as None, Ellipsis, an int, a bool, a slice, or an array with dimensions."""
     if item is None or item is ... or isinstance(item, (bool, int)):
         return item
     if isinstance(item, slice):
-        return item
-    array = item._array if isinstance(item, TensorBase) else item
-    if not isinstance(array, np.ndarray):
-        if not isinstance(item, (list, tuple, range, np.generic)):
-            try:
-                return operator.index(item)
-            except TypeError:
-                raise TypeError(
-                    f"{name}: an index can be an int, a slice, None, Ellipsis, a list or an integer or bool tensor, "
-                    f"got {type(item).__name__}"
-                ) from None
-        array = np.asarray(_unwrapped(item))
-        if not array.size and isinstance(item, (list, tuple, range)):
-            array = array.astype(np.intp)
+        return slice(*(None if v is None else _integer(v, name) for v in (item.start, item.stop, item.step)))
+    if isinstance(item, (list, tuple, range)):
+        array = _index_array(_unwrapped(item), input)
+        array = array if array.size else array.astype(np.intp)
+    elif not _is_array(array := getattr(item, "_array", item)):
+        return _integer(item, name)
     if array.dtype == np.uint8:
         raise TypeError(f"{name}: a uint8 index is ambiguous; use .bool() for a mask, .long() for positions")
     if array.dtype.kind not in "iub":
@@ -115,15 +115,44 @@ def _plain(item: Any, name: str) -> Any:
     return array.item() if array.ndim == 0 else array
 
 
+def _integer(value: Any, name: str) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(
+            f"{name}: an index can be an int, a slice, None, Ellipsis, a list, or an integer or bool tensor, "
+            f"got {type(value).__name__}"
+        ) from None
+
+
+def _count(item: Any) -> int:
+    """How many dimensions a part of an index stands for."""
+    if item is None or item is ... or isinstance(item, bool):
+        return 0
+    return item.ndim if _is_array(item) and item.dtype.kind == "b" else 1
+
+
+def _is_array(item: Any) -> bool:
+    return hasattr(item, "dtype")
+
+
+def _index_array(values: Any, input: Any) -> Array:
+    """An array of the library that the array of ``input`` comes from, to index it with."""
+    return np.asarray(values, np.intp if not len(values) else None, like=getattr(input, "_array", input))
+
+
 def _unwrapped(item: Any) -> Any:
-    """Nested sequences with Tensors in them as nested sequences of arrays and numbers."""
+    """Nested sequences with Tensors in them as nested lists of numbers."""
     if isinstance(item, TensorBase):
-        return item._array
-    return [_unwrapped(i) for i in item] if isinstance(item, (list, tuple)) else item
+        return item._array.tolist()
+    if isinstance(item, (list, tuple, range)):
+        return [_unwrapped(i) for i in item]
+    if item is None or item is ... or isinstance(item, slice):
+        raise TypeError("getitem: a list as index stands for a tensor of integers or bools; use a tuple for several indices")
+    return item
 
 
-def _is_mask(item: Any) -> bool:
-    return isinstance(item, np.ndarray) and item.dtype.kind == "b"
+# ----------------------------------------------------------------------------- x[index] = value
 
 
 def setitem(input: Any, index: Any, value: Any) -> None:
@@ -135,18 +164,339 @@ def setitem(input: Any, index: Any, value: Any) -> None:
     target = input if basic is None else _getitem(input, index=basic)
     if advanced is None:
         copy_(target, value)
-    else:
+    elif _records(target) or _records(value):
         become(target, _index_put(target, value, index=advanced), "setitem")
+    else:
+        check_writable(target, "setitem")
+        _put(target._array, advanced, getattr(value, "_array", value))
+        memory.changed(target._array)
+
+
+def _records(operand: Any) -> bool:
+    """Whether an operation on ``operand`` leaves a node behind."""
+    return mode.grad and isinstance(operand, TensorBase) and edge_of(operand) is not None
 
 
 @primitive(input=lambda g, index: _index_put(g, 0, index=index),
-           value=lambda g, index, value_shape: sum_to(_last_written(g, index), value_shape))  # fmt: skip
+           value=lambda g, index, value_shape: sum_to(_written(g, index), value_shape))  # fmt: skip
 def _index_put(input: Array, value: Array, index: tuple) -> Array:
+    """A copy of ``input`` with ``value`` at ``index``."""
     out = np.copy(input)
-    out[index] = value
+    _put(out, index, value)
     return out
 
 
-def _last_written(g: Any, index: tuple) -> Any:
+def _put(out: Array, index: tuple, value: Array) -> None:
+    try:
+        out[index] = value
+    except IndexError as error:
+        raise IndexError(f"index_put: {error} (the tensor has shape {tuple(out.shape)})") from None
+    except ValueError:
+        found = out[index].shape
+        raise ValueError(f"index_put: a value of shape {np.shape(value)} does not broadcast to shape {found}, "
+                         "which the index finds") from None  # fmt: skip
+
+
+def _written(g: Any, index: tuple) -> Any:
     """The gradient of the values written to ``index``: 0 where a later one took the place."""
-    return _getitem(g, index)
+    mask = kernels.stays(index, tuple(g.shape))
+    found = _getitem(g, index=index)
+    return found if mask is None else np.where(mask, found, 0)
+
+
+def index_put(input: Any, indices: tuple, values: Any, accumulate: bool = False) -> Any:
+    """A copy of ``input`` in which ``input[indices]`` is replaced by ``values``, or has them added.
+
+    Where an element is found more than once, all values are added if ``accumulate``, else the last stays.
+    """
+    basic, advanced = _split(tuple(indices), input, "index_put")
+    if advanced is None or basic is not None:
+        raise TypeError("index_put: indices must be a tuple of integer or bool tensors")
+    if not accumulate:
+        return _index_put(input, values, index=advanced)
+    found = _getitem(input, index=advanced)
+    return input + getitem_adjoint(np.zeros_like(found) + values, index=advanced, shape=tuple(input.shape))
+
+
+# ------------------------------------------------------------------------------ along a dimension
+
+
+def _positions(index: Any, size: int, name: str) -> Array:
+    """An index tensor as an array of its own, with values proven to be in ``range(size)``."""
+    array = getattr(index, "_array", index)
+    if not _is_array(array) or array.dtype.kind not in "iu":
+        raise TypeError(f"{name}: index must be an integer tensor, got {getattr(array, 'dtype', type(array).__name__)}")
+    if array.size and not (0 <= (low := int(array.min())) and (high := int(array.max())) < size):
+        raise IndexError(f"{name}: index {low if low < 0 else high} is out of range for a dimension of size {size}")
+    return array.astype(np.intp)  # a copy: backward needs it as it is now
+
+
+def _rows(input: Any, dim: int, index: Any, name: str) -> tuple[int, tuple]:
+    """``dim`` counted from the front, and the index that finds whole slices there."""
+    dim = normalize_dim(dim, input.ndim, name)
+    array = _positions(index, input.shape[dim] if input.ndim else 1, name)
+    if array.ndim > 1:
+        raise ValueError(f"{name}: index must have at most one dimension, got shape {array.shape}")
+    return dim, (*(_ALL,) * dim, array.reshape(-1))
+
+
+def index_select(input: Any, dim: int, index: Any) -> Any:
+    """The slices of ``input`` along ``dim`` that the integers in ``index`` name."""
+    return _getitem(input, index=_rows(input, dim, index, "index_select")[1])
+
+
+def _check_source(input: Any, dim: int, rows: tuple, source: Any, name: str) -> None:
+    shape = tuple(input.shape)
+    expected = (*shape[:dim], rows[-1].size, *shape[dim + 1 :])
+    if tuple(source.shape) != expected:
+        raise ValueError(f"{name}: source has shape {tuple(source.shape)}, index and input make it {expected}")
+
+
+def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Any:
+    """``input`` with the slices of ``alpha * source`` added to those that ``index`` names along ``dim``."""
+    dim, rows = _rows(input, dim, index, "index_add")
+    _check_source(input, dim, rows, source, "index_add")
+    added = getitem_adjoint(source, index=rows, shape=tuple(input.shape))
+    return input + (added if alpha == 1 else added * alpha)
+
+
+def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
+    """``input`` with the slices of ``source`` in place of those that ``index`` names along ``dim``."""
+    dim, rows = _rows(input, dim, index, "index_copy")
+    _check_source(input, dim, rows, source, "index_copy")
+    return _index_put(input, source, index=rows)
+
+
+def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
+    """``input`` with ``value``, a number or 0-d tensor, in the slices that ``index`` names along ``dim``."""
+    if getattr(value, "ndim", 0):
+        raise ValueError(f"index_fill: value must be a number or a tensor without dimensions, got shape {tuple(value.shape)}")
+    return _index_put(input, value, index=_rows(input, dim, index, "index_fill")[1])
+
+
+def _along(input: Any, dim: int, index: Any, name: str) -> tuple:
+    """The advanced index that finds ``input[i, index[i, j, k], k]`` (``dim`` 1 of 3) at ``[i, j, k]``."""
+    dim = normalize_dim(dim, input.ndim, name)
+    shape = tuple(input.shape)
+    array = _positions(index, shape[dim], name)
+    if array.ndim != len(shape) or any(n > m for d, (n, m) in enumerate(zip(array.shape, shape, strict=True)) if d != dim):
+        raise ValueError(f"{name}: index of shape {array.shape} does not fit into shape {shape} apart from dim {dim}")
+    ones = [1] * len(shape)
+    return tuple(
+        array if d == dim else np.arange(n, like=array).reshape((*ones[:d], n, *ones[d + 1 :]))
+        for d, n in enumerate(array.shape)
+    )
+
+
+def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> Any:
+    """The elements ``input[i, index[i, j, k], k]`` (for ``dim`` 1 of 3), in the shape of ``index``."""
+    if sparse_grad:
+        raise NotImplementedError("gather: there are no sparse gradients")
+    if input.ndim == 0:
+        return _getitem(input, index=(*(None,) * getattr(index, "ndim", 0), ...))
+    return _getitem(input, index=_along(input, dim, index, "gather"))
+
+
+def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
+    """:func:`gather` with the other dimensions broadcast; without ``dim``, from the flattened tensor."""
+    if dim is None:
+        return gather(np.reshape(input, (-1,)), 0, np.reshape(indices, (-1,)))
+    dim = normalize_dim(dim, input.ndim, "take_along_dim")
+    if indices.ndim != input.ndim:
+        raise ValueError(f"take_along_dim: indices {tuple(indices.shape)} and input {tuple(input.shape)} differ in dimensions")
+    try:
+        shape = np.broadcast_shapes(*((*x.shape[:dim], 1, *x.shape[dim + 1 :]) for x in (input, indices)))
+    except ValueError:
+        raise ValueError(
+            f"take_along_dim: indices {tuple(indices.shape)} do not broadcast to {tuple(input.shape)} apart from dim {dim}"
+        ) from None
+    input, indices = (np.broadcast_to(x, (*shape[:dim], x.shape[dim], *shape[dim + 1 :])) for x in (input, indices))
+    return gather(input, dim, indices)
+
+
+def take(input: Any, index: Any) -> Any:
+    """The elements at the positions ``index`` of the flattened ``input``, in the shape of ``index``."""
+    flat = np.reshape(input, (-1,))
+    array = getattr(index, "_array", index)
+    array = _positions(np.where(array < 0, array + flat.shape[0], array), flat.shape[0], "take")
+    return getitem(flat, array)
+
+
+def _targets(input: Any, dim: int, index: Any, src: Any, name: str) -> tuple[tuple, Any]:
+    """The places that gather would read, and the part of ``src`` (a tensor or number) that goes there."""
+    places = _along(input, dim, index, name)
+    shape = np.broadcast_shapes(*(p.shape for p in places))
+    if isinstance(src, TensorBase) or _is_array(src):
+        if src.ndim != len(shape) or any(n > m for n, m in zip(shape, src.shape, strict=True)):
+            raise ValueError(f"{name}: index of shape {shape} does not fit into src of shape {tuple(src.shape)}")
+        if tuple(src.shape) != shape:
+            src = getitem(src, tuple(map(slice, shape)))
+    return places, src
+
+
+def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: float | None = None,
+            reduce: str | None = None) -> Any:  # fmt: skip
+    """``input`` with ``src`` (a tensor or number) written to the places that :func:`gather` reads.
+
+    Where places repeat, the last value stays. ``reduce="add"`` and ``"multiply"`` combine all values
+    with what is there instead.
+    """
+    src = value if src is None else src
+    if src is None:
+        raise TypeError("scatter: missing argument 'src', a tensor or a number")
+    if reduce not in (None, "add", "multiply"):
+        raise ValueError(f"scatter: reduce must be None, 'add' or 'multiply', got {reduce!r}")
+    places, src = _targets(input, dim, index, src, "scatter")
+    if reduce is None:
+        return _index_put(input, src, index=places)
+    if not hasattr(src, "ndim"):
+        src = np.full_like(_getitem(input, index=places), src)
+    return _combine(input, places, src, "sum" if reduce == "add" else "prod", True)
+
+
+def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
+    """``input`` with ``src`` added to the places that :func:`gather` reads."""
+    places, src = _targets(input, dim, index, src, "scatter_add")
+    return _combine(input, places, src, "sum", True)
+
+
+def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True) -> Any:
+    """``input`` with ``src`` combined into the places that :func:`gather` reads.
+
+    Args:
+        reduce: ``"sum"``, ``"prod"``, ``"mean"``, ``"amax"`` or ``"amin"``; equal extremes share the gradient.
+        include_self: whether what ``input`` has in those places counts as well.
+    """
+    if reduce not in ("sum", "prod", "mean", "amax", "amin"):
+        raise ValueError(f"scatter_reduce: reduce must be sum, prod, mean, amax or amin, got {reduce!r}")
+    places, src = _targets(input, dim, index, src, "scatter_reduce")
+    return _combine(input, places, src, reduce, include_self)
+
+
+def _combine(input: Any, places: tuple, src: Any, reduce: str, include_self: bool) -> Any:
+    def total(values: Any) -> Any:
+        return getitem_adjoint(values, index=places, shape=tuple(input.shape))
+
+    if reduce == "sum":
+        return (input if include_self else _index_put(input, 0, index=places)) + total(src)
+    if reduce == "mean":
+        count = np.maximum(total(np.ones_like(src)) + int(include_self), 1)
+        count = count if include_self else count
+        whole = (input if include_self else _index_put(input, 0, index=places)) + total(src)
+        return whole / count if input.dtype.kind == "f" else whole // count
+    if reduce == "prod":  # one factor of each place after the other
+        out = input if include_self else _index_put(input, 1, index=places)
+        turn = kernels.occurrence(places, tuple(input.shape))
+        places = tuple(np.broadcast_to(p, turn.shape) for p in places)
+        for k in range(int(turn.max()) + 1 if turn.size else 0):
+            now = turn == k
+            out = out * _index_put(np.ones_like(input), _getitem(src, index=(now,)), index=tuple(p[now] for p in places))
+        return out
+    # Which elements are extreme is constant: the result is the mean of those that are.
+    best = np.maximum if reduce == "amax" else np.minimum
+    values = getattr(input, "_array", input)
+    out = values.copy()
+    given = getattr(src, "_array", src)
+    if not include_self:
+        out[places] = given  # anything that counts
+    best.at(out, places, given)
+    own = values == out if include_self else np.logical_not(_index_put(np.zeros_like(values, dtype=bool), True, places))
+    mine = given == out[places]
+    count = np.maximum(total(mine.astype(values.dtype)) + own, 1)
+    whole = np.where(own, input, 0) + total(np.where(mine, src, 0))
+    return whole / count.astype(values.dtype) if values.dtype.kind == "f" else whole // count
+
+
+# ------------------------------------------------------------------------------------------- masks
+
+
+def _mask(mask: Any, name: str) -> Any:
+    if getattr(mask, "dtype", None) != bool:
+        raise TypeError(f"{name}: mask must be a bool tensor, got {getattr(mask, 'dtype', type(mask).__name__)}")
+    return mask
+
+
+def masked_fill(input: Any, mask: Any, value: Any) -> Any:
+    """``value``, a number or 0-d tensor, where ``mask`` is True, and ``input`` elsewhere."""
+    if getattr(value, "ndim", 0):
+        raise ValueError(f"masked_fill: value must be a number or a tensor without dimensions, got shape {tuple(value.shape)}")
+    result = where(_mask(mask, "masked_fill"), value, input)
+    if result.dtype != input.dtype:
+        raise TypeError(f"masked_fill: a value of type {getattr(value, 'dtype', type(value).__name__)} does not fit into {input.dtype}")
+    return result
+
+
+def masked_select(input: Any, mask: Any) -> Any:
+    """The elements of ``input`` where ``mask`` is True, in one dimension."""
+    shape = np.broadcast_shapes(tuple(input.shape), tuple(_mask(mask, "masked_select").shape))
+    return getitem(np.broadcast_to(input, shape), np.broadcast_to(mask, shape))
+
+
+def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
+    """``input`` with the elements of ``source``, in order, where ``mask`` is True."""
+    shape = np.broadcast_shapes(tuple(input.shape), tuple(_mask(mask, "masked_scatter").shape))
+    places = np.broadcast_to(getattr(mask, "_array", mask), shape)
+    count = int(np.sum(places))
+    if math.prod(source.shape) < count:
+        raise ValueError(f"masked_scatter: mask has {count} True elements, source only {math.prod(source.shape)}")
+    return index_put(np.broadcast_to(input, shape), (places,), np.reshape(source, (-1,))[:count])
+
+
+@primitive(inputs=("input",))
+def argwhere(input: Array) -> Array:
+    """The indices of the nonzero elements, one row each."""
+    return np.argwhere(input)
+
+
+def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
+    """:func:`argwhere`; or, if ``as_tuple``, one tensor for each dimension, fit to index with."""
+    if as_tuple:
+        found = argwhere(input if input.ndim else np.reshape(input, (1,)))
+        return tuple(_getitem(found, index=(_ALL, i, ...)) for i in range(found.shape[1]))
+    return argwhere(input)
+
+
+# ------------------------------------------------------------------------------------ embeddings
+
+
+@primitive(inputs=("weight", "indices"),
+           weight=lambda g, indices, weight_shape, padding_idx: embedding_adjoint(g, indices, weight_shape, padding_idx))  # fmt: skip
+def embedding(weight: Array, indices: Array, padding_idx: int | None = None) -> Array:
+    """The rows of ``weight`` (n, ...) at ``indices``; the row ``padding_idx`` gets no gradient."""
+    if indices.dtype.kind not in "iu":
+        raise TypeError(f"embedding: indices must be an integer tensor, got {indices.dtype}")
+    if indices.size and not (0 <= (low := int(indices.min())) and (high := int(indices.max())) < weight.shape[0]):
+        raise IndexError(f"embedding: index {low if low < 0 else high} is out of range for {weight.shape[0]} rows")
+    return np.take(weight, indices, 0)
+
+
+@primitive(inputs=("g", "indices"), g=lambda g, indices, padding_idx: _unpadded(g, indices, padding_idx))
+def embedding_adjoint(g: Array, indices: Array, shape: tuple[int, ...], padding_idx: int | None) -> Array:
+    """The rows of ``g`` added up in the rows ``indices`` of zeros of ``shape``, but for the row ``padding_idx``."""
+    out = kernels.add_at(np.zeros_like(g, shape=shape, order="C"), (indices,), g)
+    if padding_idx is not None:
+        out[padding_idx] = 0
+    return out
+
+
+def _unpadded(g: Any, indices: Any, padding_idx: int | None) -> Any:
+    rows = embedding(g, indices)
+    if padding_idx is None:
+        return rows
+    keep = np.not_equal(indices, padding_idx % g.shape[0])
+    return np.where(np.reshape(keep, (*keep.shape, *(1,) * (g.ndim - 1))), rows, 0)
+
+
+@primitive(inputs=("tensor",))
+def one_hot(tensor: Array, num_classes: int = -1) -> Array:
+    """For each class number a row of ``num_classes`` (-1: as many as occur) zeros with a 1 at that number."""
+    if tensor.dtype.kind not in "iu":
+        raise TypeError(f"one_hot: expected an integer tensor, got {tensor.dtype}")
+    if not tensor.size and num_classes < 1:
+        raise ValueError("one_hot: num_classes must be given for an empty tensor")
+    highest = int(tensor.max()) if tensor.size else -1
+    count = highest + 1 if num_classes == -1 else num_classes
+    if tensor.size and (int(tensor.min()) < 0 or highest >= count):
+        raise ValueError(f"one_hot: class numbers must be in range({count}), got {int(tensor.min())} to {highest}")
+    classes = np.arange(count, like=tensor)
+    return np.equal(tensor[..., None], classes).astype(np.int64)

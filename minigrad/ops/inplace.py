@@ -31,7 +31,7 @@ def _overwrite(input: Array, part: Array, view: Callable[[Array], Array]) -> Arr
     return input
 
 
-@primitive(input=lambda g: g * 0, value=lambda g: g, broadcasts=True)
+@primitive(input=lambda g: np.zeros_like(g), value=lambda g: g, broadcasts=True)
 def _replaced(input: Array, value: Array) -> Array:
     """``value``, broadcast and cast to take the place of ``input``."""
     return np.broadcast_to(value, input.shape).astype(input.dtype, copy=False)
