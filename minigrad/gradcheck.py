@@ -115,7 +115,7 @@ def _random(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
 def _scattered(array: np.ndarray) -> np.ndarray:
     """An equal array that is transposed in memory and has gaps between its elements."""
     wide = np.full([2 * size for size in reversed(array.shape)], np.nan)
-    view = wide[tuple(slice(None, None, 2) for _ in array.shape)].transpose()
+    view = wide[(*(slice(None, None, 2) for _ in array.shape), ...)].transpose()
     view[...] = array
     return view
 

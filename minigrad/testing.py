@@ -1,12 +1,22 @@
-"""Hypothesis strategies for shapes, values and layouts, to prove operations with (needs hypothesis)."""
+"""Proving operations with hypothesis: strategies for shapes, values and layouts, and comparison.
+
+This module alone needs hypothesis; :mod:`minigrad.gradcheck` does not.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from hypothesis import given
 from hypothesis import strategies as st
+
+from . import dtypes
+from .engine import TensorBase, new_tensor
+from .gradcheck import gradcheck, gradgradcheck
+
+# ---------------------------------------------------------------------------------- strategies
 
 
 def shapes(min_dims: int = 0, max_dims: int = 3, min_side: int = 1, max_side: int = 4) -> st.SearchStrategy[tuple[int, ...]]:
@@ -54,3 +64,217 @@ def broadcastable(draw: Any, count: int = 2, max_dims: int = 3, max_side: int = 
         kept = full[draw(st.integers(0, len(full))) :]
         result.append(tuple(1 if draw(st.booleans()) else side for side in kept))
     return tuple(result)
+
+
+def floating_dtypes() -> st.SearchStrategy[np.dtype]:
+    """A floating dtype; shrinks to float64."""
+    return st.sampled_from([dtypes.float64, dtypes.float32, dtypes.float16])
+
+
+def all_dtypes() -> st.SearchStrategy[np.dtype]:
+    """Any dtype of minigrad; shrinks to float64."""
+    return st.sampled_from(sorted(dtypes.DTYPES, key=lambda d: (-"biuf".index(d.kind), -d.itemsize)))
+
+
+# -------------------------------------------------------------------------------------- layouts
+
+
+def contiguous(array: np.ndarray) -> np.ndarray:
+    """An equal array in C order."""
+    return np.array(array, order="C")
+
+
+def fortran(array: np.ndarray) -> np.ndarray:
+    """An equal array in Fortran order."""
+    return np.array(array, order="F")
+
+
+def strided(array: np.ndarray) -> np.ndarray:
+    """An equal array made of every other element, along each dimension, of a larger one."""
+    wide = np.zeros([2 * size for size in array.shape], array.dtype)
+    view = wide[(*(slice(None, None, 2) for _ in array.shape), ...)]
+    view[...] = array
+    return view
+
+
+def negative(array: np.ndarray) -> np.ndarray:
+    """An equal array with negative strides."""
+    reverse = (*(slice(None, None, -1) for _ in array.shape), ...)
+    return array[reverse].copy()[reverse]
+
+
+def offset(array: np.ndarray) -> np.ndarray:
+    """An equal array that starts in the middle of its memory."""
+    flat = np.concatenate([np.zeros(3, array.dtype), array.ravel(), np.zeros(2, array.dtype)])
+    return flat[3 : 3 + array.size].reshape(array.shape)
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """An equal array that cannot be written to."""
+    copy = np.array(array)
+    copy.flags.writeable = False
+    return copy
+
+
+def expanded(array: np.ndarray) -> np.ndarray:
+    """An equal array with stride 0 along each dimension whose slices are all equal."""
+    small = array
+    for d in range(array.ndim):
+        first = np.take(small, [0], axis=d) if small.shape[d] else small
+        if np.array_equal(np.broadcast_to(first, small.shape), small, equal_nan=array.dtype.kind == "f"):
+            small = first
+    return np.broadcast_to(small.copy(), array.shape)
+
+
+LAYOUTS = (contiguous, fortran, strided, negative, offset, read_only, expanded)
+
+
+def layouts() -> st.SearchStrategy[Callable[[np.ndarray], np.ndarray]]:
+    """A function that puts an array into some memory layout, its values unchanged."""
+    return st.sampled_from(LAYOUTS)
+
+
+# ----------------------------------------------------------------------------------- comparison
+
+_TOLERANCES = {dtypes.float16: (1e-3, 1e-5), dtypes.float32: (1.3e-6, 1e-5), dtypes.float64: (1e-7, 1e-7)}
+
+
+def assert_close(actual: Any, expected: Any, *, rtol: float | None = None, atol: float | None = None,
+                 equal_nan: bool = False, check_dtype: bool = True, msg: str | None = None) -> None:  # fmt: skip
+    """Raise AssertionError unless ``|actual - expected| <= atol + rtol * |expected|`` everywhere.
+
+    Args:
+        actual, expected: Tensors, arrays or numbers, or sequences or mappings of such.
+        rtol, atol: give both or neither; by default 1.3e-6 and 1e-5 for float32, 1e-7 for float64,
+            1e-3 and 1e-5 for float16 (the looser of the two dtypes), 0 for integers and bools.
+        check_dtype: equal values of different dtypes are an error.
+        msg: replaces the report.
+
+    >>> assert_close(new_tensor(np.float64([1, 2, 3])), np.float64([1, 2, 4]))
+    Traceback (most recent call last):
+    AssertionError: the values differ
+    1 of 3 elements (33.3%) is off
+    the largest absolute difference is 1 at (2,), where 3 should be 4 (1e-07 allowed)
+    the largest relative difference is 0.25 at (2,), where 3 should be 4 (1e-07 allowed)
+    """
+    if (rtol is None) != (atol is None):
+        raise ValueError(f"assert_close: give both rtol and atol or neither, got rtol={rtol} and atol={atol}")
+    report = _difference(actual, expected, rtol, atol, equal_nan, check_dtype, "")
+    if report:
+        raise AssertionError(msg or report)
+
+
+def _difference(actual: Any, expected: Any, rtol: float | None, atol: float | None, equal_nan: bool,
+                check_dtype: bool, at: str) -> str | None:  # fmt: skip
+    """What is different, or None."""
+    options = (rtol, atol, equal_nan, check_dtype)
+    if isinstance(expected, Mapping) or isinstance(actual, Mapping):
+        if not (isinstance(actual, Mapping) and isinstance(expected, Mapping) and actual.keys() == expected.keys()):
+            return f"the keys differ{at}: {_keys(actual)} should be {_keys(expected)}"
+        parts = [(actual[k], expected[k], f" at {k!r}{at}") for k in expected]
+        return next((r for a, e, k in parts if (r := _difference(a, e, *options, k))), None)
+    if isinstance(expected, (list, tuple)) or isinstance(actual, (list, tuple)):
+        if not (isinstance(actual, (list, tuple)) and isinstance(expected, (list, tuple)) and len(actual) == len(expected)):
+            return f"the lengths differ{at}: {_length(actual)} should be {_length(expected)}"
+        pairs = enumerate(zip(actual, expected, strict=True))
+        return next((r for i, (a, e) in pairs if (r := _difference(a, e, *options, f" at [{i}]{at}"))), None)
+    a, e = (np.asarray(v._array if isinstance(v, TensorBase) else v) for v in (actual, expected))
+    if a.dtype == object or e.dtype == object:
+        return None if actual == expected else f"{actual!r} should be {expected!r}{at}"
+    if a.shape != e.shape:
+        return f"the shapes differ{at}: {a.shape} should be {e.shape}"
+    typed = hasattr(actual, "dtype") and hasattr(expected, "dtype")
+    if check_dtype and typed and a.dtype != e.dtype:
+        return f"the dtypes differ{at}: {a.dtype} should be {e.dtype}"
+    defaults = [_TOLERANCES.get(v.dtype, (0.0, 0.0)) for v in (a, e)]
+    rtol = max(d[0] for d in defaults) if rtol is None else rtol
+    atol = max(d[1] for d in defaults) if atol is None else atol
+    kind = np.result_type(a, e, np.float64)
+    wide_a, wide_e = a.astype(kind), e.astype(kind)
+    with np.errstate(all="ignore"):
+        distance = np.abs(wide_a - wide_e)
+        good = (a == e) | (np.isfinite(wide_e) & (distance <= atol + rtol * np.abs(wide_e)))
+        if equal_nan:
+            good |= np.isnan(wide_a) & np.isnan(wide_e)
+        if good.all():
+            return None
+        distance = np.where(good, -1.0, np.nan_to_num(distance, nan=np.inf))
+        relative = np.where(good, -1.0, np.nan_to_num(distance / np.abs(wide_e), nan=np.inf))
+    number = int(good.size - good.sum())
+    lines = [
+        f"the values differ{at}",
+        f"{number} of {good.size} elements ({100 * number / good.size:.3g}%) {'is' if number == 1 else 'are'} off",
+    ]
+    for name, values, allowed in (("absolute", distance, atol), ("relative", relative, rtol)):
+        index = tuple(map(int, np.unravel_index(np.argmax(values), values.shape)))
+        lines.append(f"the largest {name} difference is {values[index]:.6g} at {index}, "
+                     f"where {a[index]:.10g} should be {e[index]:.10g} ({allowed:g} allowed)")  # fmt: skip
+    return "\n".join(lines)
+
+
+def _keys(value: Any) -> Any:
+    return list(value) if isinstance(value, Mapping) else value
+
+
+def _length(value: Any) -> Any:
+    return len(value) if isinstance(value, (list, tuple)) else value
+
+
+# ---------------------------------------------------------------------------------- the decorator
+
+
+def proves_gradients(cases: st.SearchStrategy[Sequence[Any]] | None = None, /, *, order: int = 2, atol: float = 1e-7,
+                     rtol: float = 1e-6, **inputs: st.SearchStrategy[Any],
+                     ) -> Callable[[Callable[..., Any]], Callable[[], None]]:  # fmt: skip
+    """Make a function of Tensors a test that proves its gradients, for pytest or to be called.
+
+    ::
+
+        @proves_gradients(x=floats(shapes()), power=st.integers(1, 3))
+        def test_power_gradients(x, power):
+            return my_power(x, power)
+
+    Hypothesis draws the arguments; float64 arrays arrive as Tensors that require a gradient, other
+    arrays as constant Tensors. :func:`gradcheck` judges what the function returns, and a failure
+    shrinks to the smallest arguments that show it.
+
+    Args:
+        cases: a strategy for whole argument lists, where one argument depends on another.
+        order: 2 also proves the second derivatives; 1 only the first.
+        inputs: a strategy for each argument.
+    """
+    if order not in (1, 2):
+        raise ValueError(f"proves_gradients: order must be 1 or 2, got {order}")
+    if (cases is None) == (not inputs):
+        raise TypeError("proves_gradients: give either one strategy for argument lists or one for each argument")
+
+    def decorate(function: Callable[..., Any]) -> Callable[[], None]:
+        def prove(arguments: Sequence[Any], names: Sequence[str] = ()) -> None:
+            tensors = [
+                new_tensor(a, a.dtype == np.float64) if isinstance(a, np.ndarray) else a for a in arguments
+            ]
+
+            def func(*values: Any) -> Any:
+                if names:
+                    return function(**dict(zip(names, values, strict=True)))
+                return function(*values)
+
+            gradcheck(func, tensors, atol=atol, rtol=rtol)
+            if order == 2:
+                gradgradcheck(func, tensors, atol=atol, rtol=rtol)
+
+        if cases is None:
+
+            def proof(**drawn: Any) -> None:
+                prove(list(drawn.values()), list(drawn))
+
+        else:
+
+            def proof(arguments: Sequence[Any]) -> None:  # type: ignore[misc]
+                prove(arguments)
+
+        proof.__name__, proof.__qualname__ = function.__name__, function.__qualname__
+        proof.__module__, proof.__doc__ = function.__module__, function.__doc__
+        return given(**inputs)(proof) if cases is None else given(cases)(proof)
+
+    return decorate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,10 @@ class Spec:
         order: how many times it can be differentiated; 0 for integer and bool results.
         primitive: the name of the registered operation that it must record, if it is to prove one.
         adjoint: it is linear in its first argument, so ``<L u, v> == <u, L* v>`` is to hold.
+        edges: further calls that must equal the reference: size 0, no dimensions, extreme values.
+        half: it is meant for float16 and float32 too, and near the float64 result there.
+        duck: it runs on arrays of another library that speaks NumPy's protocols.
+        twice: a Tensor may be given for two inputs of equal shape.
     """
 
     function: Callable[..., Any]
@@ -38,3 +42,7 @@ class Spec:
     order: int = 2
     primitive: str | None = None
     adjoint: bool = False
+    edges: Sequence[Case] = ()
+    half: bool = True
+    duck: bool = True
+    twice: bool = True

@@ -1,0 +1,100 @@
+"""Every operation has every property. An operation without a Spec, or beside it, fails the suite."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigrad  # noqa: F401
+import nn  # noqa: F401
+from minigrad.engine import REGISTRY
+
+from . import properties
+from .properties import PROPERTIES, change_case, run
+from .samples.spec import Spec
+
+SAMPLES = [
+    importlib.import_module(f"{__package__}.samples.{path.stem}")
+    for path in sorted((Path(__file__).parent / "samples").glob("*.py"))
+    if path.stem not in ("__init__", "spec")
+]
+SPECS: dict[str, Spec] = {}
+for module in SAMPLES:
+    for name, spec in module.SPECS.items():
+        assert name not in SPECS, f"two Specs are named {name!r}"
+        SPECS[name] = spec
+
+OPERATIONS = sorted(n for n, p in REGISTRY.items() if p.forward.__module__.startswith(("minigrad", "nn.")))
+DIFFERENTIABLE = {"first_order", "second_order", "gradient_fits_input", "accepts_one_tensor_twice"}
+
+
+def applies(property: str, spec: Spec) -> bool:
+    """Whether the property says anything about the Spec: what does not is not even collected."""
+    if property == "second_order":
+        return spec.order >= 2
+    if property == "runs_on_ducks":
+        return spec.duck
+    if property == "keeps_precision":
+        return spec.half
+    return spec.order >= 1 or property not in DIFFERENTIABLE
+
+
+@pytest.mark.parametrize(
+    ("name", "property"), [(n, p) for n in SPECS for p in PROPERTIES if applies(p, SPECS[n])], ids=lambda value: value
+)
+@given(data=st.data())
+def test_property(name: str, property: str, data: Any) -> None:
+    run(PROPERTIES[property], SPECS[name], data.draw(SPECS[name].cases))
+
+
+@pytest.mark.parametrize("name", [n for n, s in SPECS.items() if s.adjoint])
+@given(data=st.data())
+def test_adjoint(name: str, data: Any) -> None:
+    run(properties.is_adjoint, SPECS[name], data.draw(SPECS[name].cases))
+
+
+@pytest.mark.parametrize("name", [n for n, s in SPECS.items() if s.edges])
+def test_edge_cases(name: str) -> None:
+    for case in SPECS[name].edges:
+        for property in ("equals_reference", "gradient_fits_input", "leaves_inputs_alone", "ignores_layout"):
+            run(PROPERTIES[property], SPECS[name], case)
+
+
+def _elementwise() -> list[str]:
+    proven = ((n, REGISTRY.get(s.primitive or n)) for n, s in SPECS.items())
+    return [n for n, p in proven if p is not None and p.broadcasts]
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (2, 0)], ids=str)
+@pytest.mark.parametrize("name", _elementwise())
+@given(data=st.data())
+def test_elementwise_without_dimensions_and_empty(name: str, shape: tuple[int, ...], data: Any) -> None:
+    """What works on each element works on one, and on none."""
+    def shrink(array: Any) -> Any:
+        flat = array.ravel()
+        return flat[:1].reshape(()) if shape == () and array.size else flat[:0].reshape(shape if shape else (0,))
+
+    case = change_case(data.draw(SPECS[name].cases), shrink)
+    for property in ("equals_reference", "gradient_fits_input", "first_order"):
+        run(PROPERTIES[property], SPECS[name], case)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_operation_is_proven(operation: str) -> None:
+    """Some Spec names the operation, and calling it really records that one."""
+    proofs = [s for n, s in SPECS.items() if (s.primitive or n) == operation]
+    assert proofs, f"add a Spec for {operation!r} to tests/samples/ (defined in {REGISTRY[operation].forward.__module__})"
+
+    @given(data=st.data())
+    def records(data: Any) -> None:
+        for spec in proofs:
+            run(lambda s, c: properties.records_its_primitive(s, c, operation), spec, data.draw(spec.cases))
+
+    records()
+
+
