@@ -56,6 +56,26 @@ from .dtypes import (
     uint8,
 )
 from .printing import set_printoptions
+from .random import (
+    Generator,
+    bernoulli,
+    default_generator,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    multinomial,
+    normal,
+    poisson,
+    rand,
+    rand_like,
+    randint,
+    randint_like,
+    randn,
+    randn_like,
+    randperm,
+    seed,
+    set_rng_state,
+)
 from .grad_mode import (
     enable_grad,
     inference_mode,
@@ -205,4 +225,6 @@ from .ops.shaping import (
     unflatten,
     unsqueeze,
 )
+from .ops.convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
+from .ops.pooling import avg_pool1d, max_pool1d, max_pool2d, max_pool3d
 from .ops.linalg import bmm, dot, matmul, mm, mv, vdot

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from . import backprop, creation, dtypes, engine, memory, numpy_protocol, printing
+from . import backprop, creation, dtypes, engine, memory, numpy_protocol, printing, random
 from .arguments import normalize_dim
 from .conversion import to_array
 from .devices import CPU
@@ -316,6 +316,16 @@ class Tensor(TensorBase):
     new_empty = creation.new_empty
     __array_ufunc__ = numpy_protocol.array_ufunc
     __array_function__ = numpy_protocol.array_function
+
+    # -------------------------------------------------------------------- random numbers
+
+    bernoulli = random.bernoulli
+    multinomial = random.multinomial
+    uniform_ = random.uniform_
+    normal_ = random.normal_
+    exponential_ = random.exponential_
+    bernoulli_ = random.bernoulli_
+    random_ = random.random_
 
     # ---------------------------------------------------------------------- arithmetic
 

@@ -47,7 +47,7 @@ def check_writable(target: TensorBase, name: str) -> None:
             "change it within no_grad(), or change a clone()"
         )
     array = target._array
-    if any(step == 0 and size > 1 for step, size in zip(array.strides, array.shape, strict=True)):
+    if array.size and any(step == 0 and size > 1 for step, size in zip(array.strides, array.shape, strict=True)):
         raise RuntimeError(f"{name}: several elements of this expanded tensor are one place in memory; clone() it first")
     if not array.flags.writeable:
         raise RuntimeError(f"{name}: the tensor's memory is read-only (it came from a read-only NumPy array); clone() it first")

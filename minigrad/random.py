@@ -1,0 +1,334 @@
+"""Random numbers: generators, tensors of random numbers, and in-place fills.
+
+Every function takes ``generator=``; without one it draws from :data:`default_generator`, which
+:func:`manual_seed` seeds and which starts with a seed from the operating system. The same seed
+gives the same numbers on every machine, as long as the draws happen in the same order: threads that
+share a generator never corrupt it, but who draws first is up to them. The numbers are not PyTorch's.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import numpy as np
+
+from . import dtypes
+from .arguments import normalize_size
+from .devices import CPU, check_device
+from .engine import TensorBase, new_tensor
+from .memory import Array
+from .ops.inplace import become
+
+_DEFAULT_SEED = 67280421310721  # of a new generator, as in PyTorch
+_STATE_BYTES = (16, 16, 4, 4, 8)  # of the parts of a saved state
+
+
+class Generator:
+    """A stream of random numbers. ``numpy`` is the NumPy generator (PCG64) that makes them."""
+
+    device = CPU
+
+    def __init__(self, device: Any = "cpu") -> None:
+        check_device(device)
+        self.numpy = np.random.Generator(np.random.PCG64(0))
+        self.manual_seed(_DEFAULT_SEED)
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start again from ``seed``, an integer from -2**63 to 2**64 - 1. Returns the generator."""
+        if not isinstance(seed, (int, np.integer)) or not -(2**63) <= seed < 2**64:
+            raise ValueError(f"manual_seed: seed must be an integer from -2**63 to 2**64 - 1, got {seed!r}")
+        self._seed = int(seed) % 2**64
+        self.numpy.bit_generator.state = np.random.PCG64(self._seed).state
+        return self
+
+    def seed(self) -> int:
+        """Start again from a seed that the operating system draws, and return that."""
+        return self.manual_seed(secrets.randbits(63)).initial_seed()
+
+    def initial_seed(self) -> int:
+        """The seed it was started from."""
+        return self._seed
+
+    def get_state(self) -> Any:
+        """The position in the stream, as a uint8 tensor for :meth:`set_state`."""
+        state = self.numpy.bit_generator.state
+        parts = (state["state"]["state"], state["state"]["inc"], state["has_uint32"], state["uinteger"], self._seed)
+        data = b"".join(part.to_bytes(size, "little") for part, size in zip(parts, _STATE_BYTES, strict=True))
+        return new_tensor(np.frombuffer(data, np.uint8).copy())
+
+    def set_state(self, new_state: Any) -> None:
+        """Return to a position that :meth:`get_state` gave."""
+        array = getattr(new_state, "_array", None)
+        if array is None or array.dtype != dtypes.uint8 or array.shape != (sum(_STATE_BYTES),):
+            raise ValueError(f"set_state: expected what get_state() returned, a uint8 tensor of {sum(_STATE_BYTES)} bytes")
+        data, parts = array.tobytes(), []
+        for size in _STATE_BYTES:
+            parts.append(int.from_bytes(data[:size], "little"))
+            data = data[size:]
+        state, increment, has_uint32, uinteger, self._seed = parts
+        self.numpy.bit_generator.state = {
+            "bit_generator": "PCG64", "state": {"state": state, "inc": increment},
+            "has_uint32": has_uint32, "uinteger": uinteger,
+        }  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"<Generator, seed {self._seed}>"
+
+
+default_generator = Generator()
+default_generator.seed()
+
+
+def manual_seed(seed: int) -> Generator:
+    """Seed the default generator, and return it."""
+    return default_generator.manual_seed(seed)
+
+
+def seed() -> int:
+    """Seed the default generator from the operating system, and return the seed."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """The seed that the default generator was started from."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> Any:
+    """The state of the default generator, a uint8 tensor."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: Any) -> None:
+    """Return the default generator to a state that :func:`get_rng_state` gave."""
+    default_generator.set_state(new_state)
+
+
+# ---------------------------------------------------------------------------- arrays of numbers
+
+
+def _numpy(generator: Generator | None, name: str) -> np.random.Generator:
+    if generator is None:
+        return default_generator.numpy
+    if not isinstance(generator, Generator):
+        raise TypeError(f"{name}: generator must be a minigrad.Generator, got {type(generator).__name__}")
+    return generator.numpy
+
+
+def _floating(dtype: Any, name: str) -> np.dtype:
+    dtype = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype, name)
+    if dtype.kind != "f":
+        raise TypeError(f"{name}: the dtype must be floating, got {dtype}")
+    return dtype
+
+
+def _uniform(source: np.random.Generator, shape: Any, dtype: np.dtype) -> Array:
+    """Uniform in [0, 1)."""
+    if dtype == dtypes.float16:  # rounding a float32 would give 1
+        return source.integers(0, 2**11, shape).astype(dtype) / dtype.type(2**11)
+    return np.asarray(source.random(shape, dtype))
+
+
+def _standard_normal(source: np.random.Generator, shape: Any, dtype: np.dtype) -> Array:
+    drawn = dtypes.float32 if dtype == dtypes.float16 else dtype
+    return np.asarray(source.standard_normal(shape, drawn)).astype(dtype, copy=False)
+
+
+def _integers(source: np.random.Generator, low: Any, high: Any, shape: Any, dtype: np.dtype, name: str) -> Array:
+    """Integers from ``low`` to ``high - 1``."""
+    if not all(isinstance(n, (int, np.integer)) for n in (low, high)):
+        raise TypeError(f"{name}: low and high must be integers, got {low!r} and {high!r}")
+    if low >= high:
+        raise ValueError(f"{name}: low must be below high, got {low} and {high}")
+    limits = np.iinfo(dtype if dtype.kind in "iu" else "int64")
+    if low < limits.min or high - 1 > limits.max:
+        raise ValueError(f"{name}: the range from {low} to {high - 1} does not fit into {dtype}")
+    return np.asarray(source.integers(low, high, shape)).astype(dtype, copy=False)
+
+
+def _made(array: Array, device: Any, requires_grad: bool) -> Any:
+    check_device(device)
+    return new_tensor(np.asarray(array)).requires_grad_(requires_grad)
+
+
+def _tensor(input: Any, name: str) -> Array:
+    if not isinstance(input, TensorBase):
+        raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}")
+    return input._array
+
+
+# ------------------------------------------------------------------------------------- tensors
+
+
+def rand(*shape: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, device: Any = None,
+         requires_grad: bool = False) -> Any:  # fmt: skip
+    """Numbers drawn evenly from [0, 1). The shape is given as ints or as one sequence of them."""
+    sizes = normalize_size(shape if size is None else (size,), "rand")
+    return _made(_uniform(_numpy(generator, "rand"), sizes, _floating(dtype, "rand")), device, requires_grad)
+
+
+def randn(*shape: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, device: Any = None,
+          requires_grad: bool = False) -> Any:  # fmt: skip
+    """Numbers with the standard normal distribution. The shape is given as ints or as one sequence of them."""
+    sizes = normalize_size(shape if size is None else (size,), "randn")
+    return _made(_standard_normal(_numpy(generator, "randn"), sizes, _floating(dtype, "randn")), device, requires_grad)
+
+
+def randint(low: Any = 0, high: Any = None, size: Any = None, *, generator: Generator | None = None,
+            dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:  # fmt: skip
+    """Integers drawn evenly from ``low`` to ``high - 1``: ``randint(low, high, size)`` or ``randint(high, size)``."""
+    if size is None:
+        low, high, size = 0, low, high
+    elif high is None:
+        low, high = 0, low
+    dtype = dtypes.int64 if dtype is None else dtypes.as_dtype(dtype, "randint")
+    sizes = normalize_size((size,), "randint")
+    return _made(_integers(_numpy(generator, "randint"), low, high, sizes, dtype, "randint"), device, requires_grad)
+
+
+def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None,
+             requires_grad: bool = False) -> Any:  # fmt: skip
+    """The integers from 0 to ``n - 1`` in random order."""
+    (count,) = normalize_size((n,), "randperm", "n")
+    dtype = dtypes.int64 if dtype is None else dtypes.as_dtype(dtype, "randperm")
+    return _made(_numpy(generator, "randperm").permutation(count).astype(dtype), device, requires_grad)
+
+
+def rand_like(input: Any, *, generator: Generator | None = None, dtype: Any = None, device: Any = None,
+              requires_grad: bool = False) -> Any:  # fmt: skip
+    """:func:`rand` in the shape and dtype of ``input``."""
+    array = _tensor(input, "rand_like")
+    return rand(array.shape, generator=generator, dtype=dtype or array.dtype, device=device, requires_grad=requires_grad)
+
+
+def randn_like(input: Any, *, generator: Generator | None = None, dtype: Any = None, device: Any = None,
+               requires_grad: bool = False) -> Any:  # fmt: skip
+    """:func:`randn` in the shape and dtype of ``input``."""
+    array = _tensor(input, "randn_like")
+    return randn(array.shape, generator=generator, dtype=dtype or array.dtype, device=device, requires_grad=requires_grad)
+
+
+def randint_like(input: Any, low: Any, high: Any = None, *, generator: Generator | None = None, dtype: Any = None,
+                 device: Any = None, requires_grad: bool = False) -> Any:  # fmt: skip
+    """:func:`randint` in the shape and dtype of ``input``."""
+    array = _tensor(input, "randint_like")
+    return randint(low, high, array.shape, generator=generator, dtype=dtype or array.dtype, device=device,
+                   requires_grad=requires_grad)  # fmt: skip
+
+
+def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
+           device: Any = None, requires_grad: bool = False) -> Any:  # fmt: skip
+    """Numbers with a normal distribution. ``mean`` and ``std`` are tensors, or numbers if ``size`` is given."""
+    mean, std = getattr(mean, "_array", mean), getattr(std, "_array", std)
+    if np.any(np.less(std, 0)):
+        raise ValueError("normal: std must not be negative")
+    if size is None and not (hasattr(mean, "shape") or hasattr(std, "shape")):
+        raise TypeError("normal: give size, or a tensor as mean or std")
+    sizes = np.broadcast_shapes(np.shape(mean), np.shape(std)) if size is None else normalize_size((size,), "normal")
+    if dtype is None and size is None:
+        dtype = dtypes.result_type(mean, std)
+    values = _standard_normal(_numpy(generator, "normal"), sizes, _floating(dtype, "normal"))
+    return _made((values * std + mean).astype(values.dtype, copy=False), device, requires_grad)
+
+
+def bernoulli(input: Any, p: Any = None, *, generator: Generator | None = None) -> Any:
+    """1 with probability ``p`` (a number; by default the elements of ``input``), else 0, in ``input``'s dtype."""
+    array = _tensor(input, "bernoulli")
+    coins = _coins(_numpy(generator, "bernoulli"), array.shape, array if p is None else p, "bernoulli")
+    return new_tensor(np.asarray(coins).astype(array.dtype))
+
+
+def _coins(source: np.random.Generator, shape: Any, p: Any, name: str) -> Array:
+    p = getattr(p, "_array", p)
+    if not np.all(np.logical_and(np.greater_equal(p, 0), np.less_equal(p, 1))):
+        raise ValueError(f"{name}: probabilities must be from 0 to 1")
+    return np.less(source.random(shape, "float32" if getattr(p, "dtype", None) != dtypes.float64 else "float64"), p)
+
+
+def multinomial(input: Any, num_samples: int, replacement: bool = False, *, generator: Generator | None = None) -> Any:
+    """For each row of ``input``, ``num_samples`` indices drawn with probabilities proportional to the row.
+
+    Args:
+        input: weights, ``(n,)`` or ``(rows, n)``; not negative, and not all 0 in any row.
+        replacement: whether an index can be drawn more than once.
+    """
+    weights = _tensor(input, "multinomial")
+    source = _numpy(generator, "multinomial")
+    if weights.ndim not in (1, 2) or weights.dtype.kind != "f":
+        raise ValueError(f"multinomial: expected floating weights (n,) or (rows, n), got {weights.dtype} {weights.shape}")
+    rows = np.atleast_2d(weights).astype("float64")
+    if not (np.isfinite(rows).all() and (rows >= 0).all() and (rows.sum(1) > 0).all()):
+        raise ValueError("multinomial: weights must be finite and not negative, with a positive one in each row")
+    if num_samples < 1 or (not replacement and num_samples > (rows > 0).sum(1).min(initial=num_samples)):
+        raise ValueError(f"multinomial: cannot draw {num_samples} indices" + (
+            "" if replacement else " without replacement from a row with fewer positive weights"))  # fmt: skip
+    if replacement:
+        sums = rows.cumsum(1)
+        points = source.random((len(rows), num_samples)) * sums[:, -1:]
+        # side="right": an index of weight 0 ends where it begins, so no point falls into it
+        drawn = [np.searchsorted(s[s < s[-1]], p, side="right") for s, p in zip(sums, points, strict=True)]
+        chosen = np.array(drawn, "int64").reshape(len(rows), num_samples)
+    else:
+        # The one whose clock (exponential, with its weight as rate) rings first is drawn first.
+        with np.errstate(divide="ignore"):
+            rings = source.exponential(size=rows.shape) / rows
+        chosen = np.argsort(rings, axis=1, kind="stable")[:, :num_samples].copy()
+    return new_tensor(chosen if weights.ndim == 2 else chosen[0])
+
+
+def poisson(input: Any, generator: Generator | None = None) -> Any:
+    """Numbers of events where ``input`` are expected, in the dtype of ``input``."""
+    rates = _tensor(input, "poisson")
+    if rates.dtype.kind != "f" or not (rates >= 0).all():
+        raise ValueError(f"poisson: rates must be floating and not negative, got {rates.dtype}")
+    return new_tensor(np.asarray(_numpy(generator, "poisson").poisson(rates)).astype(rates.dtype))
+
+
+# -------------------------------------------------------------------------------- in-place fills
+
+
+def uniform_(input: Any, from_: float = 0.0, to: float = 1.0, *, generator: Generator | None = None) -> Any:
+    """Fill with numbers drawn evenly from ``from_`` to ``to``."""
+    if not from_ <= to:
+        raise ValueError(f"uniform_: the range from {from_} to {to} is empty")
+    values = _uniform(_numpy(generator, "uniform_"), input.shape, _floating(input.dtype, "uniform_"))
+    return become(input, new_tensor(np.asarray(values * (to - from_) + from_)), "uniform_")
+
+
+def normal_(input: Any, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Any:
+    """Fill with numbers of a normal distribution."""
+    if not std >= 0:
+        raise ValueError(f"normal_: std must not be negative, got {std}")
+    values = _standard_normal(_numpy(generator, "normal_"), input.shape, _floating(input.dtype, "normal_"))
+    return become(input, new_tensor(np.asarray(values * std + mean)), "normal_")
+
+
+def exponential_(input: Any, lambd: float = 1.0, *, generator: Generator | None = None) -> Any:
+    """Fill with numbers of the exponential distribution with rate ``lambd``."""
+    if not lambd > 0:
+        raise ValueError(f"exponential_: lambd must be positive, got {lambd}")
+    _floating(input.dtype, "exponential_")
+    values = _numpy(generator, "exponential_").standard_exponential(input.shape)
+    return become(input, new_tensor(np.asarray(values / lambd)), "exponential_")
+
+
+def bernoulli_(input: Any, p: Any = 0.5, *, generator: Generator | None = None) -> Any:
+    """Fill with 1 with probability ``p`` (a number or a tensor), else 0."""
+    coins = _coins(_numpy(generator, "bernoulli_"), input.shape, p, "bernoulli_")
+    return become(input, new_tensor(np.asarray(coins)), "bernoulli_")
+
+
+def random_(input: Any, from_: int | None = None, to: int | None = None, *, generator: Generator | None = None) -> Any:
+    """Fill with integers from ``from_`` to ``to - 1``; ``random_(to)`` starts at 0.
+
+    Without bounds, all that the dtype represents exactly and are not negative.
+    """
+    dtype = input.dtype
+    if from_ is None:
+        largest = 2 ** (np.finfo(dtype).nmant + 1) if dtype.kind == "f" else 1 if dtype.kind == "b" else np.iinfo(dtype).max
+        from_, to = 0, largest + 1
+    elif to is None:
+        from_, to = 0, from_
+    values = _integers(_numpy(generator, "random_"), from_, to, input.shape, dtype, "random_")
+    return become(input, new_tensor(values), "random_")
