@@ -24,7 +24,7 @@ def contract(operands: tuple[Array, ...], terms: tuple[str, ...], output: str) -
         return _arranged(operands[0], terms[0], output)
     if len(operands) == 2:
         return _contract_pair(*operands, *terms, output)
-    rest = list(zip(operands, terms, strict=True))
+    rest = list(zip(operands, terms))
     for step in _path(terms, output, tuple(a.shape for a in operands)):
         chosen = [rest.pop(i) for i in sorted(step, reverse=True)]
         a, term = chosen.pop()
@@ -58,7 +58,7 @@ def _roles(term: str, other: str, output: str) -> tuple[str, str, str, str]:
 def _contract_pair(a: Array, b: Array, term: str, other: str, output: str) -> Array:
     """Sum of products of two operands, as one batched matrix product where anything is summed."""
     batch, summed, left, right = _roles(term, other, output)
-    size = dict(zip(term + other, a.shape + b.shape, strict=True))
+    size = dict(zip(term + other, a.shape + b.shape))
     if not summed:  # products alone: broadcast against each other
         a = np.reshape(_arranged(a, term, batch + left), [size[i] for i in batch + left] + [1] * len(right))
         b = np.reshape(_arranged(b, other, batch + right),
@@ -69,4 +69,5 @@ def _contract_pair(a: Array, b: Array, term: str, other: str, output: str) -> Ar
     rows, inner, columns = (prod(size[i] for i in labels) for labels in (left, summed, right))
     a = np.reshape(_arranged(a, term, batch + left + summed), [*outer, rows, inner])
     b = np.reshape(_arranged(b, other, batch + summed + right), [*outer, inner, columns])
-    return _arranged(np.reshape(np.matmul(a, b), [*outer, *(size[i] for i in left + right)]), batch + left + right, output)
+    y = np.reshape(np.matmul(a, b), [*outer, *(size[i] for i in left + right)])
+    return _arranged(y, batch + left + right, output)

@@ -1,0 +1,189 @@
+"""Maxima and sums of windows over the last dimensions of an array, and their adjoints.
+
+``kernel``, ``stride`` and ``dilation`` have a number for each pooled dimension, ``padding`` a pair (before,
+after), ``out`` the number of windows. All other dimensions are left alone, however many there are.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..memory import Array
+from .convolution import _spaced, generic_col2im
+
+Sizes = tuple[int, ...]
+
+
+class Windows(NamedTuple):
+    """Where the windows are, for the dimensions that are pooled."""
+
+    spatial: Sizes
+    kernel: Sizes
+    stride: Sizes
+    padding: tuple[tuple[int, int], ...]
+    dilation: Sizes
+    out: Sizes
+
+    def taps(self) -> list[tuple[Any, ...]]:
+        """For each place in a window, in order: the slices of the padded array that are there."""
+        return [
+            (..., *(slice(i * d, i * d + s * (o - 1) + 1, s)
+                    for i, d, s, o in zip(index, self.dilation, self.stride, self.out)))
+            for index in product(*map(range, self.kernel))
+        ]  # fmt: skip
+
+    def along(self) -> list[tuple[int, int, tuple[int, int], list[slice]]]:
+        """For each dimension: its axis from behind, its size, padding, and the slices of each place in a window."""
+        n = len(self.kernel)
+        return [
+            (axis - n, size, pair, [slice(i * d, i * d + s * (o - 1) + 1, s) for i in range(k)])
+            for axis, (size, k, s, pair, d, o) in enumerate(zip(*self))
+        ]
+
+    @property
+    def interior(self) -> tuple[Any, ...]:
+        """The slices of a padded array that are not padding."""
+        return (..., *(slice(before, before + size) for size, (before, _) in zip(self.spatial, self.padding)))
+
+
+def pad(x: Array, pairs: tuple[tuple[int, int], ...], value: Any = 0) -> Array:
+    """``x`` with ``value`` around its last dimensions; ``x`` itself if there is nothing to add."""
+    if not any(map(any, pairs)):
+        return x
+    lead = x.ndim - len(pairs)
+    if type(x) is not np.ndarray:
+        return np.pad(x, [(0, 0)] * lead + list(pairs), constant_values=value)
+    out = np.full((*x.shape[:lead], *(b + n + a for n, (b, a) in zip(x.shape[lead:], pairs))), value, x.dtype)
+    out[(..., *(slice(before, before + n) for n, (before, _) in zip(x.shape[lead:], pairs)))] = x
+    return out
+
+
+def _section(axis: int, part: slice) -> tuple[Any, ...]:
+    """``part`` of the dimension ``axis``, which counts from behind."""
+    return (..., part, *(slice(None),) * (-axis - 1))
+
+
+def _lowest(dtype: np.dtype) -> Any:
+    return -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
+
+
+def max_pool(x: Array, w: Windows) -> Array:
+    """The largest element of each window, NaN if there is one: one dimension after the other."""
+    for axis, _, pair, parts in w.along():
+        x = pad(x, (pair, *((0, 0),) * (-axis - 1)), _lowest(x.dtype))
+        y = x[_section(axis, parts[0])]
+        for part in parts[1:]:
+            y = np.maximum(y, x[_section(axis, part)])
+        x = y
+    return x.copy() if max(w.kernel) == 1 else x
+
+
+def _winners(x: Array, y: Array, w: Windows) -> Any:
+    """For each place in a window, in order: in which windows the first element equal to the maximum is there."""
+    simple = y.dtype.kind == "f" and bool(np.all(np.isfinite(y)))
+    real = None if simple else pad(np.ones_like(x, dtype=bool), w.padding)
+    x = pad(x, w.padding, _lowest(x.dtype))
+    free = None
+    for part in w.taps():
+        here = np.equal(x[part], y)
+        if real is not None:  # padding must not win against -inf, and NaN must against itself
+            here = real[part] & (here | (np.isnan(x[part]) & np.isnan(y)))
+        if free is not None:
+            here = here & free
+        free = ~here if free is None else free ^ here
+        yield part, here
+
+
+_BITS = {2: np.int16, 4: np.int32, 8: np.int64}
+
+
+def _where_set(mask: Array, g: Array, out: Array | None = None) -> Array:
+    """``g`` where ``mask`` is set, 0 elsewhere: an `and` with all bits set or none, many times faster than where."""
+    bits = _BITS[g.itemsize]
+    if out is None:
+        return np.bitwise_and(g.view(bits), -mask.view(np.int8)).view(g.dtype)
+    np.bitwise_and(g.view(bits), -mask.view(np.int8), out=out.view(bits))
+    return out
+
+
+def max_pool_scatter(g: Array, x: Array, y: Array, w: Windows) -> Array:
+    """``g`` of each window at the place where ``x`` has the maximum ``y``; added where windows overlap."""
+    if type(g) is not np.ndarray:
+        lead = g.shape[: g.ndim - len(w.out)]
+        parts = np.stack([np.where(here, g, 0) for _, here in _winners(x, y, w)])
+        parts = np.reshape(np.moveaxis(parts, 0, len(lead)), (prod(lead), 1, *w.kernel, *w.out))
+        return np.reshape(generic_col2im(parts, *w[:5]), (*lead, *w.spatial))
+    apart = all(s >= d * (k - 1) + 1 for k, s, d in zip(w.kernel, w.stride, w.dilation))
+    full = np.zeros((*g.shape[: g.ndim - len(w.out)], *(b + n + a for n, (b, a) in zip(w.spatial, w.padding))), g.dtype)
+    for part, here in _winners(x, y, w):
+        if apart:
+            _where_set(here, g, out=full[part])
+        else:
+            full[part] += _where_set(here, g)
+    return full[w.interior] if any(map(any, w.padding)) else full
+
+
+def max_pool_gather(v: Array, x: Array, y: Array, w: Windows) -> Array:
+    """``v`` of each window at the place where ``x`` has the maximum ``y``: the adjoint of scattering."""
+    v = pad(v, w.padding)
+    total = None
+    for part, here in _winners(x, y, w):
+        total = np.where(here, v[part], 0 if total is None else total)
+    return total
+
+
+def max_pool_indices(x: Array, y: Array, w: Windows) -> Array:
+    """Where ``x`` has the maximum of each window, counted over all pooled dimensions in C order."""
+    places = np.cumsum(np.ones_like(x, dtype=np.int64, shape=(prod(w.spatial),)), axis=0) - 1
+    places = pad(np.reshape(places, w.spatial), w.padding)
+    total = np.zeros_like(y, dtype=np.int64)
+    for part, here in _winners(x, y, w):
+        total = np.where(here, places[part], total)
+    return total
+
+
+def window_sum(x: Array, w: Windows) -> Array:
+    """The sum of each window, one dimension after the other."""
+    for axis, _, pair, parts in w.along():
+        x = pad(x, (pair, *((0, 0),) * (-axis - 1)))
+        y = x[_section(axis, parts[0])]
+        for part in parts[1:]:
+            y = y + x[_section(axis, part)]
+        x = y
+    return x.copy() if max(w.kernel) == 1 else x
+
+
+def window_spread(g: Array, w: Windows) -> Array:
+    """``g`` of each window at each of its places, added where windows overlap: the adjoint of the sum."""
+    for axis, size, (before, after), parts in w.along():
+        where = _section(axis, slice(before, before + size))
+        shape = list(g.shape)
+        shape[axis] = before + size + after
+        if type(g) is np.ndarray:
+            full = np.zeros(shape, g.dtype)
+            for part in parts:
+                full[_section(axis, part)] += g
+        else:
+            spread, full = _spaced(g, g.ndim + axis, parts[0].step), 0
+            for part in parts:
+                widths = [(0, 0)] * g.ndim
+                widths[axis] = (part.start, shape[axis] - part.start - spread.shape[axis])
+                full = full + np.pad(spread, widths)
+        g = full[where] if before or after else full
+    return g
+
+
+def counts(like: Array, w: Windows, included: tuple[tuple[int, int], ...]) -> Any:
+    """How many elements each window has: a number, or an array if they differ.
+
+    The padding ``included`` counts as elements; what windows reach beyond it does not.
+    """
+    if all(b <= i and a <= j for (b, a), (i, j) in zip(w.padding, included)):
+        return prod(w.kernel)
+    ones = pad(np.ones_like(like, shape=w.spatial), included, 1)
+    rest = tuple((b - i, max(a - j, 0)) for (b, a), (i, j) in zip(w.padding, included))
+    return window_sum(ones, w._replace(padding=rest))

@@ -1,0 +1,214 @@
+"""Convolutions, transposed convolutions, and the patches that they read.
+
+The convolution is linear in its input and in its weight. It and its two adjoints form a triple in
+which each is the gradient rule of the others, so derivatives of every order exist.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..arguments import ntuple
+from ..engine import primitive
+from ..kernels import convolution as kernels
+from ..memory import Array
+from .elementwise import _add
+from .shaping import reshape, squeeze, unsqueeze
+
+Sizes = tuple[int, ...]
+Pairs = tuple[tuple[int, int], ...]
+_SIZES = {1: "length", 2: "height, width", 3: "depth, height, width"}
+
+
+def _bias_rule(g: Array) -> Array:
+    return np.sum(g, axis=(0, *range(2, g.ndim)))
+
+
+@primitive(
+    input=lambda g, weight, input_shape, stride, padding, dilation, groups: _convolution_input(
+        g, weight, spatial=input_shape[2:], stride=stride, padding=padding, dilation=dilation, groups=groups),
+    weight=lambda g, input, weight_shape, stride, padding, dilation, groups: _convolution_weight(
+        g, input, kernel=weight_shape[2:], stride=stride, padding=padding, dilation=dilation, groups=groups),
+    bias=_bias_rule,
+)  # fmt: skip
+def _convolution(input: Array, weight: Array, bias: Array | None, stride: Sizes,
+                 padding: Pairs, dilation: Sizes, groups: int) -> Array:  # fmt: skip
+    return kernels.convolution(input, weight, bias, stride, padding, dilation, groups)
+
+
+@primitive(
+    grad=lambda g, weight, stride, padding, dilation, groups: _convolution(
+        g, weight, None, stride=stride, padding=padding, dilation=dilation, groups=groups),
+    weight=lambda g, grad, weight_shape, stride, padding, dilation, groups: _convolution_weight(
+        grad, g, kernel=weight_shape[2:], stride=stride, padding=padding, dilation=dilation, groups=groups),
+)  # fmt: skip
+def _convolution_input(grad: Array, weight: Array, spatial: Sizes, stride: Sizes,
+                       padding: Pairs, dilation: Sizes, groups: int) -> Array:  # fmt: skip
+    """The adjoint of the convolution in its input; as an operation of its own, the transposed convolution."""
+    return kernels.convolution_input(grad, weight, spatial, stride, padding, dilation, groups)
+
+
+@primitive(
+    grad=lambda g, input, stride, padding, dilation, groups: _convolution(
+        input, g, None, stride=stride, padding=padding, dilation=dilation, groups=groups),
+    input=lambda g, grad, input_shape, stride, padding, dilation, groups: _convolution_input(
+        grad, g, spatial=input_shape[2:], stride=stride, padding=padding, dilation=dilation, groups=groups),
+)  # fmt: skip
+def _convolution_weight(grad: Array, input: Array, kernel: Sizes, stride: Sizes,
+                        padding: Pairs, dilation: Sizes, groups: int) -> Array:  # fmt: skip
+    """The adjoint of the convolution in its weight."""
+    return kernels.convolution_weight(grad, input, kernel, stride, padding, dilation, groups)
+
+
+def _check(name: str, n: int, input: Any, weight: Any, bias: Any, groups: Any, transposed: bool = False) -> None:
+    """Raise unless the operands of a convolution in ``n`` dimensions fit each other."""
+    for argument, value in (("input", input), ("weight", weight), ("bias", bias)):
+        if not hasattr(value, "dtype") and not (value is None and argument == "bias"):
+            raise TypeError(f"{name}: {argument} must be a Tensor, got {type(value).__name__}")
+        if value is not None and value.dtype != input.dtype:
+            raise TypeError(f"{name}: {argument} is {value.dtype}, input {input.dtype}; convert one with .to(dtype)")
+    sizes = _SIZES[n]
+    if input.ndim not in (n + 1, n + 2):
+        raise ValueError(f"{name}: input must have shape (batch, channels, {sizes}) or (channels, {sizes}), "
+                         f"got {input.shape}")  # fmt: skip
+    if weight.ndim != n + 2:
+        order = "in_channels, out_channels / groups" if transposed else "out_channels, in_channels / groups"
+        raise ValueError(f"{name}: weight must have shape ({order}, {sizes}), got {weight.shape}")
+    if not isinstance(groups, int) or groups < 1:
+        raise ValueError(f"{name}: groups must be an int of at least 1, got {groups!r}")
+    if weight.shape[0] % groups:
+        which = "input" if transposed else "output"
+        raise ValueError(f"{name}: {weight.shape[0]} {which} channels (weight {weight.shape}) do not divide "
+                         f"into {groups} groups")  # fmt: skip
+    channels, expected = input.shape[input.ndim - n - 1], weight.shape[0] if transposed else weight.shape[1] * groups
+    if channels != expected:
+        raise ValueError(f"{name}: input has {channels} channels (shape {input.shape}) but weight {weight.shape} "
+                         f"expects {expected} (groups={groups})")  # fmt: skip
+    outputs = weight.shape[1] * groups if transposed else weight.shape[0]
+    if bias is not None and bias.shape != (outputs,):
+        raise ValueError(f"{name}: bias has shape {bias.shape}, weight {weight.shape} expects ({outputs},)")
+    if min(weight.shape[2:]) < 1:
+        raise ValueError(f"{name}: the kernel is empty (weight {weight.shape})")
+
+
+def _padding(name: str, padding: Any, n: int, kernel: Sizes, stride: Sizes,
+             dilation: Sizes) -> Pairs:  # fmt: skip
+    """Padding as a pair (before, after) for each dimension."""
+    if not isinstance(padding, str):
+        return tuple((p, p) for p in ntuple(padding, n, name, "padding"))
+    if padding == "valid":
+        return ((0, 0),) * n
+    if padding != "same":
+        raise ValueError(f"{name}: padding must be 'same', 'valid' or numbers, got {padding!r}")
+    if max(stride) > 1:
+        raise ValueError(f"{name}: padding='same' needs stride 1, got stride {stride}")
+    total = [d * (k - 1) for d, k in zip(dilation, kernel)]
+    return tuple((t // 2, t - t // 2) for t in total)
+
+
+def _convolve(n: int, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+              dilation: Any = 1, groups: int = 1) -> Any:  # fmt: skip
+    name = f"conv{n}d"
+    _check(name, n, input, weight, bias, groups)
+    kernel = weight.shape[2:]
+    stride = ntuple(stride, n, name, "stride", 1)
+    dilation = ntuple(dilation, n, name, "dilation", 1)
+    padding = _padding(name, padding, n, kernel, stride, dilation)
+    unbatched = input.ndim == n + 1
+    if min(kernels.positions(input.shape[-n:], kernel, stride, padding, dilation)) < 1:
+        extent = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel))
+        padded = tuple(before + size + after for size, (before, after) in zip(input.shape[-n:], padding))
+        raise ValueError(f"{name}: the kernel covers {extent} (weight {weight.shape}, dilation {dilation}), "
+                         f"more than the padded input {padded} (shape {input.shape})")  # fmt: skip
+    if unbatched:
+        input = unsqueeze(input, 0)
+    y = _convolution(input, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    return squeeze(y, 0) if unbatched else y
+
+
+def conv1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
+           groups: int = 1) -> Any:  # fmt: skip
+    """Cross-correlation over one dimension: see :func:`conv2d`."""
+    return _convolve(1, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
+           groups: int = 1) -> Any:  # fmt: skip
+    """Cross-correlation: ``y[n, f, i, j] = bias[f] + sum_cuv weight[f, c, u, v] * input[n, c, i + u, j + v]``.
+
+    Args:
+        input: (N, C, H, W), or (C, H, W) for a single sample.
+        weight: (F, C / groups, kh, kw).
+        bias: (F,) or None.
+        stride: step between neighbouring outputs; an int or one for each dimension, as all that follow.
+        padding: zeros on either side of the input; ``"valid"`` is 0, ``"same"`` (stride 1 only) keeps
+            the size, with the odd one out behind.
+        dilation: step between the input elements that neighbouring kernel elements meet.
+        groups: into how many groups channels are divided, each seeing only its own.
+    """
+    return _convolve(2, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv3d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
+           groups: int = 1) -> Any:  # fmt: skip
+    """Cross-correlation over three dimensions: see :func:`conv2d`."""
+    return _convolve(3, input, weight, bias, stride, padding, dilation, groups)
+
+
+def _convolve_transposed(n: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any,
+                         groups: int, dilation: Any) -> Any:  # fmt: skip
+    name = f"conv_transpose{n}d"
+    _check(name, n, input, weight, bias, groups, transposed=True)
+    stride = ntuple(stride, n, name, "stride", 1)
+    dilation = ntuple(dilation, n, name, "dilation", 1)
+    padding = ntuple(padding, n, name, "padding")
+    extra = ntuple(output_padding, n, name, "output_padding")
+    if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation)):
+        raise ValueError(f"{name}: output_padding {extra} must be smaller than stride {stride} or dilation {dilation}")
+    spatial = tuple(
+        (size - 1) * s - 2 * p + d * (k - 1) + e + 1
+        for size, s, p, d, k, e in zip(input.shape[-n:], stride, padding, dilation, weight.shape[2:], extra)
+    )
+    if min(spatial) < 1:
+        raise ValueError(
+            f"{name}: input {input.shape} and weight {weight.shape} would give an output of size {spatial}"
+        )
+    unbatched = input.ndim == n + 1
+    if unbatched:
+        input = unsqueeze(input, 0)
+    # Taking the extra size from the padding behind makes the convolution map the output to exactly the input.
+    pairs = tuple((p, p - e) for p, e in zip(padding, extra))
+    y = _convolution_input(input, weight, spatial=spatial, stride=stride, padding=pairs, dilation=dilation,
+                           groups=groups)  # fmt: skip
+    if bias is not None:
+        y = _add(y, reshape(bias, (bias.shape[0], *(1 for _ in spatial))))
+    return squeeze(y, 0) if unbatched else y
+
+
+def conv_transpose1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+                     output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Any:  # fmt: skip
+    """Transposed convolution over one dimension: see :func:`conv_transpose2d`."""
+    return _convolve_transposed(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+def conv_transpose2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+                     output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Any:  # fmt: skip
+    """The adjoint of :func:`conv2d`: each input element adds its multiple of the kernel to the output.
+
+    Args:
+        input: (N, C, H, W) or (C, H, W).
+        weight: (C, F / groups, kh, kw), that of a convolution from F to C channels.
+        bias: (F,) or None.
+        stride, padding, dilation, groups: those of that convolution.
+        output_padding: added to the output's size behind, to choose among the sizes that the
+            convolution maps to the size of ``input``.
+    """
+    return _convolve_transposed(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+def conv_transpose3d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+                     output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Any:  # fmt: skip
+    """Transposed convolution over three dimensions: see :func:`conv_transpose2d`."""
+    return _convolve_transposed(3, input, weight, bias, stride, padding, output_padding, groups, dilation)

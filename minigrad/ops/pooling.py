@@ -1,0 +1,173 @@
+"""Pooling: the maximum or the mean of windows over the last dimensions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..arguments import ntuple
+from ..engine import primitive
+from ..kernels import pooling as kernels
+from ..kernels.pooling import Windows
+from ..memory import Array
+
+Pairs = tuple[tuple[int, int], ...]
+_SIZES = {1: "length", 2: "height, width", 3: "depth, height, width"}
+
+
+def _check(name: str, n: int, input: Any) -> None:
+    if not hasattr(input, "dtype"):
+        raise TypeError(f"{name}: input must be a Tensor, got {type(input).__name__}")
+    if input.ndim not in (n + 1, n + 2):
+        raise ValueError(f"{name}: input must have shape (batch, channels, {_SIZES[n]}) or (channels, {_SIZES[n]}), "
+                         f"got {input.shape}")  # fmt: skip
+
+
+def _windows(name: str, n: int, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any,
+             ceil_mode: bool) -> Windows:  # fmt: skip
+    """Where the windows are, from the arguments of a pooling function."""
+    _check(name, n, input)
+    spatial = tuple(input.shape[-n:])
+    kernel = ntuple(kernel_size, n, name, "kernel_size", 1)
+    stride = kernel if stride is None or stride == () else ntuple(stride, n, name, "stride", 1)
+    dilation = ntuple(dilation, n, name, "dilation", 1)
+    sides = ntuple(padding, n, name, "padding")
+    out, pairs = [], []
+    for size, k, s, p, d in zip(spatial, kernel, stride, sides, dilation):
+        reach = d * (k - 1) + 1
+        if p > reach // 2:
+            raise ValueError(
+                f"{name}: padding {sides} must be at most half the kernel_size {kernel} (dilation {dilation})"
+            )
+        count = (size + 2 * p - reach + (s - 1 if ceil_mode else 0)) // s + 1
+        if ceil_mode and (count - 1) * s >= size + p:
+            count -= 1  # no window starts in the padding behind
+        if count < 1 or size == 0:
+            raise ValueError(f"{name}: kernel_size {kernel} (dilation {dilation}) does not fit into input of shape "
+                             f"{tuple(input.shape)} with padding {sides}")  # fmt: skip
+        out.append(count)
+        pairs.append((p, max(0, (count - 1) * s + reach - size - p)))
+    return Windows(spatial, kernel, stride, tuple(pairs), dilation, tuple(out))
+
+
+# -------------------------------------------------------------------------------------- maxima
+
+
+def _no_change(g: Array) -> None:
+    """The gradient with respect to what only decides where the maximum is."""
+
+
+@primitive(input=lambda g, input, y, windows: _max_pool_scatter(g, input, y, windows=windows))
+def _max_pool(input: Array, windows: Windows) -> Array:
+    return kernels.max_pool(input, windows)
+
+
+@primitive(grad=lambda g, input, output, windows: _max_pool_gather(g, input, output, windows=windows),
+           input=_no_change, output=_no_change)  # fmt: skip
+def _max_pool_scatter(grad: Array, input: Array, output: Array, windows: Windows) -> Array:
+    """The adjoint of max pooling: each window's gradient goes to its largest element."""
+    return kernels.max_pool_scatter(grad, input, output, windows)
+
+
+@primitive(grad=lambda g, input, output, windows: _max_pool_scatter(g, input, output, windows=windows),
+           input=_no_change, output=_no_change)  # fmt: skip
+def _max_pool_gather(grad: Array, input: Array, output: Array, windows: Windows) -> Array:
+    """``grad`` at the largest element of each window of ``input``."""
+    return kernels.max_pool_gather(grad, input, output, windows)
+
+
+@primitive(inputs=("input", "output"))
+def _max_pool_indices(input: Array, output: Array, windows: Windows) -> Array:
+    """Where the largest element of each window is, counted over all pooled dimensions."""
+    return kernels.max_pool_indices(input, output, windows)
+
+
+def _max(n: int, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
+         return_indices: bool) -> Any:  # fmt: skip
+    windows = _windows(f"max_pool{n}d", n, input, kernel_size, stride, padding, dilation, ceil_mode)
+    y = _max_pool(input, windows=windows)
+    return (y, _max_pool_indices(input, y, windows=windows)) if return_indices else y
+
+
+def max_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+               ceil_mode: bool = False, return_indices: bool = False) -> Any:  # fmt: skip
+    """The largest element of each window of the last dimension: see :func:`max_pool2d`."""
+    return _max(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+def max_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+               ceil_mode: bool = False, return_indices: bool = False) -> Any:  # fmt: skip
+    """The largest element of each window of the last two dimensions; of equal ones the first gets the gradient.
+
+    Args:
+        input: (N, C, H, W) or (C, H, W).
+        kernel_size: size of the windows; an int or one for each dimension, as all that follow.
+        stride: step between windows; None means ``kernel_size``.
+        padding: how far windows reach beyond the input on either side, at most half of them.
+        dilation: step between the elements of a window.
+        ceil_mode: keep the last window even if it reaches beyond the padding.
+        return_indices: return also where the elements are, as :func:`max_unpool2d` takes it.
+    """
+    return _max(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+def max_pool3d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+               ceil_mode: bool = False, return_indices: bool = False) -> Any:  # fmt: skip
+    """The largest element of each window of the last three dimensions: see :func:`max_pool2d`."""
+    return _max(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+# --------------------------------------------------------------------------------------- means
+
+
+def _divisor(like: Array, windows: Windows, divisor: float | Pairs) -> Any:
+    return divisor if isinstance(divisor, (int, float)) else kernels.counts(like, windows, divisor)
+
+
+@primitive(input=lambda g, windows, divisor: _avg_pool_adjoint(g, windows=windows, divisor=divisor))
+def _avg_pool(input: Array, windows: Windows, divisor: float | Pairs) -> Array:
+    """The sum of each window over ``divisor``: a number, or the padding that counts as elements."""
+    return kernels.window_sum(input, windows) / _divisor(input, windows, divisor)
+
+
+@primitive(grad=lambda g, windows, divisor: _avg_pool(g, windows=windows, divisor=divisor))
+def _avg_pool_adjoint(grad: Array, windows: Windows, divisor: float | Pairs) -> Array:
+    """Each window's share of the gradient to each of its elements."""
+    return kernels.window_spread(grad / _divisor(grad, windows, divisor), windows)
+
+
+def _avg(n: int, input: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool,
+         divisor_override: float | None = None) -> Any:  # fmt: skip
+    name = f"avg_pool{n}d"
+    windows = _windows(name, n, input, kernel_size, stride, padding, 1, ceil_mode)
+    if input.dtype.kind != "f":
+        raise TypeError(f"{name}: input must be a floating-point tensor, got {input.dtype}")
+    if divisor_override == 0:
+        raise ValueError(f"{name}: divisor_override must not be zero")
+    sides = ntuple(padding, n, name, "padding") if count_include_pad else (0,) * n
+    divisor = tuple((p, p) for p in sides) if divisor_override is None else divisor_override
+    return _avg_pool(input, windows=windows, divisor=divisor)
+
+
+def avg_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+               count_include_pad: bool = True) -> Any:  # fmt: skip
+    """The mean of each window of the last dimension: see :func:`avg_pool2d`."""
+    return _avg(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad)
+
+
+def avg_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+               count_include_pad: bool = True, divisor_override: float | None = None) -> Any:  # fmt: skip
+    """The mean of each window of the last two dimensions.
+
+    Args:
+        input, kernel_size, stride, ceil_mode: as in :func:`max_pool2d`.
+        padding: zeros on either side of the input.
+        count_include_pad: whether these zeros count as elements.
+        divisor_override: what to divide sums by, instead of the number of elements.
+    """
+    return _avg(2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+def avg_pool3d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+               count_include_pad: bool = True, divisor_override: float | None = None) -> Any:  # fmt: skip
+    """The mean of each window of the last three dimensions: see :func:`avg_pool2d`."""
+    return _avg(3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
