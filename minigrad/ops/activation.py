@@ -25,7 +25,7 @@ def _result(y: Any, input: Any, inplace: bool, name: str) -> Any:
 # ------------------------------------------------------------------------------ piecewise linear
 
 
-@elementwise(input=lambda g, y: g * np.greater(y, 0))
+@elementwise(input=lambda g, y: g * np.not_equal(y, 0))
 def _relu(input: Array) -> Array:
     if input.dtype.kind == "f":
         return np.clip(input, 0, math.inf)  # several times as fast as np.maximum
@@ -101,7 +101,7 @@ def hardsigmoid(input: Any, inplace: bool = False) -> Any:
 
 def hardswish(input: Any, inplace: bool = False) -> Any:
     """``input * relu6(input + 3) / 6`` (Howard et al. 2019, MobileNetV3)."""
-    return _result(input * _hardtanh(input + 3, 0, 6) / 6, input, inplace, "hardswish")
+    return _result(input * (_hardtanh(input + 3, 0, 6) / 6), input, inplace, "hardswish")
 
 
 # ---------------------------------------------------------------------------- exponential linear
