@@ -141,7 +141,17 @@ def refresh(tensor: TensorBase) -> None:
         if view.parent._requires_grad:
             with grad_mode(True):
                 again = view.replay(view.parent)
-            tensor._node, tensor._requires_grad = again._node, True
+            rebase(tensor, again)
+
+
+def rebase(tensor: TensorBase, result: TensorBase) -> None:
+    """Give ``tensor`` the history of ``result``, and let that retain the gradient if the former did."""
+    before, node = tensor._node, result._node
+    if before is not None and before.retain is not None and before.retain() is tensor:
+        if node is not None:
+            node.retain = before.retain
+        before.retain = None
+    tensor._node, tensor._requires_grad = node, result._requires_grad
 
 
 class Node:

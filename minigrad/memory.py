@@ -63,7 +63,7 @@ def _track(array: Array) -> int:
     return key
 
 
-def _digest(array: Array) -> int:
+def checksum(array: Array) -> int:
     """CRC-32 of the values. Any change of up to 32 neighbouring bits is found for certain."""
     return zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data) if array.size else 0
 
@@ -74,7 +74,7 @@ def changed(array: Array) -> None:
         key = _track(array)
         stamps[key] = clock()
         for loan in _loans.get(key, ()):
-            loan.digest = _digest(loan.array)
+            loan.digest = checksum(loan.array)
 
 
 class Loan:
@@ -85,7 +85,7 @@ class Loan:
 
     def __init__(self, array: np.ndarray) -> None:
         self.array = array
-        self.digest = _digest(array)
+        self.digest = checksum(array)
 
     @property
     def __array_interface__(self) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class Loan:
 
     def poll(self) -> None:
         """Stamp the memory if somebody outside has written to it."""
-        if _digest(self.array) != self.digest:
+        if checksum(self.array) != self.digest:
             changed(self.array)
 
 
@@ -123,7 +123,7 @@ def lend(array: np.ndarray) -> np.ndarray:
 
 def digest(value: Any) -> int | None:
     """The checksum of a value that a node is about to save, if it is an array in exposed memory."""
-    return _digest(value) if isinstance(value, np.ndarray) and id(owner(value)) in exposed else None
+    return checksum(value) if isinstance(value, np.ndarray) and id(owner(value)) in exposed else None
 
 
 def intact(array: Array, digest: int | None, time: int) -> bool:
@@ -131,7 +131,7 @@ def intact(array: Array, digest: int | None, time: int) -> bool:
     if not isinstance(array, np.ndarray):
         return True
     if digest is not None:
-        return _digest(array) == digest
+        return checksum(array) == digest
     key = id(owner(array))
     for loan in tuple(_loans.get(key, ())):  # lent later than it was saved
         loan.poll()

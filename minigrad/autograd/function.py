@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import weakref
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from typing import Any
@@ -147,6 +146,8 @@ class Function:
     again. Instead of taking ``ctx``, forward can leave it to ``setup_context(ctx, inputs, output)``.
     """
 
+    _plan: _FunctionPlan
+
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
         """Compute the result: a Tensor, or a tuple of Tensors and other values."""
@@ -222,9 +223,9 @@ def _record(function: type[Function], ctx: FunctionCtx, args: tuple, edges: list
     known = [a for a in arrays if a is not None]
     if not known:
         return outputs
-    plan = _PLANS.get(function)
+    plan = function.__dict__.get("_plan")
     if plan is None:
-        plan = _PLANS[function] = _FunctionPlan(function)
+        plan = function._plan = _FunctionPlan(function)
     node = new_node(plan, edges, saved, known[0] if len(arrays) == 1 else tuple(known), {"ctx": ctx})
     tensors = []
     for i, (output, array) in enumerate(zip(outputs, arrays, strict=True)):
@@ -238,9 +239,6 @@ def _record(function: type[Function], ctx: FunctionCtx, args: tuple, edges: list
         else:
             tensors.append(pick(node, array, i, len(arrays)))
     return tensors
-
-
-_PLANS: weakref.WeakKeyDictionary[type[Function], _FunctionPlan] = weakref.WeakKeyDictionary()
 
 
 def _among(tensor: Any, tensors: Sequence[Any]) -> bool:

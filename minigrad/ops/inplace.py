@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import memory
-from ..engine import Node, TensorBase, mode, primitive, refresh
+from ..engine import Node, TensorBase, mode, primitive, rebase, refresh
 from ..memory import Array
 
 
@@ -79,12 +79,12 @@ def become(target: Any, result: Any, name: str) -> Any:
 def take_history(target: Any, result: Any) -> None:
     """Make ``result``, which has taken the memory of ``target``, the history of it and of all its views."""
     refresh(target)
-    target._node, target._requires_grad = result._node, result._requires_grad
+    rebase(target, result)
     part, chain = target, [target]
     while (view := part._view) is not None:
         parent = view.parent
         merged = _overwrite(parent, part, view=view.replay)
-        parent._node, parent._requires_grad = merged._node, merged._requires_grad
+        rebase(parent, merged)
         part = parent
         chain.append(part)
     root = part

@@ -1,0 +1,2 @@
+"""Helpers: data loading, activation checkpointing."""
+

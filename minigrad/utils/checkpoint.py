@@ -1,0 +1,130 @@
+"""Activation checkpointing: memory saved by computing a part of the network twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .. import memory, random
+from ..engine import Plan, TensorBase, edge_of, grad_mode, mode, new_node, pick
+
+
+def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | None = None,
+               preserve_rng_state: bool = True, **kwargs: Any) -> Any:  # fmt: skip
+    """``function(*args, **kwargs)``, of which nothing is kept for backward but the arguments.
+
+    Backward calls the function once more, records it this time, and goes on in what was recorded.
+    So hooks, parameters that the function uses, ``autograd.grad`` and higher derivatives all work,
+    and checkpoints may contain others. If the second call computes something else than the first
+    (because a parameter or buffer has changed meanwhile), an error is raised.
+
+    Args:
+        function: returns a Tensor, or a tuple of Tensors and other values. Its floating-point
+            results require a gradient, for they may depend on parameters that it uses.
+        use_reentrant: no matter: PyTorch has two implementations, of which this has the best sides.
+        preserve_rng_state: the second call draws the same random numbers, as dropout needs.
+    """
+    call = _Call(function, args, kwargs, random.get_rng_state() if preserve_rng_state else None)
+    record = mode.grad
+    with grad_mode(False):
+        results = function(*args, **kwargs)
+    if not record:
+        return results
+    outputs = list(results) if isinstance(results, tuple) else [results]
+    tensors = [y for y in outputs if isinstance(y, TensorBase) and y._array.dtype.kind == "f"]
+    if not tensors:
+        return results
+    given = [a for a in [*args, *kwargs.values()] if isinstance(a, TensorBase)]
+    call.sums = [memory.checksum(y._array) for y in tensors]
+    arrays = tuple(y._array for y in tensors)
+    out = arrays[0] if len(arrays) == 1 else arrays
+    node = new_node(_PLAN, list(map(edge_of, given)), [a._array for a in given], out, {"call": call})
+    recorded = iter([pick(node, array, i, len(arrays)) for i, array in enumerate(arrays)])
+    wrapped = [next(recorded) if any(y is t for t in tensors) else y for y in outputs]
+    return tuple(wrapped) if isinstance(results, tuple) else wrapped[0]
+
+
+class _Call:
+    """What it takes to call the function again."""
+
+    sums: Sequence[int]  # of the outputs, to know them again
+
+    def __init__(self, function: Callable[..., Any], args: tuple, kwargs: dict[str, Any], rng: Any) -> None:
+        self.function, self.args, self.kwargs, self.rng = function, args, kwargs, rng
+
+    def again(self) -> list[Any]:
+        """The floating-point outputs, recorded."""
+        now = random.get_rng_state()
+        try:
+            if self.rng is not None:
+                random.set_rng_state(self.rng)
+            with grad_mode(True):
+                results = self.function(*self.args, **self.kwargs)
+        finally:
+            if self.rng is not None:
+                random.set_rng_state(now)
+        outputs = list(results) if isinstance(results, tuple) else [results]
+        tensors = [y for y in outputs if isinstance(y, TensorBase) and y._array.dtype.kind == "f"]
+        if [memory.checksum(y._array) for y in tensors] != self.sums:
+            raise RuntimeError(
+                "checkpoint: called again in backward, the function computed something else; it must not depend on "
+                "anything that changes in between (a parameter, a buffer, an unseeded random number)"
+            )
+        return tensors
+
+
+class _CheckpointPlan(Plan):
+    """How the engine sees a checkpoint: its rule records the call, and says where the gradient goes on."""
+
+    name = "checkpoint"
+    saves_inputs = saves_output = broadcasts = False
+    names = ["call", "args"]
+    guarded = [1]
+    expands = True
+
+    def __init__(self) -> None:
+        self.primitive = self  # type: ignore[assignment]
+        self.rules = [(None, _continue, [0])]
+
+    def save(self, arrays: Sequence[Any], out: Any, options: dict[str, Any], edges: Sequence[Any]) -> list[Any]:
+        return [options["call"], tuple(arrays)]
+
+    def as_tensors(self, node: Any, saved: list[Any]) -> list[Any]:
+        return saved
+
+
+def _continue(g: Any, call: _Call) -> dict[Any, Any]:
+    ends: dict[Any, Any] = {}
+    for tensor, gi in zip(call.again(), g if isinstance(g, tuple) else (g,), strict=True):
+        edge = edge_of(tensor)
+        if edge is not None and gi is not None:
+            ends[edge] = ends[edge] + gi if edge in ends else gi
+    return ends
+
+
+_PLAN = _CheckpointPlan()
+
+
+def checkpoint_sequential(functions: Any, segments: int, input: Any, use_reentrant: bool | None = None,
+                          preserve_rng_state: bool = True) -> Any:  # fmt: skip
+    """The composition of ``functions`` (a sequence or Sequential) on ``input``, checkpointed in ``segments`` parts.
+
+    The last part is not checkpointed: backward starts there, so nothing would be saved.
+    """
+    steps = list(functions.children() if hasattr(functions, "children") else functions)
+    if not 1 <= segments <= len(steps):
+        raise ValueError(f"checkpoint_sequential: segments must be from 1 to {len(steps)}, got {segments}")
+    size = len(steps) // segments
+    for k in range(segments - 1):
+        part = steps[k * size : (k + 1) * size]
+        input = checkpoint(_composed(part), input, use_reentrant=use_reentrant, preserve_rng_state=preserve_rng_state)
+    return _composed(steps[(segments - 1) * size :])(input)
+
+
+def _composed(steps: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    def run(input: Any) -> Any:
+        for step in steps:
+            input = step(input)
+        return input
+
+    return run
