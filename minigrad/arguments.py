@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from operator import index
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def normalize_dim(dim: Any, ndim: int, name: str, argument: str = "dim") -> int:
@@ -54,3 +58,18 @@ def normalize_size(size: Any, name: str, argument: str = "size", minimum: int = 
     if min(shape, default=0) < minimum:
         raise ValueError(f"{name}: {argument} must be at least {minimum}, got {given!r}")
     return shape
+
+
+NUMPY_KEYWORDS = {"axis": "dim", "keepdims": "keepdim"}  # PyTorch takes NumPy's names as well
+
+
+def numpy_keywords(function: Callable[P, T]) -> Callable[P, T]:
+    """Let a function that is composed of operations take ``axis`` and ``keepdims`` too, as operations do."""
+
+    @wraps(function)
+    def renamed(*args: P.args, **options: P.kwargs) -> T:
+        if options:
+            options = {NUMPY_KEYWORDS.get(k, k): v for k, v in options.items()}  # type: ignore[assignment]
+        return function(*args, **options)
+
+    return renamed
