@@ -16,7 +16,7 @@ from .conversion import to_array
 from .devices import CPU
 from .devices import device as Device
 from .engine import TensorBase, mode, new_tensor
-from .ops import activation, casting, elementwise, indexing, inplace, linalg, shaping
+from .ops import activation, casting, elementwise, indexing, inplace, linalg, reduction, shaping
 
 
 def _reflected(operation: Callable) -> Callable[[Any, Any], Any]:
@@ -32,7 +32,8 @@ def _in_place(operation: Callable, name: str) -> Callable[..., Any]:
     """The in-place variant of an operation: its result takes the place of the first operand."""
 
     def method(self: Any, *args: Any, **options: Any) -> Any:
-        return inplace.become(self, operation(self, *args, **options), name)
+        since = memory.clock()
+        return inplace.become(self, operation(self, *args, **options), name, since)
 
     method.__name__ = name
     method.__doc__ = f"In-place :func:`{name.strip('_')}`. Returns the tensor."
@@ -536,6 +537,37 @@ class Tensor(TensorBase):
         """The elements where ``condition`` is True, those of ``other`` elsewhere."""
         return elementwise.where(condition, self, other)
 
+    # ------------------------------------------------------------------- reductions and scans
+
+    sum = reduction.sum
+    nansum = reduction.nansum
+    mean = reduction.mean
+    nanmean = reduction.nanmean
+    prod = reduction.prod
+    count_nonzero = reduction.count_nonzero
+    any = reduction.any
+    all = reduction.all
+    var = reduction.var
+    std = reduction.std
+    norm = reduction.norm
+    amax = reduction.amax
+    amin = reduction.amin
+    aminmax = reduction.aminmax
+    argmax = reduction.argmax
+    argmin = reduction.argmin
+    max = reduction.max
+    min = reduction.min
+    cumsum = reduction.cumsum
+    cumsum_ = _in_place(reduction.cumsum, "cumsum_")
+    cumprod = reduction.cumprod
+    cumprod_ = _in_place(reduction.cumprod, "cumprod_")
+    cummax = reduction.cummax
+    cummin = reduction.cummin
+    logcumsumexp = reduction.logcumsumexp
+    logsumexp = reduction.logsumexp
+    softmax = reduction.softmax
+    log_softmax = reduction.log_softmax
+
     # ------------------------------------------------------------------ linear algebra
 
     __matmul__ = linalg.matmul
@@ -574,6 +606,30 @@ class Tensor(TensorBase):
     expand = shaping.expand
     expand_as = shaping.expand_as
     broadcast_to = shaping.broadcast_to
+    repeat = shaping.repeat
+    tile = shaping.tile
+    repeat_interleave = shaping.repeat_interleave
+    select = shaping.select
+    narrow = shaping.narrow
+    split = shaping.split
+    chunk = shaping.chunk
+    tensor_split = shaping.tensor_split
+    unbind = shaping.unbind
+    flip = shaping.flip
+    fliplr = shaping.fliplr
+    flipud = shaping.flipud
+    roll = shaping.roll
+    rot90 = shaping.rot90
+    tril = shaping.tril
+    tril_ = _in_place(shaping.tril, "tril_")
+    triu = shaping.triu
+    triu_ = _in_place(shaping.triu, "triu_")
+    diagonal = shaping.diagonal
+    diag = shaping.diag
+    diag_embed = shaping.diag_embed
+    diagflat = shaping.diagflat
+    trace = shaping.trace
+    unfold = shaping.unfold
     clone = shaping.clone
     contiguous = shaping.contiguous
 
@@ -582,6 +638,33 @@ class Tensor(TensorBase):
     __getitem__ = indexing.getitem
     __setitem__ = indexing.setitem
     copy_ = inplace.copy_
+    fill_ = inplace.fill_
+    zero_ = inplace.zero_
+    gather = indexing.gather
+    scatter = indexing.scatter
+    scatter_ = _in_place(indexing.scatter, "scatter_")
+    scatter_add = indexing.scatter_add
+    scatter_add_ = _in_place(indexing.scatter_add, "scatter_add_")
+    scatter_reduce = indexing.scatter_reduce
+    scatter_reduce_ = _in_place(indexing.scatter_reduce, "scatter_reduce_")
+    index_select = indexing.index_select
+    index_add = indexing.index_add
+    index_add_ = _in_place(indexing.index_add, "index_add_")
+    index_copy = indexing.index_copy
+    index_copy_ = _in_place(indexing.index_copy, "index_copy_")
+    index_fill = indexing.index_fill
+    index_fill_ = _in_place(indexing.index_fill, "index_fill_")
+    index_put = indexing.index_put
+    index_put_ = _in_place(indexing.index_put, "index_put_")
+    masked_fill = indexing.masked_fill
+    masked_fill_ = _in_place(indexing.masked_fill, "masked_fill_")
+    masked_select = indexing.masked_select
+    masked_scatter = indexing.masked_scatter
+    masked_scatter_ = _in_place(indexing.masked_scatter, "masked_scatter_")
+    take = indexing.take
+    take_along_dim = indexing.take_along_dim
+    nonzero = indexing.nonzero
+    argwhere = indexing.argwhere
 
     # ------------------------------------------------------------ activation functions
 

@@ -37,6 +37,9 @@ def _replaced(input: Array, value: Array) -> Array:
     return np.broadcast_to(value, input.shape).astype(input.dtype, copy=False)
 
 
+_CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}  # a result of a higher one cannot be stored in a lower one
+
+
 def check_writable(target: TensorBase, name: str) -> None:
     """Raise unless an in-place operation may write to ``target``."""
     root = target if target._view is None else target._view.root
@@ -50,30 +53,54 @@ def check_writable(target: TensorBase, name: str) -> None:
     if array.size and any(step == 0 and size > 1 for step, size in zip(array.strides, array.shape, strict=True)):
         raise RuntimeError(f"{name}: several elements of this expanded tensor are one place in memory; clone() it first")
     if not array.flags.writeable:
-        raise RuntimeError(f"{name}: the tensor's memory is read-only (it came from a read-only NumPy array); clone() it first")
+        raise RuntimeError(f"{name}: the tensor's memory is read-only (it came from a read-only NumPy array, or is a view "
+                           "whose elements overlap); clone() it first")  # fmt: skip
 
 
-def become(target: Any, result: Any, name: str) -> Any:
-    """Give ``target`` the values and the history of ``result``, an operation's on it. Returns it."""
+def become(target: Any, result: Any, name: str, since: int | None = None) -> Any:
+    """Give ``target`` the values and the history of ``result``, an operation's on it. Returns it.
+
+    ``since`` is the time on the clock before that operation, if it may have recorded several nodes.
+    """
     check_writable(target, name)
     array, new = target._array, result._array
     if new.shape != array.shape:
         raise ValueError(f"{name}: the result has shape {new.shape}, which does not fit in place into {array.shape}")
-    if new.dtype.kind == "f" and array.dtype.kind != "f":
+    if _CATEGORY[new.dtype.kind] > _CATEGORY[array.dtype.kind]:
         raise TypeError(f"{name}: the result is {new.dtype}, which cannot be stored in place in {array.dtype}")
-    if isinstance(node := result._node, Node) and node.saved:
-        # The old values are about to disappear: a rule that needs them gets a copy.
-        node.saved = [
-            value.copy() if isinstance(value, np.ndarray) and np.may_share_memory(value, array) else value
-            for value in node.saved
-        ]
-        if node.digests:
-            node.digests = [memory.digest(value) for _, value in node.plan.guarded_values(node.saved)]
+    if result._node is not None and result._node is not target._node:
+        _keep_old_values(result._node, array, since)
     np.copyto(array, new, casting="unsafe")
     memory.changed(array)
     if mode.grad and (result._requires_grad or target._requires_grad):
         take_history(target, result)
     return target
+
+
+def _keep_old_values(node: Node, array: Array, since: int | None) -> None:
+    """Copy what ``node``, and all that it used and that is younger than ``since``, saved of ``array``.
+
+    Those values are about to disappear, and the operation that is going to write over them knew that.
+    """
+    nodes = [node]
+    for node in nodes:
+        if node.saved and any(_overlap(value, array) for _, value in node.plan.guarded_values(node.saved)):
+            node.saved = [
+                tuple(_kept(v, array) for v in value) if isinstance(value, tuple) else _kept(value, array)
+                for value in node.saved
+            ]
+            if node.digests:
+                node.digests = [memory.digest(value) for _, value in node.plan.guarded_values(node.saved)]
+        if since is not None:
+            nodes += [e for e in node.edges if isinstance(e, Node) and e.order > since and e not in nodes]
+
+
+def _overlap(value: Any, array: Array) -> bool:
+    return isinstance(value, np.ndarray) and np.may_share_memory(value, array)
+
+
+def _kept(value: Any, array: Array) -> Any:
+    return value.copy() if _overlap(value, array) else value
 
 
 def take_history(target: Any, result: Any) -> None:
@@ -95,8 +122,25 @@ def take_history(target: Any, result: Any) -> None:
 
 def copy_(input: Any, src: Any, non_blocking: bool = False) -> Any:
     """Write ``src`` (a tensor or number that broadcasts to the shape) into ``input``."""
+    return _write(input, src, "copy_")
+
+
+def fill_(input: Any, value: Any) -> Any:
+    """Write ``value``, a number or a tensor without dimensions, into each element of ``input``."""
+    if getattr(value, "ndim", 0):
+        raise ValueError(f"fill_: value must be a number or a tensor without dimensions, got shape {tuple(value.shape)}")
+    return _write(input, value, "fill_")
+
+
+def zero_(input: Any) -> Any:
+    """Write 0 into each element of ``input``."""
+    return _write(input, 0, "zero_")
+
+
+def _write(input: Any, src: Any, name: str) -> Any:
+    if not isinstance(src, (TensorBase, np.ndarray, np.generic, int, float)):
+        raise TypeError(f"{name}: expected a Tensor or a number, got {type(src).__name__}")
     try:
-        return become(input, _replaced(input, src), "copy_")
+        return become(input, _replaced(input, src), name)
     except ValueError:
-        shape = tuple(getattr(src, "shape", ()))
-        raise ValueError(f"copy_: shape {shape} does not broadcast to {input.shape}") from None
+        raise ValueError(f"{name}: shape {np.shape(src)} does not broadcast to {input.shape}") from None

@@ -33,7 +33,7 @@ def _ints(values: tuple, keyword: Any, name: str) -> tuple[int, ...]:
         raise TypeError(f"{name}: expected ints, got {values!r}") from None
 
 
-# ---------------------------------------------------------------------------------- same elements
+# ------------------------------------------------------------------------------------- same elements
 
 
 @primitive(input=lambda g, input_shape: np.reshape(g, input_shape), view=True)
@@ -212,7 +212,7 @@ def movedim(input: Any, source: int | Sequence[int], destination: int | Sequence
 moveaxis = movedim
 
 
-# -------------------------------------------------------------------------------- repeated elements
+# --------------------------------------------------------------------------------- repeated elements
 
 
 @primitive(input=lambda g, input_shape: sum_to(g, input_shape), view=True)
@@ -271,7 +271,53 @@ def _several(tensors: Any, name: str) -> tuple[Any, ...]:
     return tuple(tensors)
 
 
-# ------------------------------------------------------------------------------ joining
+@primitive(input=lambda g, input_shape, repeats: _unrepeated(g, input_shape, repeats))
+def _repeat(input: Array, repeats: tuple[int, ...]) -> Array:
+    return np.tile(input, repeats)
+
+
+def _unrepeated(g: Any, shape: tuple[int, ...], repeats: tuple[int, ...]) -> Any:
+    """The sum of all copies."""
+    shape = (1,) * (len(repeats) - len(shape)) + shape
+    pairs = tuple(n for pair in zip(repeats, shape, strict=True) for n in pair)
+    return np.sum(np.reshape(g, pairs), axis=tuple(range(0, len(pairs), 2)))
+
+
+def repeat(input: Any, *repeats: Any) -> Any:
+    """The tensor laid side by side with itself, ``repeats[i]`` times along dimension ``i`` of the result."""
+    counts = _ints(repeats, None, "repeat")
+    if len(counts) < input.ndim or min(counts, default=0) < 0:
+        raise ValueError(f"repeat: {counts} must be a count for each of the {input.ndim} dimensions, new ones in front")
+    return _repeat(input, repeats=counts)
+
+
+def tile(input: Any, *dims: Any) -> Any:
+    """:func:`repeat`, where missing leading counts are 1."""
+    counts = _ints(dims, None, "tile")
+    return repeat(input, (1,) * (input.ndim - len(counts)) + counts)
+
+
+def repeat_interleave(input: Any, repeats: Any, dim: int | None = None, *, output_size: int | None = None) -> Any:
+    """Each slice along ``dim`` (each element, without ``dim``) repeated in its place.
+
+    Args:
+        repeats: how often, an int or an integer tensor with a count for each slice.
+        output_size: the sum of the counts, where it is known; it need not be given.
+    """
+    if dim is None:
+        input, dim = ravel(input), 0
+    dim = normalize_dim(dim, input.ndim, "repeat_interleave")
+    counts = np.asarray(getattr(repeats, "_array", repeats))
+    size = input.shape[dim]
+    if counts.dtype.kind not in "iu" or counts.size not in (1, size) or counts.ndim > 1 or counts.min(initial=0) < 0:
+        raise ValueError(f"repeat_interleave: repeats must be a count, or one for each of the {size} slices, got {repeats!r}")
+    index = np.repeat(np.arange(size), counts)
+    if output_size not in (None, index.size):
+        raise ValueError(f"repeat_interleave: output_size is {output_size}, but repeats add up to {index.size}")
+    return getitem(input, (*(_ALL,) * dim, index))
+
+
+# ------------------------------------------------------------------------------------------- joining
 
 
 @primitive(tensors=lambda g, index, tensors_shape, dim: getitem(g, _part(index, tensors_shape, dim)), promotion="common")
@@ -322,7 +368,319 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
     return _stack(*tensors, dim=normalize_dim(dim, len(shapes[0]) + 1, "stack"))
 
 
-# ------------------------------------------------------------------------------ copies
+def hstack(tensors: Sequence[Any]) -> Any:
+    """The tensors side by side: along dimension 1, or 0 if they are vectors or numbers."""
+    raised = [_raised(x, 1) for x in _several((tensors,), "hstack")]
+    return cat(raised, 0 if raised and raised[0].ndim == 1 else 1)
+
+
+def vstack(tensors: Sequence[Any]) -> Any:
+    """The tensors one above the other, vectors as rows."""
+    return cat([_raised(x, 2) for x in _several((tensors,), "vstack")], 0)
+
+
+def dstack(tensors: Sequence[Any]) -> Any:
+    """The tensors one behind the other, along dimension 2."""
+    return cat([_raised(x, 3) for x in _several((tensors,), "dstack")], 2)
+
+
+def _raised(x: Any, ndim: int) -> Any:
+    """``x`` with at least ``ndim`` dimensions."""
+    shape = tuple(x.shape)
+    if len(shape) >= ndim:
+        return x
+    vector = shape if len(shape) == 1 else (1,)
+    return _reshape(x, shape=(*shape, 1) if len(shape) == 2 else ((), vector, (1, *vector), (1, *vector, 1))[ndim])
+
+
+def _at_least(tensors: tuple, ndim: int) -> Any:
+    """One tensor for one, a tuple for several or for a sequence, as PyTorch gives them."""
+    raised = tuple(_raised(x, ndim) for x in _several(tensors, f"atleast_{ndim}d"))
+    return raised[0] if len(tensors) == 1 and hasattr(tensors[0], "ndim") else raised
+
+
+def atleast_1d(*tensors: Any) -> Any:
+    """Each tensor with at least one dimension."""
+    return _at_least(tensors, 1)
+
+
+def atleast_2d(*tensors: Any) -> Any:
+    """Each tensor with at least two dimensions; vectors become rows."""
+    return _at_least(tensors, 2)
+
+
+def atleast_3d(*tensors: Any) -> Any:
+    """Each tensor with at least three dimensions: a vector of n becomes (1, n, 1), a matrix (n, m, 1)."""
+    return _at_least(tensors, 3)
+
+
+def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
+    """Vectors as the coordinates of a grid: the first varies along dimension 0 (``"ij"``) or 1 (``"xy"``)."""
+    tensors = _several(tensors, "meshgrid")
+    if indexing not in ("ij", "xy"):
+        raise ValueError(f"meshgrid: indexing must be 'ij' or 'xy', got {indexing!r}")
+    if any(x.ndim > 1 for x in tensors):
+        raise ValueError(f"meshgrid: expected vectors, got shapes {[tuple(x.shape) for x in tensors]}")
+    shape = tuple(math.prod(x.shape) for x in tensors)
+    grid = [expand(_reshape(x, shape=(*(1,) * i, -1, *(1,) * (len(shape) - i - 1))), shape) for i, x in enumerate(tensors)]
+    return tuple(transpose(x, 0, 1) if indexing == "xy" and len(shape) > 1 else x for x in grid)
+
+
+def cartesian_prod(*tensors: Any) -> Any:
+    """All combinations of elements of the vectors, one in each row."""
+    tensors = _several(tensors, "cartesian_prod")
+    if len(tensors) == 1:
+        return tensors[0]
+    return stack([ravel(x) for x in meshgrid(*tensors)], 1)
+
+
+# ----------------------------------------------------------------------------------------- splitting
+
+
+def select(input: Any, dim: int, index: int) -> Any:
+    """The slice at ``index`` along ``dim``, without that dimension; a view."""
+    dim = normalize_dim(dim, input.ndim, "select") if input.ndim else _no_dimension("select")
+    if not -input.shape[dim] <= to_int(index) < input.shape[dim]:
+        raise IndexError(f"select: index {index} is out of range for dim {dim} of shape {tuple(input.shape)}")
+    return getitem(input, (*(_ALL,) * dim, to_int(index)))
+
+
+def _no_dimension(name: str) -> Any:
+    raise IndexError(f"{name}: the tensor has no dimensions")
+
+
+def narrow(input: Any, dim: int, start: int, length: int) -> Any:
+    """``length`` slices along ``dim``, from ``start`` on; a view."""
+    dim = normalize_dim(dim, input.ndim, "narrow") if input.ndim else _no_dimension("narrow")
+    size = input.shape[dim]
+    first = to_int(start) + size if start < 0 else to_int(start)
+    if length < 0 or not 0 <= first <= size - length:
+        raise ValueError(f"narrow: {length} slices from {start} on are not within the {size} of dim {dim}")
+    return getitem(input, (*(_ALL,) * dim, slice(first, first + length)))
+
+
+def split(tensor: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
+    """Views of consecutive parts along ``dim``: of one size (the last may be smaller), or of the sizes listed."""
+    dim = normalize_dim(dim, tensor.ndim, "split") if tensor.ndim else _no_dimension("split")
+    size = tensor.shape[dim]
+    if isinstance(split_size_or_sections, Sequence):
+        sizes = _ints((split_size_or_sections,), None, "split")
+        if sum(sizes) != size or min(sizes, default=0) < 0:
+            raise ValueError(f"split: the sizes {list(sizes)} must add up to {size}, the size of dim {dim}")
+    else:
+        step = to_int(split_size_or_sections)
+        if step < 0 or (step == 0 and size):
+            raise ValueError(f"split: the size of a part must be positive, got {step}")
+        sizes = (*(step,) * (size // step), size % step)[: -(-size // step) or 1] if step else (0,)
+    starts = [sum(sizes[:i]) for i in range(len(sizes))]
+    return tuple(narrow(tensor, dim, start, n) for start, n in zip(starts, sizes, strict=True))
+
+
+def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
+    """At most ``chunks`` views of equal parts along ``dim``; the last may be smaller."""
+    if to_int(chunks) < 1:
+        raise ValueError(f"chunk: chunks must be at least 1, got {chunks}")
+    dim = normalize_dim(dim, input.ndim, "chunk") if input.ndim else _no_dimension("chunk")
+    if input.shape[dim] == 0:
+        return tuple(narrow(input, dim, 0, 0) for _ in range(chunks))
+    return split(input, -(-input.shape[dim] // chunks), dim)
+
+
+def tensor_split(input: Any, indices_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
+    """Views of parts along ``dim`` as equal as possible, or of those that end at the indices listed."""
+    dim = normalize_dim(dim, input.ndim, "tensor_split") if input.ndim else _no_dimension("tensor_split")
+    size = input.shape[dim]
+    if isinstance(indices_or_sections, Sequence):
+        ends = (*_ints((indices_or_sections,), None, "tensor_split"), size)
+    else:
+        count = to_int(indices_or_sections)
+        if count < 1:
+            raise ValueError(f"tensor_split: the number of parts must be positive, got {count}")
+        ends = tuple((i + 1) * (size // count) + min(i + 1, size % count) for i in range(count))
+    starts = (0, *ends[:-1])
+    return tuple(getitem(input, (*(_ALL,) * dim, slice(a, b))) for a, b in zip(starts, ends, strict=True))
+
+
+def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
+    """Views of all slices along ``dim``, without that dimension."""
+    dim = normalize_dim(dim, input.ndim, "unbind") if input.ndim else _no_dimension("unbind")
+    return tuple(getitem(input, (*(_ALL,) * dim, i)) for i in range(input.shape[dim]))
+
+
+# --------------------------------------------------------------------------------------------- order
+
+
+@primitive(input=lambda g, dims: _flip(g, dims))
+def _flip(input: Array, dims: tuple[int, ...]) -> Array:
+    return np.copy(np.flip(input, dims))
+
+
+def flip(input: Any, *order: Any, dims: Any = None) -> Any:
+    """The elements in reverse order along ``dims``; a copy, as in PyTorch."""
+    return _flip(input, dims=normalize_dims(_ints(order, dims, "flip"), input.ndim, "flip"))
+
+
+def fliplr(input: Any) -> Any:
+    """The columns (dimension 1) in reverse order."""
+    return flip(input, 1)
+
+
+def flipud(input: Any) -> Any:
+    """The rows (dimension 0) in reverse order."""
+    return flip(input, 0)
+
+
+@primitive(input=lambda g, shifts, dims: _roll(g, tuple(-s for s in shifts), dims))
+def _roll(input: Array, shifts: tuple[int, ...], dims: tuple[int, ...]) -> Array:
+    return np.roll(input, shifts, dims)
+
+
+def roll(input: Any, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Any:
+    """The elements moved ``shifts`` places along ``dims``, those pushed out coming in again at the other end.
+
+    Without ``dims`` the tensor is rolled as if it were flat.
+    """
+    amounts = _ints((shifts,), None, "roll")
+    if dims is None:
+        if len(amounts) > 1:
+            raise ValueError(f"roll: shifts {shifts} need dims, one for each")
+        return _reshape(_roll(ravel(input), shifts=amounts, dims=(0,)), shape=tuple(input.shape))
+    places = tuple(normalize_dim(d, input.ndim, "roll") for d in (dims if isinstance(dims, Sequence) else (dims,)))
+    if len(amounts) != len(places):
+        raise ValueError(f"roll: shifts {shifts} and dims {dims} differ in length")
+    return _roll(input, shifts=amounts, dims=places)
+
+
+def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
+    """The tensor turned ``k`` times by 90 degrees, from the first towards the second of ``dims``; a copy."""
+    if input.ndim < 2 or len(dims) != 2:
+        raise ValueError(f"rot90: expected two dims of a tensor with at least two, got {dims} and shape {tuple(input.shape)}")
+    first, second = normalize_dims(tuple(dims), input.ndim, "rot90")
+    k = to_int(k) % 4
+    if k == 0:
+        return clone(input)
+    if k == 2:
+        return flip(input, first, second)
+    return transpose(flip(input, second if k == 1 else first), first, second)
+
+
+# --------------------------------------------------------------------------- triangles and diagonals
+
+
+@primitive(input=lambda g, diagonal: tril(g, diagonal))
+def tril(input: Array, diagonal: int = 0) -> Array:
+    """The matrices (last two dimensions) with zeros above the ``diagonal``-th diagonal."""
+    _need_matrix(input, "tril")
+    return np.tril(input, diagonal)
+
+
+@primitive(input=lambda g, diagonal: triu(g, diagonal))
+def triu(input: Array, diagonal: int = 0) -> Array:
+    """The matrices (last two dimensions) with zeros below the ``diagonal``-th diagonal."""
+    _need_matrix(input, "triu")
+    return np.triu(input, diagonal)
+
+
+def _need_matrix(input: Array, name: str) -> None:
+    if input.ndim < 2:
+        raise ValueError(f"{name}: expected at least 2 dimensions, got shape {tuple(input.shape)}")
+
+
+@primitive(input=lambda g, input_shape, offset, dim1, dim2: diagonal_adjoint(g, input_shape, offset, dim1, dim2), view=True)
+def diagonal(input: Array, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Array:
+    """The elements whose index in ``dim2`` is that in ``dim1`` plus ``offset``, along a new last dimension; a view."""
+    _need_matrix(input, "diagonal")
+    dim1, dim2 = normalize_dims((dim1, dim2), input.ndim, "diagonal", "(dim1, dim2)")
+    out = np.diagonal(input, offset, dim1, dim2)
+    if isinstance(out, np.ndarray) and input.flags.writeable:
+        out.flags.writeable = True
+    return out
+
+
+@primitive(g=lambda g, offset, dim1, dim2: diagonal(g, offset, dim1, dim2))
+def diagonal_adjoint(g: Array, shape: tuple[int, ...], offset: int, dim1: int, dim2: int) -> Array:
+    """Zeros of ``shape`` with ``g`` on a diagonal."""
+    out = np.zeros_like(g, shape=shape, order="C")
+    along = np.arange(g.shape[-1], like=g)
+    matrices = np.moveaxis(out, (dim1, dim2), (-2, -1))
+    matrices[..., along + max(-offset, 0), along + max(offset, 0)] = g
+    return out
+
+
+def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
+    """Matrices, in dimensions ``dim1`` and ``dim2``, with the last dimension of ``input`` on a diagonal."""
+    if input.ndim == 0:
+        raise ValueError("diag_embed: expected at least one dimension")
+    dims = normalize_dims((dim1, dim2), input.ndim + 1, "diag_embed", "(dim1, dim2)")
+    shape = list(input.shape[:-1])
+    for dim in sorted(dims):
+        shape.insert(dim, input.shape[-1] + abs(offset))
+    return diagonal_adjoint(input, shape=tuple(shape), offset=offset, dim1=dims[0], dim2=dims[1])
+
+
+def diag(input: Any, diagonal: int = 0) -> Any:
+    """A matrix with the vector ``input`` on a diagonal; or of a matrix a copy of that diagonal."""
+    if input.ndim not in (1, 2):
+        raise ValueError(f"diag: expected a vector or a matrix, got shape {tuple(input.shape)}")
+    return diag_embed(input, diagonal) if input.ndim == 1 else clone(_diagonal(input, diagonal))
+
+
+_diagonal = diagonal
+
+
+def diagflat(input: Any, offset: int = 0) -> Any:
+    """A matrix with all elements of ``input`` on a diagonal."""
+    return diag_embed(ravel(input), offset)
+
+
+def trace(input: Any) -> Any:
+    """The sum of a matrix's diagonal."""
+    if input.ndim != 2:
+        raise ValueError(f"trace: expected a matrix, got shape {tuple(input.shape)}")
+    return np.sum(diagonal(input))
+
+
+# ------------------------------------------------------------------------------------------- windows
+
+
+@primitive(input=lambda g, input_shape, dimension, step: unfold_adjoint(g, input_shape, dimension, step), view=True)
+def unfold(input: Array, dimension: int, size: int, step: int) -> Array:
+    """Windows of ``size`` elements along ``dimension``, ``step`` apart: their number there, ``size`` last; a view."""
+    dimension = normalize_dim(dimension, input.ndim, "unfold", "dimension")
+    if input.ndim == 0:
+        input = np.reshape(input, (1,))
+        return np.reshape(_windows(input, 0, size, step), (size,))
+    return _windows(input, dimension, size, step)
+
+
+def _windows(input: Array, dimension: int, size: int, step: int) -> Array:
+    if step < 1 or not 0 <= size <= input.shape[dimension]:
+        raise ValueError(
+            f"unfold: size must be in 0 to {input.shape[dimension]} (shape {tuple(input.shape)}) and step positive, "
+            f"got {size} and {step}"
+        )
+    if size == 0:
+        starts = (*(_ALL,) * dimension, slice(None, None, step), ...)
+        return np.zeros_like(input, shape=(*input[starts].shape, 0))
+    writable = step >= size and input.flags.writeable  # overlapping windows cannot be written to one by one
+    windows = np.lib.stride_tricks.sliding_window_view(input, size, dimension, writeable=writable)
+    return windows[(*(_ALL,) * dimension, slice(None, None, step))]
+
+
+@primitive(g=lambda g, dimension, step: unfold(g, dimension, g.shape[-1], step))
+def unfold_adjoint(g: Array, shape: tuple[int, ...], dimension: int, step: int) -> Array:
+    """The windows ``g`` added up where they were taken from zeros of ``shape``."""
+    dimension = normalize_dim(dimension, len(shape), "unfold_adjoint", "dimension")
+    out = np.zeros_like(g, shape=shape, order="C")
+    if not shape:
+        return out + np.sum(g)
+    count = g.shape[dimension]
+    for k in range(g.shape[-1]):
+        out[(*(_ALL,) * dimension, slice(k, k + step * count, step))] += g[..., k]
+    return out
+
+
+# -------------------------------------------------------------------------------------------- copies
 
 
 @primitive(input=lambda g: g)
