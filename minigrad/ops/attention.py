@@ -1,0 +1,80 @@
+"""Attention: averages of values, weighted by how well their keys match a query."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..engine import new_tensor
+from .elementwise import where
+from .linalg import matmul
+from .reduction import softmax
+
+
+def _check(query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool, enable_gqa: bool) -> None:
+    name = "scaled_dot_product_attention"
+    shapes = f"query {query.shape}, key {key.shape}, value {value.shape}"
+    if min(query.ndim, key.ndim, value.ndim) < 2:
+        raise ValueError(f"{name}: expected query (..., L, E), key (..., S, E) and value (..., S, Ev), got {shapes}")
+    if query.shape[-1] != key.shape[-1]:
+        raise ValueError(f"{name}: query and key must have the same last dimension, got {shapes}")
+    if key.shape[-2] != value.shape[-2]:
+        raise ValueError(f"{name}: key and value must be equally many (dimension -2), got {shapes}")
+    if not query.dtype == key.dtype == value.dtype:
+        raise TypeError(f"{name}: query, key and value must have one dtype, got {query.dtype}, {key.dtype} and {value.dtype}")
+    if enable_gqa:
+        if min(query.ndim, key.ndim, value.ndim) < 3 or key.shape[-3] != value.shape[-3] or query.shape[-3] % key.shape[-3]:
+            raise ValueError(f"{name}: with enable_gqa the heads of the query (dimension -3) must be a multiple of those of "
+                             f"key and value, got {shapes}")  # fmt: skip
+    if attn_mask is None:
+        return
+    if is_causal:
+        raise ValueError(f"{name}: give either attn_mask or is_causal=True, not both")
+    if attn_mask.dtype.kind != "b" and attn_mask.dtype != query.dtype:
+        raise TypeError(f"{name}: attn_mask must be bool or {query.dtype} like the query, got {attn_mask.dtype}")
+    scores = (*query.shape[:-1], key.shape[-2])
+    try:
+        np.broadcast_shapes(attn_mask.shape, scores)
+    except ValueError:
+        raise ValueError(f"{name}: attn_mask of shape {attn_mask.shape} does not broadcast to the scores' {scores}") from None
+
+
+def _masked_softmax(scores: Any, bias: Any) -> Any:
+    """Softmax of ``scores + bias``; a row in which everything is masked gets no weight at all."""
+    if bias is None:
+        return softmax(scores, -1)
+    dead = np.all(np.equal(bias._array, -math.inf), axis=-1, keepdims=True)
+    if not np.any(dead):
+        return softmax(scores + bias, -1)
+    dead = new_tensor(dead)
+    return where(dead, 0, softmax(scores + where(dead, 0, bias), -1))
+
+
+def attention(query: Any, key: Any, value: Any, attn_mask: Any = None, is_causal: bool = False, scale: float | None = None,
+              enable_gqa: bool = False, drop: Callable[[Any], Any] | None = None) -> Any:  # fmt: skip
+    """``drop(softmax(query @ key.T * scale + mask)) @ value``; see ``nn.functional.scaled_dot_product_attention``."""
+    _check(query, key, value, attn_mask, is_causal, enable_gqa)
+    scale = 1 / math.sqrt(max(query.shape[-1], 1)) if scale is None else scale
+    bias = attn_mask
+    if is_causal:
+        L, S = query.shape[-2], key.shape[-2]
+        bias = new_tensor(np.triu(np.full_like(query._array, -math.inf, shape=(L, S)), 1))
+    elif attn_mask is not None and attn_mask.dtype.kind == "b":
+        zero = np.zeros_like(query._array, shape=attn_mask.shape)
+        bias = new_tensor(np.where(attn_mask._array, zero, zero - math.inf))
+    query = query * scale
+    if not enable_gqa:
+        weights = _masked_softmax(matmul(query, np.swapaxes(key, -1, -2)), bias)
+        return matmul(weights if drop is None else drop(weights), value)
+    # Heads of the query share a key: (..., heads, rep, L, E) against (..., heads, 1, S, E) spares copies of the key.
+    heads, rep = key.shape[-3], query.shape[-3] // key.shape[-3]
+    grouped = query.reshape(*query.shape[:-3], heads, rep, *query.shape[-2:])
+    scores = matmul(grouped, np.expand_dims(np.swapaxes(key, -1, -2), -3))
+    weights = _masked_softmax(scores.reshape(*scores.shape[:-4], heads * rep, *scores.shape[-2:]), bias)
+    weights = weights if drop is None else drop(weights)
+    weights = weights.reshape(*weights.shape[:-3], heads, rep, *weights.shape[-2:])
+    y = matmul(weights, np.expand_dims(value, -3))
+    return y.reshape(*y.shape[:-4], heads * rep, *y.shape[-2:])

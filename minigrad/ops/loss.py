@@ -1,0 +1,474 @@
+"""Losses: how far an output is from what it should be.
+
+``reduction`` is ``"none"`` (a loss for each element or sample), ``"mean"`` or ``"sum"``. Shapes that
+would only fit by broadcasting are errors, since they are nearly always a mistake.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..engine import TensorBase, new_tensor, primitive
+from ..memory import Array
+from .activation import logsigmoid, relu
+from .distance import pairwise_distance
+from .elementwise import abs, clamp, elementwise, exp, float_elementwise, log, minimum, sigmoid, sqrt, square, where, xlogy
+from .indexing import gather, scatter_add
+from .reduction import log_softmax, mean, softmax, sum
+
+
+def _reduce(loss: Any, reduction: str) -> Any:
+    return loss if reduction == "none" else mean(loss) if reduction == "mean" else sum(loss)
+
+
+def _check_reduction(name: str, reduction: str, extra: Sequence[str] = ()) -> None:
+    if reduction not in (allowed := ("none", "mean", "sum", *extra)):
+        raise ValueError(f"{name}: reduction must be one of {', '.join(allowed)}, got {reduction!r}")
+
+
+def _check(name: str, reduction: str, input: Any, target: Any, target_name: str = "target") -> None:
+    """Raise unless the reduction is known and the two shapes are equal."""
+    _check_reduction(name, reduction)
+    if input.shape != target.shape:
+        raise ValueError(
+            f"{name}: input has shape {input.shape} but {target_name} has {target.shape}; they must be the same, "
+            "since broadcasting would pair elements that do not belong together"
+        )
+
+
+def _check_weight(name: str, weight: Any, shape: tuple[int, ...]) -> None:
+    """Raise unless a weight for each element broadcasts to the shape of the loss."""
+    try:
+        fits = np.broadcast_shapes(weight.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(f"{name}: weight of shape {weight.shape} does not broadcast to the input's shape {shape}")
+
+
+# ------------------------------------------------------------------------------------ regression
+
+
+def _weighted(name: str, loss: Any, weight: Any, reduction: str) -> Any:
+    """The mean with weights divides by their sum."""
+    if weight is None:
+        return _reduce(loss, reduction)
+    if weight.shape != loss.shape:
+        raise ValueError(f"{name}: weight has shape {weight.shape} but input has {loss.shape}; they must be the same")
+    loss = loss * weight
+    return sum(loss) / sum(weight) if reduction == "mean" else _reduce(loss, reduction)
+
+
+def mse_loss(input: Any, target: Any, *, reduction: str = "mean", weight: Any = None) -> Any:
+    """``(input - target) ** 2``. The mean with weights divides by their sum."""
+    _check("mse_loss", reduction, input, target)
+    return _weighted("mse_loss", square(input - target), weight, reduction)
+
+
+def l1_loss(input: Any, target: Any, *, reduction: str = "mean", weight: Any = None) -> Any:
+    """``|input - target|``. The mean with weights divides by their sum."""
+    _check("l1_loss", reduction, input, target)
+    return _weighted("l1_loss", abs(input - target), weight, reduction)
+
+
+@float_elementwise(input=lambda g, input, delta: g * np.clip(input, -delta, delta))
+def _huber(input: Array, delta: float) -> Array:
+    size = np.abs(input)
+    near = np.minimum(size, delta)
+    return near * (size - 0.5 * near)
+
+
+def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Any:
+    """``d**2 / 2`` for differences up to ``delta``, ``delta * (|d| - delta / 2)`` beyond (Huber 1964)."""
+    _check("huber_loss", reduction, input, target)
+    if delta <= 0:
+        raise ValueError(f"huber_loss: delta must be above 0, got {delta}")
+    loss = _huber(input - target, delta)
+    if weight is not None:
+        if weight.shape != loss.shape:
+            raise ValueError(f"huber_loss: weight has shape {weight.shape} but input has {loss.shape}")
+        loss = loss * weight
+    return _reduce(loss, reduction)
+
+
+def smooth_l1_loss(input: Any, target: Any, *, reduction: str = "mean", beta: float = 1.0) -> Any:
+    """:func:`huber_loss` divided by ``beta``; :func:`l1_loss` if ``beta`` is 0."""
+    _check("smooth_l1_loss", reduction, input, target)
+    if beta < 0:
+        raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
+    if beta == 0:
+        return l1_loss(input, target, reduction=reduction)
+    return _reduce(_huber(input - target, beta) / beta, reduction)
+
+
+# --------------------------------------------------------------------------------- cross entropy
+
+
+def _class_dim(input: Any) -> int:
+    return 1 if input.ndim > 1 else 0
+
+
+def _per_class(name: str, weight: Any, input: Any) -> Any:
+    """The class weights (C,) in a shape that broadcasts along the class dimension of ``input``."""
+    dim = _class_dim(input)
+    if weight.shape != (classes := input.shape[dim],):
+        raise ValueError(f"{name}: weight has shape {weight.shape}, but {classes} classes need one weight each, ({classes},)")
+    if weight.requires_grad:
+        raise NotImplementedError(f"{name}: has no gradient with respect to the class weights; detach() them")
+    return weight.to(input.dtype).reshape((classes,) + (1,) * (input.ndim - dim - 1))
+
+
+def _class_targets(name: str, input: Any, target: Any, weight: Any, ignore_index: int, reduction: str) -> tuple[Any, ...]:
+    """For each place: its class, its weight, and whether it counts, all with size 1 where the classes are.
+
+    Places to be ignored get class 0 and weight 0. For a mean, the last two are divided by the sum of the weights.
+    """
+    if input.ndim == 0:
+        raise ValueError(f"{name}: input has no dimension for the classes; expected (C,) or (N, C, ...)")
+    dim, classes = _class_dim(input), input.shape[_class_dim(input)]
+    expected = input.shape[:dim] + input.shape[dim + 1 :]
+    if target.shape != expected:
+        raise ValueError(
+            f"{name}: target has shape {target.shape}, but input of shape {input.shape} with its {classes} classes in "
+            f"dimension {dim} expects class indices of shape {expected}"
+        )
+    if target.dtype.kind not in "iu":
+        raise TypeError(f"{name}: class indices must be integers, got a target of {target.dtype}; convert it with .long()")
+    index = np.expand_dims(target._array, dim)
+    counts = np.not_equal(index, ignore_index)
+    index = np.where(counts, index, 0).astype(np.int64, copy=False)
+    outside = np.logical_or(index < 0, index >= classes)
+    if outside.any():
+        raise IndexError(f"{name}: target contains class {index[outside][0]}, but input of shape {input.shape} has the "
+                         f"classes 0 to {classes - 1} (ignore_index is {ignore_index})")  # fmt: skip
+    counts = counts.astype(input.dtype)
+    share = counts
+    if weight is not None:
+        share = counts * np.take_along_axis(np.broadcast_to(_per_class(name, weight, input)._array, input.shape), index, dim)
+    if reduction == "mean":
+        total = np.sum(share) or np.asarray(math.nan, input.dtype)  # nothing counts: NaN, as in PyTorch
+        share, counts = share / total, counts / total
+    return new_tensor(index), new_tensor(share), new_tensor(counts)
+
+
+def _total(loss: Any, reduction: str) -> Any:
+    """The reduction of a loss that is divided already; the mean of nothing is NaN."""
+    return loss if reduction == "none" else sum(loss) if all(loss.shape) or reduction == "sum" else mean(loss)
+
+
+def nll_loss(input: Any, target: Any, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean") -> Any:
+    """The negative of the input at each target class: with log-probabilities, the negative log-likelihood.
+
+    Shapes, ``weight`` and ``ignore_index`` as in :func:`cross_entropy` with class indices.
+    """
+    _check_reduction("nll_loss", reduction)
+    index, share, _ = _class_targets("nll_loss", input, target, weight, ignore_index, reduction)
+    picked = gather(input, _class_dim(input), index)
+    loss = -(where(share == 0, 0, picked) * share)  # an ignored infinity must not become NaN
+    return _total(loss.reshape(target.shape), reduction)
+
+
+def _cross_entropy_input(g: Array, input: Array, index: Array, share: Array, spread: Array, weight: Array) -> Array:
+    dim = _class_dim(input)
+    g = np.expand_dims(g, dim)
+    at_target = g * share
+    if spread is None:
+        return scatter_add(softmax(input, dim) * at_target, dim, index, -at_target)
+    everywhere = g * spread
+    total = input.shape[dim] if weight is None else np.sum(weight)
+    dense = softmax(input, dim) * (at_target + everywhere * total) - everywhere * (1 if weight is None else weight)
+    return scatter_add(dense, dim, index, -at_target)
+
+
+@primitive(inputs=("input", "index", "share", "spread", "weight"), input=_cross_entropy_input)
+def _cross_entropy(input: Array, index: Array, share: Array, spread: Array, weight: Array) -> Array:
+    """``share * -log p[index] + spread * sum(weight * -log p)`` for ``p = softmax(input)``: softmax and loss in one.
+
+    Backward is ``p - onehot`` (scaled). ``p`` is computed anew there, from the input that is alive anyway.
+    """
+    dim = _class_dim(input)
+    z = input - np.max(input, axis=dim, keepdims=True)
+    log_total = np.log(np.sum(np.exp(z), axis=dim, keepdims=True))
+    loss = share * (log_total - np.take_along_axis(z, index, dim))
+    if spread is not None:
+        terms = log_total - z if weight is None else weight * (log_total - z)
+        loss = loss + spread * np.sum(terms, axis=dim, keepdims=True)
+    return np.squeeze(loss, dim)
+
+
+def cross_entropy(input: Any, target: Any, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean",
+                  label_smoothing: float = 0.0) -> Any:  # fmt: skip
+    """``-log(softmax(input)[target])``: the cross entropy between classes and unnormalised log-probabilities.
+
+    Args:
+        input: logits (C,), (N, C) or (N, C, d1, d2, ...).
+        target: class indices (), (N,) or (N, d1, d2, ...), integers; or class probabilities, floats in input's shape.
+        weight: of each class, (C,). The mean of class indices divides by the weights of the targets.
+        ignore_index: a class index whose places count nothing; not for class probabilities.
+        label_smoothing: how much of each target is spread evenly over all classes, 0 to 1.
+    """
+    _check_reduction("cross_entropy", reduction)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"cross_entropy: label_smoothing must be from 0 to 1, got {label_smoothing}")
+    if input.dtype.kind != "f":
+        raise TypeError(f"cross_entropy: input must be floating-point logits, got {input.dtype}")
+    if input.ndim and target.shape == input.shape:
+        return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
+    index, share, counts = _class_targets("cross_entropy", input, target, weight, ignore_index, reduction)
+    spread = weights = None
+    if label_smoothing:
+        spread, share = counts * (label_smoothing / input.shape[_class_dim(input)]), share * (1 - label_smoothing)
+        weights = None if weight is None else _per_class("cross_entropy", weight, input)
+    return _total(_cross_entropy(input, index, share, spread, weights), reduction)
+
+
+def _soft_cross_entropy(input: Any, target: Any, weight: Any, reduction: str, label_smoothing: float) -> Any:
+    """Cross entropy with a probability for each class as the target."""
+    if target.dtype.kind != "f":
+        raise TypeError(f"cross_entropy: a target in the input's shape {input.shape} holds class probabilities and must be "
+                        f"floating-point, got {target.dtype}; class indices have no dimension for the classes")  # fmt: skip
+    dim = _class_dim(input)
+    classes = input.shape[dim]
+    if label_smoothing:
+        target = target * (1 - label_smoothing) + label_smoothing / classes
+    terms = log_softmax(input, dim) * target
+    if weight is not None:
+        terms = terms * _per_class("cross_entropy", weight, input)
+    if reduction == "none":
+        return -sum(terms, dim)
+    return -sum(terms) / (math.prod(input.shape) // classes if reduction == "mean" else 1)
+
+
+# -------------------------------------------------------------------------------- binary targets
+
+
+def _log_or_floor(x: Array) -> Array:
+    with np.errstate(divide="ignore"):
+        return np.maximum(np.log(x), -100)
+
+
+@float_elementwise(
+    # PyTorch's guard against division by zero where the input is exactly 0 or 1
+    input=lambda g, input, target: g * (input - target) / np.maximum(input * (1 - input), 1e-12),
+    target=lambda g, input: g * (np.log(1 - input) - np.log(input)),
+)
+def _binary_cross_entropy(input: Array, target: Array) -> Array:
+    return -(target * _log_or_floor(input) + (1 - target) * _log_or_floor(1 - input))
+
+
+def binary_cross_entropy(input: Any, target: Any, weight: Any = None, *, reduction: str = "mean") -> Any:
+    """``-(target * log(input) + (1 - target) * log(1 - input))``, with no logarithm below -100."""
+    _check("binary_cross_entropy", reduction, input, target)
+    values = input._array
+    if not np.all(np.logical_and(values >= 0, values <= 1)):
+        raise ValueError(
+            "binary_cross_entropy: input must hold probabilities, all from 0 to 1, but it ranges from "
+            f"{values.min():.6g} to {values.max():.6g}; for logits use binary_cross_entropy_with_logits"
+        )
+    loss = _binary_cross_entropy(input, target)
+    if weight is not None:
+        _check_weight("binary_cross_entropy", weight, loss.shape)
+        loss = loss * weight
+    return _reduce(loss, reduction)
+
+
+@float_elementwise(input=lambda g, input, target: g * (sigmoid(input) - target), target=lambda g, input: -g * input)
+def _binary_cross_entropy_with_logits(input: Array, target: Array) -> Array:
+    return np.maximum(input, 0) - input * target + np.log1p(np.exp(-np.abs(input)))
+
+
+def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None, *, reduction: str = "mean",
+                                     pos_weight: Any = None) -> Any:  # fmt: skip
+    """:func:`binary_cross_entropy` of ``sigmoid(input)``, without overflow.
+
+    ``weight`` scales each element, ``pos_weight`` the part of the targets above 0; both broadcast to the input.
+    """
+    name = "binary_cross_entropy_with_logits"
+    _check(name, reduction, input, target)
+    if pos_weight is None:
+        loss = _binary_cross_entropy_with_logits(input, target)
+    else:
+        _check_weight(name, pos_weight, input.shape)
+        loss = (1 - target) * input - ((pos_weight - 1) * target + 1) * logsigmoid(input)
+    if weight is not None:
+        _check_weight(name, weight, loss.shape)
+        loss = loss * weight
+    return _reduce(loss, reduction)
+
+
+def soft_margin_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
+    """``log(1 + exp(-target * input))`` for targets of 1 and -1."""
+    _check("soft_margin_loss", reduction, input, target)
+    return _reduce(-logsigmoid(target * input), reduction)
+
+
+def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, *, reduction: str = "mean") -> Any:
+    """Binary cross entropy with logits, averaged over the classes (last dimension)."""
+    _check("multilabel_soft_margin_loss", reduction, input, target)
+    if input.ndim == 0:
+        raise ValueError("multilabel_soft_margin_loss: input has no dimension for the classes; expected (..., C)")
+    loss = _binary_cross_entropy_with_logits(input, target)
+    if weight is not None:
+        _check_weight("multilabel_soft_margin_loss", weight, loss.shape)
+        loss = loss * weight
+    return _reduce(mean(loss, -1), reduction)
+
+
+# --------------------------------------------------------------------------------- distributions
+
+
+def kl_div(input: Any, target: Any, *, reduction: str = "mean", log_target: bool = False) -> Any:
+    """``target * (log(target) - input)`` for an input of log-probabilities: the Kullback-Leibler divergence.
+
+    Its definition sums over a distribution, which ``"batchmean"`` does (the sum divided by the size of
+    dimension 0); ``"mean"`` divides by all elements. With ``log_target`` the target is a logarithm too.
+    """
+    _check("kl_div", "sum" if reduction == "batchmean" else reduction, input, target)
+    loss = exp(target) * (target - input) if log_target else xlogy(target, target) - target * input
+    if reduction == "batchmean":
+        return sum(loss) / (input.shape[0] if input.ndim else 1)
+    return _reduce(loss, reduction)
+
+
+def poisson_nll_loss(input: Any, target: Any, log_input: bool = True, full: bool = False, *, eps: float = 1e-8,
+                     reduction: str = "mean") -> Any:  # fmt: skip
+    """Negative log-likelihood of counts ``target`` under Poisson rates: ``rate - target * log(rate)``.
+
+    ``input`` is the logarithm of the rate, or with ``log_input=False`` the rate, to which ``eps`` is
+    added in the logarithm. ``full`` adds Stirling's approximation of ``log(target!)`` for targets above 1.
+    """
+    _check("poisson_nll_loss", reduction, input, target)
+    loss = exp(input) - target * input if log_input else input - target * log(input + eps)
+    if full:
+        large = where(target > 1, target, 1)
+        stirling = large * log(large) - large + 0.5 * log(2 * math.pi * large)
+        loss = loss + where(target > 1, stirling, 0)
+    return _reduce(loss, reduction)
+
+
+def gaussian_nll_loss(input: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> Any:
+    """``(log(var) + (input - target)**2 / var) / 2``: negative log-likelihood under normal distributions.
+
+    Args:
+        var: the variance, a number or a tensor: of input's shape, with size 1 in one dimension, or
+            without the last dimension. It counts as at least ``eps``; the gradient does not see that.
+        full: add the constant ``log(2 * pi) / 2``.
+    """
+    _check("gaussian_nll_loss", reduction, input, target)
+    if not isinstance(var, TensorBase):
+        var = new_tensor(np.full_like(input._array, var))
+    elif var.shape == input.shape[:-1] and input.ndim:
+        var = var.reshape((*var.shape, 1))
+    shapes = zip(var.shape, input.shape, strict=False)
+    if var.ndim != input.ndim or len(wrong := [a for a, b in shapes if a != b]) > 1 or any(a != 1 for a in wrong):
+        raise ValueError(f"gaussian_nll_loss: var of shape {var.shape} does not fit input of shape {input.shape}; it may "
+                         "have size 1 in one dimension, or lack the last")  # fmt: skip
+    if (var._array < 0).any():
+        raise ValueError(f"gaussian_nll_loss: var must not be negative, its smallest is {var._array.min():.6g}")
+    var = var + (clamp(var, min=eps) - var).detach()
+    loss = (log(var) + square(input - target) / var) * 0.5
+    return _reduce(loss + 0.5 * math.log(2 * math.pi) if full else loss, reduction)
+
+
+# --------------------------------------------------------------------------------------- margins
+
+
+def margin_ranking_loss(input1: Any, input2: Any, target: Any, margin: float = 0.0, *, reduction: str = "mean") -> Any:
+    """``max(0, margin - target * (input1 - input2))``: a target of 1 wants ``input1`` higher, -1 wants it lower."""
+    _check("margin_ranking_loss", reduction, input1, input2, "input2")
+    _check("margin_ranking_loss", reduction, input1, target)
+    return _reduce(clamp(margin - target * (input1 - input2), min=0), reduction)
+
+
+def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, *, reduction: str = "mean") -> Any:
+    """``input`` where the target is 1, ``max(0, margin - input)`` where it is -1."""
+    _check("hinge_embedding_loss", reduction, input, target)
+    near = where(target != -1, input, 0)
+    return _reduce(near + where(target != 1, clamp(margin - input, min=0), 0), reduction)
+
+
+def cosine_embedding_loss(input1: Any, input2: Any, target: Any, margin: float = 0.0, *, reduction: str = "mean") -> Any:
+    """``1 - cos(input1, input2)`` where the target is 1, ``max(0, cos - margin)`` where it is -1.
+
+    Inputs (N, D) with targets (N,), or (D,) with (). The cosine is over the last dimension.
+    """
+    name = "cosine_embedding_loss"
+    _check(name, reduction, input1, input2, "input2")
+    if input1.ndim not in (1, 2) or target.shape != input1.shape[:-1]:
+        raise ValueError(f"{name}: expected inputs (N, D) and a target (N,), or (D,) and (), got {input1.shape} and {target.shape}")
+    norms = (sum(square(input1), -1) + 1e-12) * (sum(square(input2), -1) + 1e-12)
+    cosine = sum(input1 * input2, -1) / sqrt(norms)
+    near = where(target == 1, 1 - cosine, 0)
+    return _reduce(near + where(target == -1, clamp(cosine - margin, min=0), 0), reduction)
+
+
+def triplet_margin_loss(anchor: Any, positive: Any, negative: Any, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6,
+                        swap: bool = False, *, reduction: str = "mean") -> Any:  # fmt: skip
+    """``max(0, margin + |anchor - positive| - |anchor - negative|)``, in :func:`pairwise_distance` with ``p`` and ``eps``.
+
+    ``swap`` takes ``|positive - negative|`` in place of the last distance where it is smaller (Balntas et al. 2016).
+    """
+    distance = partial(pairwise_distance, p=p, eps=eps)
+    return triplet_margin_with_distance_loss(
+        anchor, positive, negative, distance_function=distance, margin=margin, swap=swap, reduction=reduction
+    )
+
+
+def triplet_margin_with_distance_loss(
+    anchor: Any, positive: Any, negative: Any, *, distance_function: Callable[[Any, Any], Any] | None = None,
+    margin: float = 1.0, swap: bool = False, reduction: str = "mean",
+) -> Any:  # fmt: skip
+    """:func:`triplet_margin_loss` with any distance function."""
+    _check_reduction("triplet_margin_loss", reduction)
+    if margin <= 0:
+        raise ValueError(f"triplet_margin_loss: margin must be above 0, got {margin}")
+    if not anchor.ndim == positive.ndim == negative.ndim:
+        raise ValueError("triplet_margin_loss: anchor, positive and negative must have equally many dimensions, got "
+                         f"{anchor.shape}, {positive.shape} and {negative.shape}")  # fmt: skip
+    distance = distance_function or pairwise_distance
+    far = distance(anchor, negative)
+    if swap:
+        far = minimum(far, distance(positive, negative))
+    return _reduce(clamp(margin + distance(anchor, positive) - far, min=0), reduction)
+
+
+def multi_margin_loss(input: Any, target: Any, p: int = 1, margin: float = 1.0, weight: Any = None, *,
+                      reduction: str = "mean") -> Any:  # fmt: skip
+    """``sum(max(0, margin - input[target] + input[i]) ** p for all i but the target) / C``, for logits (N, C) or (C,).
+
+    ``weight`` (C,) scales each loss by the weight of its target, before the power is summed.
+    """
+    name = "multi_margin_loss"
+    _check_reduction(name, reduction)
+    if p not in (1, 2):
+        raise ValueError(f"{name}: p must be 1 or 2, got {p}")
+    if input.ndim not in (1, 2):
+        raise ValueError(f"{name}: expected input (N, C) or (C,), got shape {input.shape}")
+    index, share, _ = _class_targets(name, input, target, weight, -100, "none")
+    others = np.not_equal(index._array, np.arange(input.shape[-1])).astype(input.dtype)
+    slack = relu(margin - gather(input, _class_dim(input), index) + input) ** p
+    return _reduce(mean(slack * new_tensor(others) * share, -1), reduction)
+
+
+def multilabel_margin_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
+    """``sum(max(0, 1 - input[j] + input[i]) for j in the targets, i not) / C``, for inputs (N, C) or (C,).
+
+    ``target``, of the same shape, lists class indices in front, up to the first -1.
+    """
+    _check("multilabel_margin_loss", reduction, input, target)
+    if input.ndim not in (1, 2):
+        raise ValueError(f"multilabel_margin_loss: expected input (N, C) or (C,), got shape {input.shape}")
+    listed = np.logical_and.accumulate(np.not_equal(target._array, -1), axis=-1)
+    index = np.where(listed, target._array, 0)
+    if target.dtype.kind not in "iu" or (index < 0).any() or (index >= input.shape[-1]).any():
+        raise ValueError(f"multilabel_margin_loss: target must hold integers, classes 0 to {input.shape[-1] - 1} and then -1")
+    pairs = np.logical_and(np.equal(index[..., None], np.arange(input.shape[-1])), listed[..., None])  # (N, targets, C)
+    wanted = np.logical_and(listed[..., None], np.logical_not(pairs.any(-2, keepdims=True)))
+    chosen = gather(input, -1, new_tensor(index.astype(np.int64)))
+    slack = relu(1 - np.expand_dims(chosen, -1) + np.expand_dims(input, -2))
+    return _reduce(sum(slack * new_tensor(wanted.astype(input.dtype)), (-2, -1)) / input.shape[-1], reduction)

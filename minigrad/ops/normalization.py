@@ -1,0 +1,228 @@
+"""Normalization: giving parts of a tensor mean 0 and variance 1, or length 1.
+
+Batch, layer, group, instance and RMS normalization are one operation, :func:`_standardize`. They
+differ in which dimensions share their statistics and in how weight and bias spread over the input.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..engine import TensorBase, new_tensor, primitive, sum_to
+from ..memory import Array
+from .elementwise import clamp, pow, rsqrt, square
+from .inplace import copy_
+from .reduction import norm
+
+
+def _statistics(x: Array, dims: tuple[int, ...], eps: float, center: bool = True) -> tuple[Any, Array, Array]:
+    """Mean (None unless centred), mean square around it, and the reciprocal of the standard deviation."""
+    wide = x.astype(np.float32) if x.dtype == np.float16 else x  # squares would overflow
+    mean = np.mean(wide, axis=dims, keepdims=True) if center else None
+    variance = np.mean(np.square(wide - mean if center else wide), axis=dims, keepdims=True)
+    return mean, variance, 1 / np.sqrt(variance + eps)
+
+
+def _standardize_gradients(g: Array, input: Array, weight: Array, bias: Array, mean: Array, scale: Array, needs: tuple,
+                           dims: tuple[int, ...], shape: tuple[int, ...], eps: float) -> tuple:  # fmt: skip
+    center = mean is not None
+    if isinstance(input, TensorBase):  # mean and scale are functions of the input, which second derivatives must see
+        mean = np.mean(input, axis=dims, keepdims=True) if center else None
+        centred = input - mean if center else input
+        scale = 1 / np.sqrt(np.mean(np.square(centred), axis=dims, keepdims=True) + eps)
+        x = centred * scale
+    else:
+        x = (input - mean if center else input) * scale
+    w = 1 if weight is None else np.reshape(weight, shape)
+    count = math.prod(input.shape[d] for d in dims)
+    if all(shape[d] == 1 for d in dims):  # one weight for all that share statistics: then so do the sums
+        total, product = np.sum(g, axis=dims, keepdims=True), np.sum(g * x, axis=dims, keepdims=True)
+        for_bias, for_weight, for_input, factor = total, product, g, scale * w
+    else:
+        for_bias, for_weight, for_input, factor = g, g * x, g * w, scale
+        total = np.sum(for_input, axis=dims, keepdims=True) if center else None
+        product = np.sum(for_input * x, axis=dims, keepdims=True)
+    dx = None
+    if needs[0]:
+        dx = for_input - x * (product / count)
+        dx = (dx - total / count if center else dx) * factor
+    dw = np.reshape(sum_to(for_weight, shape), weight.shape) if needs[1] else None
+    db = np.reshape(sum_to(for_bias, shape), bias.shape) if needs[2] else None
+    return dx, dw, db, None, None
+
+
+@primitive(inputs=("input", "weight", "bias", "mean", "scale"), joint=_standardize_gradients)
+def _standardize(input: Array, weight: Array, bias: Array, mean: Array, scale: Array, dims: tuple[int, ...],
+                 shape: tuple[int, ...], eps: float) -> Array:  # fmt: skip
+    """``(input - mean) * scale * weight + bias``, where mean and scale are :func:`_statistics` of the input.
+
+    They come as arguments because running averages need them too. ``shape`` is the one in which weight
+    and bias broadcast to the input.
+    """
+    y = (input if mean is None else input - mean) * scale
+    if weight is not None:
+        y = y * np.reshape(weight, shape)
+    if bias is not None:
+        y = y + np.reshape(bias, shape)
+    return y.astype(input.dtype, copy=False)
+
+
+def _check_affine(name: str, shape: tuple[int, ...], **parameters: Any) -> None:
+    for parameter, value in parameters.items():
+        if value is not None and value.shape != shape:
+            raise ValueError(f"{name}: {parameter} has shape {value.shape}, expected {shape}")
+
+
+def _standardized(input: Any, weight: Any, bias: Any, dims: tuple[int, ...], shape: tuple[int, ...], eps: float,
+                  center: bool = True) -> tuple[Any, Any, Any]:  # fmt: skip
+    """The standardized input, and the mean and variance it had."""
+    mean, variance, scale = _statistics(input._array, dims, eps, center)
+    y = _standardize(input, weight, bias, new_tensor(mean) if center else None, new_tensor(scale), dims, shape, eps)
+    return y, mean, variance
+
+
+def _update(running: Any, value: Array, momentum: float) -> None:
+    """Move a running average towards ``value``, in place and outside the graph."""
+    if running is not None:
+        old = running._array
+        copy_(running, new_tensor(old + momentum * (np.reshape(value, old.shape) - old)))
+
+
+def _with_running(name: str, input: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any, eps: float) -> Any:
+    """Normalization by given statistics: one affine function for each channel."""
+    if running_mean is None or running_var is None:
+        raise ValueError(f"{name}: outside of training, running_mean and running_var must be given")
+    scale = rsqrt(running_var + eps)
+    scale = scale if weight is None else scale * weight
+    shift = -running_mean * scale if bias is None else bias - running_mean * scale
+    shape = (-1,) + (1,) * (input.ndim - 2)
+    return input * scale.reshape(shape) + shift.reshape(shape)
+
+
+def _check_channels(name: str, input: Any, eps: float, **parameters: Any) -> None:
+    if input.ndim < 2:
+        raise ValueError(f"{name}: expected input (N, C, ...), got shape {input.shape}")
+    if input.dtype.kind != "f":
+        raise TypeError(f"{name}: input must be floating-point, got {input.dtype}")
+    if eps < 0:
+        raise ValueError(f"{name}: eps must not be negative, got {eps}")
+    _check_affine(name, input.shape[1:2], **parameters)
+
+
+def batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None, training: bool = False,
+               momentum: float = 0.1, eps: float = 1e-5) -> Any:  # fmt: skip
+    """Each channel of ``input`` (N, C, ...) with mean 0 and variance 1, times ``weight``, plus ``bias`` (both (C,)).
+
+    In training by the statistics of the batch (Ioffe and Szegedy 2015), towards which ``momentum`` moves the
+    running ones in place (with the unbiased variance); otherwise by ``running_mean`` and ``running_var``.
+    """
+    name = "batch_norm"
+    _check_channels(name, input, eps, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    if not training:
+        return _with_running(name, input, running_mean, running_var, weight, bias, eps)
+    count = math.prod(input.shape) // max(input.shape[1], 1)
+    if count == 1:
+        raise ValueError(f"{name}: in training each channel needs more than one value, but input of shape {input.shape} has one")
+    dims = (0, *range(2, input.ndim))
+    shape = (1, input.shape[1]) + (1,) * (input.ndim - 2)
+    y, mean, variance = _standardized(input, weight, bias, dims, shape, eps)
+    _update(running_mean, mean, momentum)
+    _update(running_var, variance * (count / max(count - 1, 1)), momentum)
+    return y
+
+
+def instance_norm(input: Any, running_mean: Any = None, running_var: Any = None, weight: Any = None, bias: Any = None,
+                  use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5) -> Any:  # fmt: skip
+    """Each channel of each sample of ``input`` (N, C, ...) with mean 0 and variance 1, times ``weight``, plus ``bias``.
+
+    With ``use_input_stats=False`` by the running statistics; otherwise those, if given, are updated in place
+    with the averages over the batch (Ulyanov et al. 2016).
+    """
+    name = "instance_norm"
+    _check_channels(name, input, eps, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    if not use_input_stats:
+        return _with_running(name, input, running_mean, running_var, weight, bias, eps)
+    count = math.prod(input.shape[2:])
+    if count == 1:
+        raise ValueError(f"{name}: each channel of a sample needs more than one value, but input of shape {input.shape} has one")
+    shape = (1, input.shape[1]) + (1,) * (input.ndim - 2)
+    y, mean, variance = _standardized(input, weight, bias, tuple(range(2, input.ndim)), shape, eps)
+    if running_mean is not None:
+        _update(running_mean, np.mean(mean, axis=0), momentum)
+    if running_var is not None:
+        _update(running_var, np.mean(variance, axis=0) * (count / max(count - 1, 1)), momentum)
+    return y
+
+
+def _last_dims(name: str, input: Any, normalized_shape: Any, **parameters: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The shape of the last dimensions that are normalized together, and which they are."""
+    shape = tuple(normalized_shape) if isinstance(normalized_shape, Sequence) else (normalized_shape,)
+    if not shape or input.shape[-len(shape) :] != shape:
+        raise ValueError(f"{name}: normalized_shape {shape} must be the last dimensions of input, which has shape {input.shape}")
+    if input.dtype.kind != "f":
+        raise TypeError(f"{name}: input must be floating-point, got {input.dtype}")
+    _check_affine(name, shape, **parameters)
+    return shape, tuple(range(input.ndim - len(shape), input.ndim))
+
+
+def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+    """``input`` with mean 0 and variance 1 over its last dimensions, times ``weight``, plus ``bias`` (Ba et al. 2016).
+
+    ``normalized_shape``, an int or several, is the size of those dimensions, and the shape of weight and bias.
+    """
+    shape, dims = _last_dims("layer_norm", input, normalized_shape, weight=weight, bias=bias)
+    return _standardized(input, weight, bias, dims, (1,) * (input.ndim - len(shape)) + shape, eps)[0]
+
+
+def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Any:
+    """``input / sqrt(mean(input**2) + eps) * weight`` over its last dimensions (Zhang and Sennrich 2019).
+
+    ``eps`` is by default the distance from 1 to the next number in the input's dtype.
+    """
+    shape, dims = _last_dims("rms_norm", input, normalized_shape, weight=weight)
+    eps = float(np.finfo(input.dtype).eps) if eps is None else eps
+    return _standardized(input, weight, None, dims, (1,) * (input.ndim - len(shape)) + shape, eps, center=False)[0]
+
+
+def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+    """Each group of channels of each sample of ``input`` (N, C, ...) with mean 0 and variance 1 (Wu and He 2018).
+
+    Then each channel is scaled by ``weight`` and shifted by ``bias``, both (C,).
+    """
+    _check_channels("group_norm", input, eps, weight=weight, bias=bias)
+    N, C, *rest = input.shape
+    if num_groups < 1 or C % num_groups:
+        raise ValueError(f"group_norm: {C} channels (input {input.shape}) do not divide into {num_groups} groups")
+    if N * (C // num_groups) * math.prod(rest) == 1:
+        raise ValueError(f"group_norm: a group needs more than one value, but input of shape {input.shape} has one in each "
+                         f"of {num_groups} groups")  # fmt: skip
+    grouped = input.reshape(N, num_groups, C // num_groups, math.prod(rest))
+    y, _, _ = _standardized(grouped, weight, bias, (2, 3), (1, num_groups, C // num_groups, 1), eps)
+    return y.reshape(input.shape)
+
+
+def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Any:
+    """``input / (k + alpha * mean(input**2)) ** beta``, the mean over ``size`` neighbouring channels (Krizhevsky et al. 2012).
+
+    Channels (dimension 1) outside the input count as 0.
+    """
+    if input.ndim < 3:
+        raise ValueError(f"local_response_norm: expected input (N, C, ...) of 3 or more dimensions, got shape {input.shape}")
+    if size < 1:
+        raise ValueError(f"local_response_norm: size must be at least 1, got {size}")
+    C = input.shape[1]
+    channel = np.arange(C)
+    offset = channel[None, :] - channel[:, None]  # of the neighbour (column) from the channel (row)
+    near = np.logical_and(offset >= -(size // 2), offset <= (size - 1) // 2).astype(input.dtype) / size
+    squares = square(input).reshape(input.shape[0], C, math.prod(input.shape[2:]))
+    means = (new_tensor(near.astype(input.dtype)) @ squares).reshape(input.shape)
+    return input / pow(means * alpha + k, beta)
+
+
+def normalize(input: Any, p: float = 2.0, dim: int | tuple[int, ...] | None = 1, eps: float = 1e-12) -> Any:
+    """``input`` divided by its p-norm along ``dim``, or by ``eps`` where that is larger."""
+    return input / clamp(norm(input, p, dim, True), min=eps)
