@@ -23,14 +23,14 @@ from .inplace import become, check_writable, copy_
 _ALL = slice(None)
 
 
-# ------------------------------------------------------------------------------ x[index]
+# ------------------------------------------------------------------------------------------ x[index]
 
 
 @primitive(input=lambda g, input_shape, index: getitem_adjoint(g, index, input_shape), view=True)
 def _getitem(input: Array, index: tuple) -> Array:
     """``input[index]``, where ``index`` is either basic and ends in an Ellipsis, or advanced."""
     try:
-        if _is_array(index[-1]) and index[-1].dtype.kind != "b" and index[:-1].count(_ALL) == len(index) - 1:
+        if _is_array(index[-1]) and index[-1].dtype.kind != "b" and all(isinstance(i, slice) for i in index[:-1]):
             return np.take(input, index[-1], len(index) - 1)  # the same, and quicker
         return input[index]
     except IndexError as error:
@@ -152,7 +152,7 @@ def _unwrapped(item: Any) -> Any:
     return item
 
 
-# ----------------------------------------------------------------------------- x[index] = value
+# ---------------------------------------------------------------------------------- x[index] = value
 
 
 def setitem(input: Any, index: Any, value: Any) -> None:
@@ -218,7 +218,7 @@ def index_put(input: Any, indices: tuple, values: Any, accumulate: bool = False)
     return input + getitem_adjoint(np.zeros_like(found) + values, index=advanced, shape=tuple(input.shape))
 
 
-# ------------------------------------------------------------------------------ along a dimension
+# --------------------------------------------------------------------------------- along a dimension
 
 
 def _positions(index: Any, size: int, name: str) -> Array:
@@ -407,7 +407,7 @@ def _combine(input: Any, places: tuple, src: Any, reduce: str, include_self: boo
     return whole / count.astype(values.dtype) if values.dtype.kind == "f" else whole // count
 
 
-# ------------------------------------------------------------------------------------------- masks
+# --------------------------------------------------------------------------------------------- masks
 
 
 def _mask(mask: Any, name: str) -> Any:
@@ -456,7 +456,7 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     return argwhere(input)
 
 
-# ------------------------------------------------------------------------------------ embeddings
+# ---------------------------------------------------------------------------------------- embeddings
 
 
 @primitive(inputs=("weight", "indices"),
