@@ -302,6 +302,21 @@ from .ops.shaping import (
     unsqueeze,
     vstack,
 )
+from .ops.sorting import (
+    argsort,
+    bincount,
+    bucketize,
+    histc,
+    kthvalue,
+    median,
+    mode,
+    msort,
+    searchsorted,
+    sort,
+    topk,
+    unique,
+    unique_consecutive,
+)
 from .ops.convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from .ops.pooling import avg_pool1d, max_pool1d, max_pool2d, max_pool3d
 from .ops.linalg import bmm, dot, matmul, mm, mv, vdot
