@@ -16,8 +16,7 @@ from .conversion import to_array
 from .devices import CPU
 from .devices import device as Device
 from .engine import TensorBase, mode, new_tensor
-from .ops import activation, casting, elementwise, indexing, inplace, linalg, reduction, shaping
-
+from .ops import activation, casting, elementwise, indexing, inplace, linalg, reduction, shaping, sorting
 
 def _reflected(operation: Callable) -> Callable[[Any, Any], Any]:
     """The operator for the case that only the right operand is a Tensor."""
@@ -567,6 +566,20 @@ class Tensor(TensorBase):
     logsumexp = reduction.logsumexp
     softmax = reduction.softmax
     log_softmax = reduction.log_softmax
+
+    # ------------------------------------------------------------------- order and counting
+
+    sort = sorting.sort
+    argsort = sorting.argsort
+    msort = sorting.msort
+    topk = sorting.topk
+    kthvalue = sorting.kthvalue
+    median = sorting.median
+    mode = sorting.mode
+    unique = sorting.unique
+    unique_consecutive = sorting.unique_consecutive
+    bincount = sorting.bincount
+    histc = sorting.histc
 
     # ------------------------------------------------------------------ linear algebra
 
