@@ -462,7 +462,7 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
                 raise OverflowError(f"{name}: {error}") from None
             if out.__class__ is not ndarray:
                 if isinstance(out, tuple):
-                    return record_several(definition, edges, arrays, out, options, mask)
+                    return record_several(definition, edges, arrays, out, options, mask if differentiable else 0)
                 if isinstance(out, np.generic):
                     out = np.asarray(out)
             if anomaly_contexts and mode.anomaly:
