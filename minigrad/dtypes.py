@@ -6,6 +6,7 @@ A dtype *is* a NumPy dtype: ``minigrad.float32 == x.numpy().dtype``, and nothing
 from __future__ import annotations
 
 import builtins
+from contextlib import suppress
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
@@ -47,11 +48,11 @@ def as_dtype(dtype: Any, function: str = "dtype") -> np.dtype:
     """The supported dtype that ``dtype`` (a dtype, ``np.float32``, ``int``, ...) stands for."""
     if isinstance(dtype, type) and dtype.__name__ in _PYTHON and dtype.__module__ == "builtins":
         return _PYTHON[dtype.__name__] or _default
-    try:
-        found = np.dtype(dtype)
-    except TypeError:
-        found = None
-    if found not in DTYPES or dtype is None:
+    found = None
+    if isinstance(dtype, (np.dtype, type, str)):
+        with suppress(TypeError):
+            found = np.dtype(dtype)
+    if found is None or found not in DTYPES:
         names = ", ".join(d.name for d in DTYPES)
         raise TypeError(f"{function}: {dtype!r} is not a dtype of minigrad; there are {names}")
     return found

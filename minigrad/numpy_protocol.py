@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from . import creation, dtypes
-from .arguments import normalize_dims
+from .arguments import normalize_dim, normalize_dims
 from .engine import TensorBase, new_tensor
-from .ops import elementwise, linalg, shaping
+from .ops import elementwise, indexing, linalg, reduction, shaping
 
 UFUNCS: dict[Any, Callable] = {
     # arithmetic
@@ -27,7 +27,7 @@ UFUNCS: dict[Any, Callable] = {
     np.remainder: elementwise.remainder,
     np.fmod: elementwise.fmod,
     np.power: elementwise.pow,
-    np.float_power: elementwise.pow,
+    np.float_power: elementwise.float_power,
     np.negative: elementwise.neg,
     np.positive: elementwise.positive,
     np.absolute: elementwise.abs,
@@ -54,6 +54,10 @@ UFUNCS: dict[Any, Callable] = {
     np.arctan: elementwise.atan,
     np.arctan2: elementwise.atan2,
     np.hypot: elementwise.hypot,
+    np.deg2rad: elementwise.deg2rad,
+    np.radians: elementwise.deg2rad,
+    np.rad2deg: elementwise.rad2deg,
+    np.degrees: elementwise.rad2deg,
     np.sinh: elementwise.sinh,
     np.cosh: elementwise.cosh,
     np.tanh: elementwise.tanh,
@@ -67,6 +71,9 @@ UFUNCS: dict[Any, Callable] = {
     np.rint: elementwise.round,
     np.maximum: elementwise.maximum,
     np.minimum: elementwise.minimum,
+    np.fmax: elementwise.fmax,
+    np.fmin: elementwise.fmin,
+    np.heaviside: elementwise.heaviside,
     # comparison and logic
     np.equal: elementwise.eq,
     np.not_equal: elementwise.ne,
@@ -82,6 +89,9 @@ UFUNCS: dict[Any, Callable] = {
     np.bitwise_or: elementwise.bitwise_or,
     np.bitwise_xor: elementwise.bitwise_xor,
     np.invert: elementwise.bitwise_not,
+    np.left_shift: elementwise.bitwise_left_shift,
+    np.right_shift: elementwise.bitwise_right_shift,
+    np.signbit: elementwise.signbit,
     np.isnan: elementwise.isnan,
     np.isinf: elementwise.isinf,
     np.isfinite: elementwise.isfinite,
@@ -110,10 +120,6 @@ def _on_arrays(function: Callable) -> Callable:
     return lambda *args, **options: function(*map(_array, args), **options)
 
 
-def _dims(a: Any, axis: Any, name: str) -> tuple[int, ...]:
-    return normalize_dims(axis, a.ndim, name, "axis")
-
-
 def _expand_dims(a: Any, axis: Any) -> Any:
     count = 1 if isinstance(axis, int) else len(axis)
     for dim in sorted(normalize_dims(axis, a.ndim + count, "np.expand_dims", "axis")):
@@ -125,6 +131,30 @@ def _concatenate(arrays: Any, axis: Any = 0) -> Any:
     if axis is None:
         return shaping.cat([shaping.reshape(a, -1) for a in arrays])
     return shaping.cat(arrays, axis)
+
+
+def _extremum(operation: Callable) -> Callable:
+    return lambda a, axis=None, *, keepdims=False: operation(a, () if axis is None else axis, keepdims)
+
+
+def _scan(operation: Callable) -> Callable:
+    return lambda a, axis=None, dtype=None: operation(
+        shaping.reshape(a, -1) if axis is None else a, 0 if axis is None else axis, dtype=dtype
+    )
+
+
+def _take(a: Any, indices: Any, axis: int | None = None) -> Any:
+    if axis is None:
+        return indexing.take(a, creation.as_tensor(indices))
+    return indexing.getitem(a, (slice(None),) * normalize_dim(axis, a.ndim, "np.take", "axis") + (indices,))
+
+
+def _dot(a: Any, b: Any) -> Any:
+    if np.ndim(a) == 0 or np.ndim(b) == 0:
+        return elementwise.mul(a, b)
+    if np.ndim(b) > 2:
+        raise NotImplementedError("np.dot: not available for Tensors with more than 2 dimensions; use np.matmul")
+    return linalg.matmul(a, b)
 
 
 FUNCTIONS: dict[Callable, Callable] = {
@@ -161,16 +191,49 @@ FUNCTIONS: dict[Callable, Callable] = {
     np.broadcast_arrays: lambda *args: shaping.broadcast_tensors(*args),
     np.concatenate: _concatenate,
     np.stack: lambda arrays, axis=0: shaping.stack(arrays, axis),
+    # reductions and scans
+    np.sum: lambda a, axis=None, dtype=None, *, keepdims=False: reduction.sum(a, axis, keepdims, dtype=dtype),
+    np.mean: lambda a, axis=None, dtype=None, *, keepdims=False: reduction.mean(a, axis, keepdims, dtype=dtype),
+    np.prod: lambda a, axis=None, dtype=None, *, keepdims=False: reduction.prod(a, axis, keepdims, dtype=dtype),
+    np.var: lambda a, axis=None, *, ddof=0, keepdims=False: reduction.var(a, axis, keepdim=keepdims, correction=ddof),
+    np.std: lambda a, axis=None, *, ddof=0, keepdims=False: reduction.std(a, axis, keepdim=keepdims, correction=ddof),
+    np.max: _extremum(reduction.amax),
+    np.amax: _extremum(reduction.amax),
+    np.min: _extremum(reduction.amin),
+    np.amin: _extremum(reduction.amin),
+    np.argmax: lambda a, axis=None, *, keepdims=False: reduction.argmax(a, axis, keepdims),
+    np.argmin: lambda a, axis=None, *, keepdims=False: reduction.argmin(a, axis, keepdims),
+    np.any: lambda a, axis=None, *, keepdims=False: reduction.any(a, axis, keepdims),
+    np.all: lambda a, axis=None, *, keepdims=False: reduction.all(a, axis, keepdims),
+    np.count_nonzero: lambda a, axis=None: reduction.count_nonzero(a, axis),
+    np.cumsum: _scan(reduction.cumsum),
+    np.cumprod: _scan(reduction.cumprod),
+    # choice
+    np.take: _take,
+    np.take_along_axis: lambda arr, indices, axis=-1: indexing.take_along_dim(arr, indices, axis),
+    np.nonzero: lambda a: indexing.nonzero(a, as_tuple=True),
+    np.argwhere: lambda a: indexing.argwhere(a),
+    # linear algebra
+    np.dot: _dot,
+    # comparison
+    np.sinc: lambda x: elementwise.sinc(x),
     np.isclose: lambda a, b, rtol=1e-5, atol=1e-8, equal_nan=False: elementwise.isclose(a, b, rtol, atol, equal_nan),
     np.allclose: lambda a, b, rtol=1e-5, atol=1e-8, equal_nan=False: elementwise.allclose(a, b, rtol, atol, equal_nan),
 }
 
-_REDUCTIONS: dict[Any, Callable] = {}
+REDUCTIONS: dict[Any, Callable] = {  # ufunc.reduce
+    np.add: lambda array, axis=0, dtype=None, *, keepdims=False: reduction.sum(array, axis, keepdims, dtype=dtype),
+    np.multiply: lambda array, axis=0, dtype=None, *, keepdims=False: reduction.prod(array, axis, keepdims, dtype=dtype),
+    np.maximum: lambda array, axis=0, *, keepdims=False: FUNCTIONS[np.max](array, axis, keepdims=keepdims),
+    np.minimum: lambda array, axis=0, *, keepdims=False: FUNCTIONS[np.min](array, axis, keepdims=keepdims),
+    np.logical_and: lambda array, axis=0, *, keepdims=False: reduction.all(array, axis, keepdims),
+    np.logical_or: lambda array, axis=0, *, keepdims=False: reduction.any(array, axis, keepdims),
+}
 
 
 def array_ufunc(self: Any, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
     """``Tensor.__array_ufunc__``: NumPy calls it for ``ufunc(*inputs)`` if an input is a Tensor."""
-    table = {"__call__": UFUNCS, "reduce": _REDUCTIONS}.get(method, {})
+    table = {"__call__": UFUNCS, "reduce": REDUCTIONS}.get(method, {})
     name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
     return _call(table.get(ufunc), name, inputs, options)
 
