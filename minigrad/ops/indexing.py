@@ -293,7 +293,8 @@ def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> An
     if sparse_grad:
         raise NotImplementedError("gather: there are no sparse gradients")
     if input.ndim == 0:
-        return _getitem(input, index=(*(None,) * getattr(index, "ndim", 0), ...))
+        rows = _positions(index, 1, "gather")
+        return np.reshape(_getitem(np.reshape(input, (1,)), index=(rows.reshape(-1),)), rows.shape)
     return _getitem(input, index=_along(input, dim, index, "gather"))
 
 

@@ -63,6 +63,7 @@ def _source(size: int, low: int, high: int, mode: str, name: str) -> np.ndarray:
     positions = np.arange(-low, size + high)
     if mode == "replicate":
         return positions.clip(0, size - 1)
-    if mode == "circular":
-        return positions % size
+    if mode == "circular":  # what is left after cutting off goes round
+        first, last = max(-low, 0), size - max(-high, 0)
+        return first + (positions - first) % (last - first)
     return size - 1 - np.abs(size - 1 - np.abs(positions))

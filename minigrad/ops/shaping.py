@@ -149,11 +149,15 @@ def unsqueeze(input: Any, dim: int) -> Any:
 
 
 @primitive(input=lambda g, dim0, dim1: np.swapaxes(g, dim0, dim1), view=True)
-def transpose(input: Array, dim0: int, dim1: int) -> Array:
-    """Dimensions ``dim0`` and ``dim1`` exchanged."""
+def _transpose(input: Array, dim0: int, dim1: int) -> Array:
+    return np.swapaxes(input, dim0, dim1)
+
+
+def transpose(input: Any, dim0: int, dim1: int) -> Any:
+    """Dimensions ``dim0`` and ``dim1`` exchanged; a view."""
     dim0 = normalize_dim(dim0, input.ndim, "transpose", "dim0")
     dim1 = normalize_dim(dim1, input.ndim, "transpose", "dim1")
-    return np.swapaxes(input, dim0, dim1) if input.ndim else input[...]
+    return _transpose(input, dim0=dim0, dim1=dim1) if input.ndim else getitem(input, ...)
 
 
 def swapaxes(input: Any, axis0: int, axis1: int) -> Any:
@@ -278,9 +282,9 @@ def _repeat(input: Array, repeats: tuple[int, ...]) -> Array:
 
 def _unrepeated(g: Any, shape: tuple[int, ...], repeats: tuple[int, ...]) -> Any:
     """The sum of all copies."""
-    shape = (1,) * (len(repeats) - len(shape)) + shape
-    pairs = tuple(n for pair in zip(repeats, shape, strict=True) for n in pair)
-    return np.sum(np.reshape(g, pairs), axis=tuple(range(0, len(pairs), 2)))
+    full = (1,) * (len(repeats) - len(shape)) + shape
+    pairs = tuple(n for pair in zip(repeats, full, strict=True) for n in pair)
+    return np.reshape(np.sum(np.reshape(g, pairs), axis=tuple(range(0, len(pairs), 2))), shape)
 
 
 def repeat(input: Any, *repeats: Any) -> Any:
@@ -643,41 +647,38 @@ def trace(input: Any) -> Any:
 # ------------------------------------------------------------------------------------------- windows
 
 
-@primitive(input=lambda g, input_shape, dimension, step: unfold_adjoint(g, input_shape, dimension, step), view=True)
-def unfold(input: Array, dimension: int, size: int, step: int) -> Array:
-    """Windows of ``size`` elements along ``dimension``, ``step`` apart: their number there, ``size`` last; a view."""
-    dimension = normalize_dim(dimension, input.ndim, "unfold", "dimension")
-    if input.ndim == 0:
-        input = np.reshape(input, (1,))
-        return np.reshape(_windows(input, 0, size, step), (size,))
-    return _windows(input, dimension, size, step)
-
-
-def _windows(input: Array, dimension: int, size: int, step: int) -> Array:
-    if step < 1 or not 0 <= size <= input.shape[dimension]:
-        raise ValueError(
-            f"unfold: size must be in 0 to {input.shape[dimension]} (shape {tuple(input.shape)}) and step positive, "
-            f"got {size} and {step}"
-        )
-    if size == 0:
-        starts = (*(_ALL,) * dimension, slice(None, None, step), ...)
-        return np.zeros_like(input, shape=(*input[starts].shape, 0))
+@primitive(input=lambda g, input_shape, dimension, size, step: unfold_adjoint(g, input_shape, dimension, size, step),
+           view=True)  # fmt: skip
+def _unfold(input: Array, dimension: int, size: int, step: int) -> Array:
+    if size == 0:  # NumPy has no windows of nothing
+        shape = input.shape
+        return np.zeros_like(input, shape=(*shape[:dimension], shape[dimension] // step + 1, *shape[dimension + 1 :], 0))
     writable = step >= size and input.flags.writeable  # overlapping windows cannot be written to one by one
     windows = np.lib.stride_tricks.sliding_window_view(input, size, dimension, writeable=writable)
     return windows[(*(_ALL,) * dimension, slice(None, None, step))]
 
 
-@primitive(g=lambda g, dimension, step: unfold(g, dimension, g.shape[-1], step))
-def unfold_adjoint(g: Array, shape: tuple[int, ...], dimension: int, step: int) -> Array:
+@primitive(g=lambda g, dimension, size, step: _unfold(g, dimension, size, step))
+def unfold_adjoint(g: Array, shape: tuple[int, ...], dimension: int, size: int, step: int) -> Array:
     """The windows ``g`` added up where they were taken from zeros of ``shape``."""
-    dimension = normalize_dim(dimension, len(shape), "unfold_adjoint", "dimension")
     out = np.zeros_like(g, shape=shape, order="C")
-    if not shape:
-        return out + np.sum(g)
-    count = g.shape[dimension]
-    for k in range(g.shape[-1]):
-        out[(*(_ALL,) * dimension, slice(k, k + step * count, step))] += g[..., k]
+    end = step * g.shape[dimension]
+    for k in range(size):
+        out[(*(_ALL,) * dimension, slice(k, k + end, step))] += g[..., k]
     return out
+
+
+def unfold(input: Any, dimension: int, size: int, step: int) -> Any:
+    """Windows of ``size`` elements along ``dimension``, ``step`` apart: their number there, ``size`` last; a view."""
+    dimension = normalize_dim(dimension, input.ndim, "unfold", "dimension")
+    if input.ndim == 0:
+        return getitem(unfold(_reshape(input, shape=(1,)), 0, size, step), 0)
+    if step < 1 or not 0 <= size <= input.shape[dimension]:
+        raise ValueError(
+            f"unfold: size must be in 0 to {input.shape[dimension]} (shape {tuple(input.shape)}) and step positive, "
+            f"got {size} and {step}"
+        )
+    return _unfold(input, dimension=dimension, size=size, step=step)
 
 
 # -------------------------------------------------------------------------------------------- copies
