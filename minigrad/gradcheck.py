@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from .engine import TensorBase, backward, edge_of, grad_mode, new_tensor
+from .backprop import grad
+from .engine import TensorBase, grad_mode, new_tensor
 
 
 class GradcheckError(RuntimeError):
@@ -82,7 +83,8 @@ def gradgradcheck(func: Callable[..., Any], inputs: Any, grad_outputs: Any = Non
     elif isinstance(grad_outputs, TensorBase):
         grad_outputs = [grad_outputs]
     if len(grad_outputs) != len(outputs):
-        raise ValueError(f"gradgradcheck: got {len(grad_outputs)} grad_outputs for {len(outputs)} differentiable outputs")
+        counts = f"{len(grad_outputs)} grad_outputs for {len(outputs)} differentiable outputs"
+        raise ValueError(f"gradgradcheck: got {counts}")
 
     def gradient(*args: Any) -> tuple[Any, ...]:
         outs = first.outputs(args[: len(inputs)])
@@ -92,6 +94,10 @@ def gradgradcheck(func: Callable[..., Any], inputs: Any, grad_outputs: Any = Non
     second = _Check("gradgradcheck", gradient, (*inputs, *grad_outputs), names,
                     [f"the gradient of {first.names[i]}" for i in first.checked], **outside)  # fmt: skip
     try:
+        plain = first.projected([g._array for g in grad_outputs])[1]
+        for i, g, expected in zip(first.checked, gradient(*inputs, *grad_outputs), plain, strict=True):
+            second.compare(g._array, expected, second.tolerance(expected),
+                           f"the gradient of {first.names[i]} is another one under create_graph")  # fmt: skip
         second.run(fast_mode)
     except GradcheckError as error:
         if not raise_exception:
@@ -170,9 +176,8 @@ class _Check:
             self.shapes = [results[k].shape for k in self.chosen]
         chosen = [results[k] for k in self.chosen]
         if [r.shape for r in chosen] != self.shapes:
-            raise GradcheckError(
-                f"{self.name}: the shapes of the outputs change from call to call: {self.shapes}, then {[r.shape for r in chosen]}"
-            )
+            shapes = f"{self.shapes}, then {[r.shape for r in chosen]}"
+            raise GradcheckError(f"{self.name}: the shapes of the outputs change from call to call: {shapes}")
         return chosen
 
     def vector(self) -> np.ndarray:
@@ -191,24 +196,22 @@ class _Check:
         finally:
             tensor._array = before
 
-    def gradients(self, outputs: Sequence[Any], cotangents: Sequence[Any], create_graph: bool = False) -> tuple[Any, ...]:
+    def gradients(self, outputs: Sequence[Any], cotangents: Sequence[Any],
+                  create_graph: bool = False) -> tuple[Any, ...]:  # fmt: skip
         """The gradient of each checked input, zeros where none arrives; arrays, or Tensors if ``create_graph``."""
         tensors = [self.inputs[i] for i in self.checked]
-        found: dict[Any, Any] = {}
-        edges = [edge_of(t) for t in tensors]
-        pairs = [(o, c) for o, c in zip(outputs, cotangents, strict=True) if o.requires_grad]
-        if pairs:
-            roots, cotangents = zip(*pairs, strict=True)
-            found = backward(roots, cotangents, wanted=edges, retain_graph=True, create_graph=create_graph)  # type: ignore[arg-type]
-        zeros = [np.zeros(t.shape) for t in tensors]
-        return tuple(found.get(e, new_tensor(z) if create_graph else z) for e, z in zip(edges, zeros, strict=True))  # type: ignore[arg-type]
+        if self.constant:
+            found = tuple(new_tensor(np.zeros(t.shape)) for t in tensors)
+        else:
+            found = grad(outputs, tensors, cotangents, True, create_graph, materialize_grads=True)
+        return found if create_graph else tuple(g._array for g in found)
 
     def projected(self, cotangents: Sequence[np.ndarray]) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
         """The outputs as one vector, and the gradients for the given ``cotangents``."""
         with grad_mode(True):
             outputs = self.outputs()
             values = np.concatenate([np.ravel(o._array) for o in outputs])
-            return values.astype(np.float64), self.gradients(outputs, cotangents)
+            return values.astype(np.float64), self.gradients(outputs, [new_tensor(c) for c in cotangents])
 
     def analytical(self) -> list[np.ndarray]:
         """For each checked input its Jacobian, one row per input element and one column per output element."""
@@ -219,10 +222,10 @@ class _Check:
             for k in range(math.prod(output.shape)):
                 unit = np.zeros(output.shape)
                 unit.flat[k] = 1
-                for column, g in zip(columns, self.gradients([output], [unit]), strict=True):
+                for column, g in zip(columns, self.gradients([output], [new_tensor(unit)]), strict=True):
                     column.append(np.ravel(g))
         sizes = [math.prod(self.inputs[i].shape) for i in self.checked]
-        return [np.array(c).reshape(-1, size).T for c, size in zip(columns, sizes, strict=True)]
+        return [np.array(c).reshape(len(c), size).T for c, size in zip(columns, sizes, strict=True)]
 
     # ------------------------------------------------------------------ numerical derivative
 
@@ -320,10 +323,12 @@ class _Check:
             self.compare(other, g, self.nondet_tol, f"the gradient of {self.names[i]} is not deterministic")
         return gradients
 
-    def compare(self, actual: np.ndarray, expected: np.ndarray, tolerance: Any, complaint: str, advice: str = "") -> None:
+    def compare(self, actual: np.ndarray, expected: np.ndarray, tolerance: Any, complaint: str,
+                advice: str = "") -> None:  # fmt: skip
         """Raise ``complaint`` unless two arrays agree."""
         with np.errstate(invalid="ignore"):
-            wrong = ~((np.abs(actual - expected) <= tolerance) | (actual == expected) | (np.isnan(actual) & np.isnan(expected)))
+            right = (np.abs(actual - expected) <= tolerance) | (actual == expected)
+        wrong = ~(right | (np.isnan(actual) & np.isnan(expected)))
         if wrong.any():
             where = tuple(map(int, np.argwhere(wrong)[0]))
             raise GradcheckError(
@@ -332,14 +337,14 @@ class _Check:
                 [complaint],
             )
 
-    def agrees_in_projection(self, f: np.ndarray, cotangents: list[np.ndarray], gradients: tuple[np.ndarray, ...]) -> bool:
+    def agrees_in_projection(self, f: np.ndarray, cotangents: list[np.ndarray],
+                             gradients: tuple[np.ndarray, ...]) -> bool:  # fmt: skip
         """Whether the Jacobian of each input agrees when multiplied by a random vector on each side."""
         weights = np.concatenate([c.ravel() for c in cotangents])
         for i, g in zip(self.checked, gradients, strict=True):
             direction = _random(g.shape, 1000 + i)
             slope = self.slope(self.inputs[i], [direction], f, math.sqrt(self.eps))
             expected = float(np.sum(g * direction))
-            # The difference over two steps says how far to trust them.
             if not abs(float(slope.value[0] @ weights) - expected) <= self.tolerance(expected):
                 return False
         return True
@@ -422,18 +427,21 @@ class _Check:
                 expected = jacobians[self.checked.index(other)]
                 others[self.names[other]] = self.numerical(self.inputs[other], f, expected).value[:, part]
         diagnosis = list(_diagnose(n, a, bad, tensor._array, self.shapes[k], f[part], others, self.constant))
+        if not diagnosis and (where := _describe_part(bad, tensor._array)):
+            diagnosis.append(f"an error only{where}")
         at = f"element {_unravel(row, tensor.shape)} of {self.names[i]}"
         if slope.jump[row, part][column]:
             diagnosis = [f"a jump of func at {at}: it has no derivative there, so choose another point"]
         elif slope.bent[row, part][column]:
-            diagnosis.insert(0, f"a kink of func at {at}: the one-sided derivatives are {slope.left[row, part][column]:.6g} and "
-                             f"{slope.right[row, part][column]:.6g}, and the gradient is not between them")  # fmt: skip
+            sides = f"{slope.left[row, part][column]:.6g} and {slope.right[row, part][column]:.6g}"
+            diagnosis.insert(0, f"a kink of func at {at}, with the gradient outside the one-sided derivatives {sides}")
+        output, precision = self.describe_output(k), slope.error[row, part][column]
         lines = [
-            f"{self.name}: the derivative of {self.describe_output(k)} (shape {self.shapes[k]}) "
+            f"{self.name}: the derivative of {output} (shape {self.shapes[k]}) "
             f"with respect to {self.names[i]} (shape {tensor.shape}) is wrong.",
-            *([f"It looks like {diagnosis[0]}" + "".join(f"; or {d}" for d in diagnosis[1:3]) + "."] if diagnosis else []),
-            f"{_count(bad)}, most at {at} and element {_unravel(column, self.shapes[k])} of {self.describe_output(k)}: "
-            f"numerical {n[row, column]:.10g} (to about {slope.error[row, part][column]:.0e}), analytical {a[row, column]:.10g}; "
+            *([f"It looks like {'; or '.join(diagnosis[:3])}."] if diagnosis else []),
+            f"{_count(bad)}, most at {at} and element {_unravel(column, self.shapes[k])} of {output}: "
+            f"numerical {n[row, column]:.10g} (to about {precision:.0e}), analytical {a[row, column]:.10g}; "
             f"allowed is atol {self.atol:g} + rtol {self.rtol:g} * |numerical|.",
             *_show(n, a, bad, tensor.shape, self.shapes[k]),
         ]
@@ -449,7 +457,8 @@ def _count(wrong: np.ndarray) -> str:
     return f"{number} of {wrong.size} entries {'is' if number == 1 else 'are'} wrong"
 
 
-def _show(n: np.ndarray, a: np.ndarray, bad: np.ndarray, in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> list[str]:
+def _show(n: np.ndarray, a: np.ndarray, bad: np.ndarray, in_shape: tuple[int, ...],
+          out_shape: tuple[int, ...]) -> list[str]:  # fmt: skip
     """Both Jacobians, or of larger ones the rows and columns with errors (at most 6)."""
     if n.size <= 1:
         return []
@@ -477,19 +486,18 @@ def _name_factor(factor: float, in_shape: tuple[int, ...], out_shape: tuple[int,
     for name, value in _CONSTANTS.items():
         for text, candidate in ((name, value), (f"1 / ({name})", 1 / value)):
             if math.isclose(abs(factor), candidate, rel_tol=1e-5):
-                return ("-" if factor < 0 else "") + text, True
-    for shape, what in ((in_shape, "input"), (out_shape, "output")):
-        sizes = {size: f"size of its dimension {d}" for d, size in enumerate(shape)} | {math.prod(shape): "number of its elements"}
-        for size, text in sizes.items():
-            if size > 1 and math.isclose(factor, size, rel_tol=1e-5):
-                return f"{size} (for the {what}, the {text})", True
-            if size > 1 and math.isclose(factor, 1 / size, rel_tol=1e-5):
-                return f"1/{size} (for the {what}, {size} is the {text})", True
-    for denominator in range(1, 13):
+                return ("-" if factor < 0 else "") + f"{text} * numerical", True
+    sizes = {math.prod(in_shape): "number of elements of the input"}
+    for shape, what in ((out_shape, "output"), (in_shape, "input")):
+        sizes |= {size: f"size of dimension {d} of the {what}" for d, size in enumerate(shape)}
+    for denominator in sorted({*range(1, 13), *sizes} - {0}):
         numerator = round(factor * denominator)
-        if numerator and abs(numerator) <= 16 and math.isclose(factor, numerator / denominator, rel_tol=1e-5):
-            return f"{numerator}/{denominator}" if denominator > 1 else str(numerator), True
-    return f"{factor:.6g}", False
+        if numerator and math.isclose(factor, numerator / denominator, rel_tol=1e-5):
+            size = numerator if denominator == 1 else denominator
+            text = f"{numerator}/{denominator}" if denominator > 1 else str(numerator)
+            hint = f" ({size} is the {sizes[size]})" if size > 1 and size in sizes else ""
+            return f"{text} * numerical{hint}", abs(numerator) <= 16 or bool(hint)
+    return f"{factor:.6g} * numerical", False
 
 
 def _diagnose(n: np.ndarray, a: np.ndarray, bad: np.ndarray, x: np.ndarray, out_shape: tuple[int, ...], f: np.ndarray,
@@ -499,7 +507,8 @@ def _diagnose(n: np.ndarray, a: np.ndarray, bad: np.ndarray, x: np.ndarray, out_
         yield "a point at the edge of the domain: func gives NaN or infinity right beside it"
         return
     if not np.isfinite(a).all():
-        yield f"a gradient that is not finite at element {_unravel(int(np.argwhere(~np.isfinite(a))[0][0]), x.shape)} of the input"
+        row = int(np.argwhere(~np.isfinite(a))[0][0])
+        yield f"a gradient that is not finite at element {_unravel(row, x.shape)} of the input"
         return
     scale = np.abs(n).max(initial=0.0) + np.abs(a).max(initial=0.0)
 
@@ -508,6 +517,11 @@ def _diagnose(n: np.ndarray, a: np.ndarray, bad: np.ndarray, x: np.ndarray, out_
 
     if constant:
         yield "a graph that was cut: no output requires a gradient (detach(), data, numpy(), no_grad() in func?)"
+        return
+    relative = float(np.abs(a - n)[bad].max() / np.abs(n).max(initial=1e-300))
+    if relative < 2e-3:
+        dtype = "float32" if relative < 2e-6 else "float16"
+        yield f"rounding: the gradient is right to {relative:.0e} of its largest element, as if computed in {dtype}"
         return
     if not np.abs(n).max(initial=0.0) > 1e-9 * scale:
         yield "a gradient where func does not depend on the input at all"
@@ -528,29 +542,30 @@ def _diagnose(n: np.ndarray, a: np.ndarray, bad: np.ndarray, x: np.ndarray, out_
         factor = float(np.sum(a[bad] * n[bad]) / np.sum(n[bad] ** 2))
         if same(factor * n, bad):
             text, plausible = _name_factor(factor, x.shape, out_shape)
-            text = f"a constant factor: analytical = {text} * numerical{'' if same(factor * n) else where}"
+            text = f"a constant factor: analytical = {text}{'' if same(factor * n) else where}"
             if plausible:
                 yield text
             else:
                 odd = text
+    if n.shape[0] == n.shape[1] > 1 and same(n.T):
+        yield "a transposition: the Jacobian itself is transposed (a matrix stands where its transpose belongs)"
     for name, other in others.items():
         if same(other) or same(-other):
-            yield f"the gradient of the wrong input: it is that of {name}" + ("" if same(other) else " with the other sign")
+            sign = "" if same(other) else " with the other sign"
+            yield f"the gradient of the wrong input: it is that of {name}{sign}"
     yield from _moved(n, a, same, x.shape, out_shape)
     values = {"the input": x.reshape(-1, 1), "the output": f.reshape(1, -1)}
     for name, value in values.items() if n.size > 1 else ():
-        with np.errstate(divide="ignore"):
+        with np.errstate(all="ignore"):
             for text, guess in ((f"times {name}", n * value), (f"divided by {name}", n / value)):
-                for sign, guess in (("", guess), (" and with the wrong sign", -guess)):
-                    if np.isfinite(guess).all() and same(guess):
-                        yield f"a factor too many or too few: analytical = numerical {text}{sign}"
+                if np.isfinite(guess).all() and (same(guess) or same(-guess)):
+                    sign = "" if same(guess) else " and with the wrong sign"
+                    yield f"a factor too many or too few: analytical = numerical {text}{sign}"
     if odd:
         yield odd
     difference = (a - n)[bad]
     if difference.size > 1 and np.ptp(difference) <= 1e-5 * scale:
         yield f"a constant added: analytical = numerical + {difference.mean():.6g}{where}"
-    elif where:
-        yield f"an error only{where}"
 
 
 def _describe_part(bad: np.ndarray, x: np.ndarray) -> str:
@@ -561,8 +576,9 @@ def _describe_part(bad: np.ndarray, x: np.ndarray) -> str:
     if rows.sum() == 1:
         return f" at element {_unravel(int(np.argmax(rows)), x.shape)} of the input"
     flat = x.reshape(-1)
+    large = np.abs(flat) > 1
     for text, mask in (("negative", flat < 0), ("positive", flat > 0), ("0", flat == 0),
-                       ("above 1 in magnitude", np.abs(flat) > 1), ("below 1 in magnitude", np.abs(flat) < 1)):  # fmt: skip
+                       ("above 1 in magnitude", large), ("below 1 in magnitude", ~large)):  # fmt: skip
         if np.array_equal(rows, mask):
             return f" where the input is {text}"
     index = np.argwhere(rows.reshape(x.shape))

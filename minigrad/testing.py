@@ -19,7 +19,8 @@ from .gradcheck import gradcheck, gradgradcheck
 # ---------------------------------------------------------------------------------- strategies
 
 
-def shapes(min_dims: int = 0, max_dims: int = 3, min_side: int = 1, max_side: int = 4) -> st.SearchStrategy[tuple[int, ...]]:
+def shapes(min_dims: int = 0, max_dims: int = 3, min_side: int = 1,
+           max_side: int = 4) -> st.SearchStrategy[tuple[int, ...]]:  # fmt: skip
     """Shapes; they shrink to fewer and smaller dimensions."""
     return st.lists(st.integers(min_side, max_side), min_size=min_dims, max_size=max_dims).map(tuple)
 
@@ -174,7 +175,7 @@ def _difference(actual: Any, expected: Any, rtol: float | None, atol: float | No
         parts = [(actual[k], expected[k], f" at {k!r}{at}") for k in expected]
         return next((r for a, e, k in parts if (r := _difference(a, e, *options, k))), None)
     if isinstance(expected, (list, tuple)) or isinstance(actual, (list, tuple)):
-        if not (isinstance(actual, (list, tuple)) and isinstance(expected, (list, tuple)) and len(actual) == len(expected)):
+        if _length(actual) != _length(expected):
             return f"the lengths differ{at}: {_length(actual)} should be {_length(expected)}"
         pairs = enumerate(zip(actual, expected, strict=True))
         return next((r for i, (a, e) in pairs if (r := _difference(a, e, *options, f" at [{i}]{at}"))), None)
@@ -217,7 +218,7 @@ def _keys(value: Any) -> Any:
 
 
 def _length(value: Any) -> Any:
-    return len(value) if isinstance(value, (list, tuple)) else value
+    return len(value) if isinstance(value, (list, tuple)) else f"no length ({type(value).__name__})"
 
 
 # ---------------------------------------------------------------------------------- the decorator

@@ -7,13 +7,17 @@ from os import environ
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from minigrad import dtypes, engine
 
 # `dev` is for a quick answer, `ci` for a thorough one that is the same each time. Chosen by
 # HYPOTHESIS_PROFILE, or by pytest's --hypothesis-profile, which wins.
-_COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
+_COMMON = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
+    "phases": [Phase.explicit, Phase.generate, Phase.target, Phase.shrink],  # to explain takes longer than to shrink
+}
 settings.register_profile("dev", max_examples=12, database=None, **_COMMON)
 settings.register_profile("ci", max_examples=60, database=None, derandomize=True, print_blob=True, **_COMMON)
 settings.load_profile(environ.get("HYPOTHESIS_PROFILE", "dev"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -161,8 +162,8 @@ def gradient_fits_input(spec: Spec, case: Case) -> None:
         return
     inputs, result = call(spec, case)
     for tensor, g in zip(inputs, gradients(inputs, result), strict=True):
-        assert isinstance(g, np.ndarray)
-        assert (g.shape, g.dtype) == (tensor.shape, tensor.dtype)
+        assert g.shape == tensor.shape
+        assert g.dtype == tensor.dtype
 
 
 def keeps_precision(spec: Spec, case: Case) -> None:
@@ -200,8 +201,8 @@ def leaves_inputs_alone(spec: Spec, case: Case) -> None:
         cotangents = [weights(o.shape, k).astype(o.dtype) for k, o in enumerate(outputs)]
         if outputs:
             engine.backward(outputs, cotangents, wanted=[engine.edge_of(t) for t in inputs])
-        for k, (output, cotangent) in enumerate(zip(outputs, cotangents, strict=True)):
-            assert np.array_equal(cotangent, weights(output.shape, k)), "backward changed the gradient that it was given"
+        for k, g in enumerate(cotangents):
+            assert np.array_equal(g, weights(g.shape, k)), "backward changed the gradient that it was given"
     for before, after in zip(arrays, arrays_in(case), strict=True):
         assert np.array_equal(before, after, equal_nan=before.dtype.kind == "f"), "an input was changed"
 
@@ -296,34 +297,37 @@ def is_adjoint(spec: Spec, case: Case) -> None:
 
 
 def records_its_primitive(spec: Spec, case: Case, name: str) -> None:
-    """The call leaves a node of the operation it is to prove (or runs it, if that has no gradient)."""
+    """The call leaves a node of the operation it is to prove; one without a gradient just runs."""
     primitive = engine.REGISTRY[name]
-    ran = []
-    forward = primitive.forward
+    if primitive.rules or primitive.joint:
+        _, result = call(spec, case)
+        nodes = recorded([engine.edge_of(t) for t in differentiable(result)])
+        assert name in nodes, f"calling it records {sorted(nodes)}, not {name}"
+        return
+    runs = []
 
-    inputs, result = call(spec, case)
-    if spec.order and inputs:
-        stack, seen = [engine.edge_of(t) for t in differentiable(result)], set()
-        while stack:
-            node = stack.pop()
-            if isinstance(node, engine.Node) and node not in seen:
-                seen.add(node)
-                ran.append(node.name)
-                stack.extend(node.edges)
-        if name in ran:
-            return
-        assert not (primitive.rules or primitive.joint), f"calling it records {sorted(set(ran))}, not {name}"
-    # An operation without a gradient leaves no node: watch whether its code runs.
-    import sys
+    def watch(frame: Any, event: str, _: Any) -> None:
+        if event == "call" and frame.f_code is primitive.forward.__code__:
+            runs.append(frame)
 
-    code, hit = forward.__code__, []
     before = sys.getprofile()
-    sys.setprofile(lambda frame, event, _: hit.append(1) if event == "call" and frame.f_code is code else None)
+    sys.setprofile(watch)
     try:
         call(spec, case)
     finally:
         sys.setprofile(before)
-    assert hit, f"calling it does not run {name}"
+    assert runs, f"calling it does not run {name}"
+
+
+def recorded(edges: list[Any]) -> set[str]:
+    """The names of the operations in the graph below ``edges``."""
+    nodes: set[engine.Node] = set()
+    while edges:
+        edge = edges.pop()
+        if isinstance(edge, engine.Node) and edge not in nodes:
+            nodes.add(edge)
+            edges.extend(edge.edges)
+    return {node.name for node in nodes}
 
 
 PROPERTIES: dict[str, Callable[[Spec, Case], None]] = {

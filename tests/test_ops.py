@@ -88,7 +88,8 @@ def test_elementwise_without_dimensions_and_empty(name: str, shape: tuple[int, .
 def test_every_operation_is_proven(operation: str) -> None:
     """Some Spec names the operation, and calling it really records that one."""
     proofs = [s for n, s in SPECS.items() if (s.primitive or n) == operation]
-    assert proofs, f"add a Spec for {operation!r} to tests/samples/ (defined in {REGISTRY[operation].forward.__module__})"
+    home = REGISTRY[operation].forward.__module__
+    assert proofs, f"add a Spec for {operation!r} of {home} to tests/samples/"
 
     @given(data=st.data())
     def records(data: Any) -> None:

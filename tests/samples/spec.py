@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 
 class Case:
-    """The arguments of one call. Float64 arrays become Tensors that require a gradient, other arrays constant Tensors."""
+    """The arguments of one call. Float64 arrays become Tensors that require a gradient, other arrays constants."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.args, self.kwargs = args, kwargs
