@@ -80,6 +80,7 @@ from minigrad.ops.normalization import (
     normalize,
     rms_norm,
 )
+from minigrad.ops.padding import pad
 from minigrad.ops.pooling import (
     avg_pool1d,
     avg_pool2d,
@@ -114,7 +115,10 @@ def _drop(input: Any, p: float, inplace: bool, shape: tuple[int, ...]) -> Any:
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-    """In training, zero each element with probability ``p`` and divide the others by ``1 - p`` (Srivastava et al. 2014)."""
+    """In training, zero each element with probability ``p`` and divide the others by ``1 - p``.
+
+    Srivastava et al. 2014.
+    """
     _check_probability("dropout", p)
     if not training or p == 0:
         return input
@@ -124,8 +128,8 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
 def _feature_dropout(name: str, input: Any, p: float, training: bool, inplace: bool, spatial: int) -> Any:
     _check_probability(name, p)
     if input.ndim not in (spatial + 1, spatial + 2):
-        raise ValueError(f"{name}: expected input (C, ...) or (N, C, ...) with {spatial} dimensions after the channels, "
-                         f"got shape {input.shape}")  # fmt: skip
+        raise ValueError(f"{name}: expected input (C, ...) or (N, C, ...) with {spatial} dimensions after the "
+                         f"channels, got shape {input.shape}")  # fmt: skip
     if not training or p == 0:
         return input
     return _drop(input, p, inplace, input.shape[:-spatial] + (1,) * spatial)
@@ -161,7 +165,7 @@ def _alpha_drop(input: Any, p: float, inplace: bool, shape: tuple[int, ...]) -> 
 
 
 def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
-    """Dropout that keeps mean 0 and variance 1 of a :func:`selu` network: drops to the limit of selu (Klambauer et al. 2017)."""
+    """Dropout to the lower limit of :func:`selu` that keeps mean 0 and variance 1 (Klambauer et al. 2017)."""
     _check_probability("alpha_dropout", p)
     if not training or p == 0:
         return input
@@ -179,7 +183,7 @@ def feature_alpha_dropout(input: Any, p: float = 0.5, training: bool = False, in
 
 
 def rrelu(input: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, inplace: bool = False) -> Any:
-    """:func:`leaky_relu` with random slopes from ``lower`` to ``upper`` in training, their mean otherwise (Xu et al. 2015)."""
+    """:func:`leaky_relu` with random slopes from ``lower`` to ``upper`` in training, else the mean (Xu et al. 2015)."""
     if not lower <= upper:
         raise ValueError(f"rrelu: lower {lower} is above upper {upper}")
     if not training:
@@ -192,12 +196,16 @@ def rrelu(input: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool
 
 
 def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
-    """``input1 @ weight[k] @ input2 + bias[k]`` for each k: (..., in1) and (..., in2) with (out, in1, in2) give (..., out)."""
+    """``input1 @ weight[k] @ input2 + bias[k]`` for each k.
+
+    Inputs (..., in1) and (..., in2), weight (out, in1, in2), bias (out,), result (..., out).
+    """
     if weight.ndim != 3 or (input1.shape[-1:], input2.shape[-1:]) != (weight.shape[1:2], weight.shape[2:]):
         raise ValueError(f"bilinear: inputs of shapes {input1.shape} and {input2.shape} do not fit weight of shape "
                          f"{weight.shape}; expected (..., in1), (..., in2) and (out, in1, in2)")  # fmt: skip
     if input1.shape[:-1] != input2.shape[:-1]:
-        raise ValueError(f"bilinear: inputs must agree but for the last dimension, got {input1.shape} and {input2.shape}")
+        shapes = f"{input1.shape} and {input2.shape}"
+        raise ValueError(f"bilinear: inputs must agree but for the last dimension, got {shapes}")
     out, in1, in2 = weight.shape
     partial = matmul(input1, weight.permute(1, 0, 2).reshape(in1, out * in2)).reshape(*input1.shape[:-1], out, in2)
     y = matmul(partial, input2.unsqueeze(-1)).squeeze(-1)
@@ -205,7 +213,8 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
 
 
 def scaled_dot_product_attention(query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0,
-                                 is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False) -> Any:  # fmt: skip
+                                 is_causal: bool = False, scale: float | None = None,
+                                 enable_gqa: bool = False) -> Any:  # fmt: skip
     """``softmax(query @ key.T * scale + mask) @ value``: attention (Vaswani et al. 2017).
 
     Args:

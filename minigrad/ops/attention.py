@@ -24,11 +24,12 @@ def _check(query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool, en
     if key.shape[-2] != value.shape[-2]:
         raise ValueError(f"{name}: key and value must be equally many (dimension -2), got {shapes}")
     if not query.dtype == key.dtype == value.dtype:
-        raise TypeError(f"{name}: query, key and value must have one dtype, got {query.dtype}, {key.dtype} and {value.dtype}")
-    if enable_gqa:
-        if min(query.ndim, key.ndim, value.ndim) < 3 or key.shape[-3] != value.shape[-3] or query.shape[-3] % key.shape[-3]:
-            raise ValueError(f"{name}: with enable_gqa the heads of the query (dimension -3) must be a multiple of those of "
-                             f"key and value, got {shapes}")  # fmt: skip
+        dtypes = f"{query.dtype}, {key.dtype} and {value.dtype}"
+        raise TypeError(f"{name}: query, key and value must have one dtype, got {dtypes}")
+    heads = [t.shape[-3] if t.ndim > 2 else 0 for t in (query, key, value)]
+    if enable_gqa and (0 in heads or heads[1] != heads[2] or heads[0] % heads[1]):
+        raise ValueError(f"{name}: with enable_gqa the heads of the query (dimension -3) must be a multiple of those "
+                         f"of key and value, got {shapes}")  # fmt: skip
     if attn_mask is None:
         return
     if is_causal:
@@ -39,7 +40,8 @@ def _check(query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool, en
     try:
         np.broadcast_shapes(attn_mask.shape, scores)
     except ValueError:
-        raise ValueError(f"{name}: attn_mask of shape {attn_mask.shape} does not broadcast to the scores' {scores}") from None
+        shapes = f"attn_mask of shape {attn_mask.shape} does not broadcast to the scores' {scores}"
+        raise ValueError(f"{name}: {shapes}") from None
 
 
 def _masked_softmax(scores: Any, bias: Any) -> Any:
@@ -53,8 +55,9 @@ def _masked_softmax(scores: Any, bias: Any) -> Any:
     return where(dead, 0, softmax(scores + where(dead, 0, bias), -1))
 
 
-def attention(query: Any, key: Any, value: Any, attn_mask: Any = None, is_causal: bool = False, scale: float | None = None,
-              enable_gqa: bool = False, drop: Callable[[Any], Any] | None = None) -> Any:  # fmt: skip
+def attention(query: Any, key: Any, value: Any, attn_mask: Any = None, is_causal: bool = False,
+              scale: float | None = None, enable_gqa: bool = False,
+              drop: Callable[[Any], Any] | None = None) -> Any:  # fmt: skip
     """``drop(softmax(query @ key.T * scale + mask)) @ value``; see ``nn.functional.scaled_dot_product_attention``."""
     _check(query, key, value, attn_mask, is_causal, enable_gqa)
     scale = 1 / math.sqrt(max(query.shape[-1], 1)) if scale is None else scale

@@ -65,8 +65,9 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None, max_norm:
 
 
 def embedding_bag(input: Any, weight: Any, offsets: Any = None, max_norm: float | None = None, norm_type: float = 2.0,
-                  scale_grad_by_freq: bool = False, mode: str = "mean", sparse: bool = False, per_sample_weights: Any = None,
-                  include_last_offset: bool = False, padding_idx: int | None = None) -> Any:  # fmt: skip
+                  scale_grad_by_freq: bool = False, mode: str = "mean", sparse: bool = False,
+                  per_sample_weights: Any = None, include_last_offset: bool = False,
+                  padding_idx: int | None = None) -> Any:  # fmt: skip
     """Sum, mean or maximum of the embeddings in each bag of indices; an empty bag gives zeros.
 
     Args:
@@ -86,7 +87,7 @@ def embedding_bag(input: Any, weight: Any, offsets: Any = None, max_norm: float 
         if mode != "sum":
             raise NotImplementedError(f"{name}: per_sample_weights go with mode='sum', not {mode!r}")
         if per_sample_weights.shape != input.shape:
-            raise ValueError(f"{name}: per_sample_weights have shape {per_sample_weights.shape}, input has {input.shape}")
+            raise ValueError(f"{name}: per_sample_weights has shape {per_sample_weights.shape}, input {input.shape}")
     indices, bags, count = _bags(input, offsets, include_last_offset)
     if padding_idx is not None:
         kept = np.flatnonzero(indices != padding_idx)
@@ -123,8 +124,9 @@ def _bags(input: Any, offsets: Any, include_last_offset: bool) -> tuple[Array, A
         raise ValueError(f"{name}: an input of shape {input.shape} needs offsets, integers of shape (B,)")
     starts = offsets._array
     if len(starts) and (starts[0] != 0 or (np.diff(starts) < 0).any() or starts[-1] > len(indices)):
-        raise ValueError(f"{name}: offsets must begin with 0, never decrease and stay within the {len(indices)} indices")
-    count = max(len(starts) - include_last_offset, 0)
-    ends = len(indices) if not include_last_offset or not len(starts) else int(starts[-1])
-    bags = np.searchsorted(starts[:count], np.arange(ends), side="right") - 1
-    return indices[:ends], bags, count
+        raise ValueError(f"{name}: offsets must begin with 0, never decrease, and stay within {len(indices)} indices")
+    if include_last_offset:
+        if not len(starts) or starts[-1] != len(indices):
+            raise ValueError(f"{name}: with include_last_offset the last must be the number of indices, {len(indices)}")
+        starts = starts[:-1]
+    return indices, np.searchsorted(starts, np.arange(len(indices)), side="right") - 1, len(starts)

@@ -17,7 +17,7 @@ from ..engine import TensorBase, new_tensor, primitive
 from ..memory import Array
 from .activation import logsigmoid, relu
 from .distance import pairwise_distance
-from .elementwise import abs, clamp, elementwise, exp, float_elementwise, log, minimum, sigmoid, sqrt, square, where, xlogy
+from .elementwise import abs, clamp, exp, float_elementwise, log, minimum, sigmoid, sqrt, square, where, xlogy
 from .indexing import gather, scatter_add
 from .reduction import log_softmax, mean, softmax, sum
 
@@ -117,13 +117,14 @@ def _per_class(name: str, weight: Any, input: Any) -> Any:
     """The class weights (C,) in a shape that broadcasts along the class dimension of ``input``."""
     dim = _class_dim(input)
     if weight.shape != (classes := input.shape[dim],):
-        raise ValueError(f"{name}: weight has shape {weight.shape}, but {classes} classes need one weight each, ({classes},)")
+        raise ValueError(f"{name}: weight has shape {weight.shape}, but {classes} classes need ({classes},)")
     if weight.requires_grad:
         raise NotImplementedError(f"{name}: has no gradient with respect to the class weights; detach() them")
     return weight.to(input.dtype).reshape((classes,) + (1,) * (input.ndim - dim - 1))
 
 
-def _class_targets(name: str, input: Any, target: Any, weight: Any, ignore_index: int, reduction: str) -> tuple[Any, ...]:
+def _class_targets(name: str, input: Any, target: Any, weight: Any, ignore_index: int,
+                   reduction: str) -> tuple[Any, Any, Any]:  # fmt: skip
     """For each place: its class, its weight, and whether it counts, all with size 1 where the classes are.
 
     Places to be ignored get class 0 and weight 0. For a mean, the last two are divided by the sum of the weights.
@@ -138,7 +139,7 @@ def _class_targets(name: str, input: Any, target: Any, weight: Any, ignore_index
             f"dimension {dim} expects class indices of shape {expected}"
         )
     if target.dtype.kind not in "iu":
-        raise TypeError(f"{name}: class indices must be integers, got a target of {target.dtype}; convert it with .long()")
+        raise TypeError(f"{name}: class indices must be integers, got {target.dtype}; convert target with .long()")
     index = np.expand_dims(target._array, dim)
     counts = np.not_equal(index, ignore_index)
     index = np.where(counts, index, 0).astype(np.int64, copy=False)
@@ -149,7 +150,8 @@ def _class_targets(name: str, input: Any, target: Any, weight: Any, ignore_index
     counts = counts.astype(input.dtype)
     share = counts
     if weight is not None:
-        share = counts * np.take_along_axis(np.broadcast_to(_per_class(name, weight, input)._array, input.shape), index, dim)
+        weights = np.broadcast_to(_per_class(name, weight, input)._array, input.shape)
+        share = counts * np.take_along_axis(weights, index, dim)
     if reduction == "mean":
         total = np.sum(share) or np.asarray(math.nan, input.dtype)  # nothing counts: NaN, as in PyTorch
         share, counts = share / total, counts / total
@@ -230,8 +232,8 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, *, ignore_index: 
 def _soft_cross_entropy(input: Any, target: Any, weight: Any, reduction: str, label_smoothing: float) -> Any:
     """Cross entropy with a probability for each class as the target."""
     if target.dtype.kind != "f":
-        raise TypeError(f"cross_entropy: a target in the input's shape {input.shape} holds class probabilities and must be "
-                        f"floating-point, got {target.dtype}; class indices have no dimension for the classes")  # fmt: skip
+        raise TypeError(f"cross_entropy: a target in the input's shape {input.shape} holds class probabilities and "
+                        f"must be floating-point, got {target.dtype}; indices lack the class dimension")  # fmt: skip
     dim = _class_dim(input)
     classes = input.shape[dim]
     if label_smoothing:
@@ -351,7 +353,8 @@ def poisson_nll_loss(input: Any, target: Any, log_input: bool = True, full: bool
     return _reduce(loss, reduction)
 
 
-def gaussian_nll_loss(input: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> Any:
+def gaussian_nll_loss(input: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6,
+                      reduction: str = "mean") -> Any:  # fmt: skip
     """``(log(var) + (input - target)**2 / var) / 2``: negative log-likelihood under normal distributions.
 
     Args:
@@ -360,14 +363,15 @@ def gaussian_nll_loss(input: Any, target: Any, var: Any, full: bool = False, eps
         full: add the constant ``log(2 * pi) / 2``.
     """
     _check("gaussian_nll_loss", reduction, input, target)
-    if not isinstance(var, TensorBase):
+    given = isinstance(var, TensorBase)
+    if not given:
         var = new_tensor(np.full_like(input._array, var))
     elif var.shape == input.shape[:-1] and input.ndim:
         var = var.reshape((*var.shape, 1))
     shapes = zip(var.shape, input.shape, strict=False)
     if var.ndim != input.ndim or len(wrong := [a for a, b in shapes if a != b]) > 1 or any(a != 1 for a in wrong):
-        raise ValueError(f"gaussian_nll_loss: var of shape {var.shape} does not fit input of shape {input.shape}; it may "
-                         "have size 1 in one dimension, or lack the last")  # fmt: skip
+        raise ValueError(f"gaussian_nll_loss: var of shape {var.shape} does not fit input of shape {input.shape}; it "
+                         "may have size 1 in one dimension, or lack the last")  # fmt: skip
     if (var._array < 0).any():
         raise ValueError(f"gaussian_nll_loss: var must not be negative, its smallest is {var._array.min():.6g}")
     var = var + (clamp(var, min=eps) - var).detach()
@@ -392,7 +396,8 @@ def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, *, reduct
     return _reduce(near + where(target != 1, clamp(margin - input, min=0), 0), reduction)
 
 
-def cosine_embedding_loss(input1: Any, input2: Any, target: Any, margin: float = 0.0, *, reduction: str = "mean") -> Any:
+def cosine_embedding_loss(input1: Any, input2: Any, target: Any, margin: float = 0.0, *,
+                          reduction: str = "mean") -> Any:  # fmt: skip
     """``1 - cos(input1, input2)`` where the target is 1, ``max(0, cos - margin)`` where it is -1.
 
     Inputs (N, D) with targets (N,), or (D,) with (). The cosine is over the last dimension.
@@ -400,16 +405,17 @@ def cosine_embedding_loss(input1: Any, input2: Any, target: Any, margin: float =
     name = "cosine_embedding_loss"
     _check(name, reduction, input1, input2, "input2")
     if input1.ndim not in (1, 2) or target.shape != input1.shape[:-1]:
-        raise ValueError(f"{name}: expected inputs (N, D) and a target (N,), or (D,) and (), got {input1.shape} and {target.shape}")
+        raise ValueError(f"{name}: expected inputs (N, D) and target (N,), or (D,) and (), got {input1.shape} and "
+                         f"{target.shape}")  # fmt: skip
     norms = (sum(square(input1), -1) + 1e-12) * (sum(square(input2), -1) + 1e-12)
     cosine = sum(input1 * input2, -1) / sqrt(norms)
     near = where(target == 1, 1 - cosine, 0)
     return _reduce(near + where(target == -1, clamp(cosine - margin, min=0), 0), reduction)
 
 
-def triplet_margin_loss(anchor: Any, positive: Any, negative: Any, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6,
-                        swap: bool = False, *, reduction: str = "mean") -> Any:  # fmt: skip
-    """``max(0, margin + |anchor - positive| - |anchor - negative|)``, in :func:`pairwise_distance` with ``p`` and ``eps``.
+def triplet_margin_loss(anchor: Any, positive: Any, negative: Any, margin: float = 1.0, p: float = 2.0,
+                        eps: float = 1e-6, swap: bool = False, *, reduction: str = "mean") -> Any:  # fmt: skip
+    """``max(0, margin + |anchor - positive| - |anchor - negative|)``, distances as by :func:`pairwise_distance`.
 
     ``swap`` takes ``|positive - negative|`` in place of the last distance where it is smaller (Balntas et al. 2016).
     """
@@ -466,7 +472,7 @@ def multilabel_margin_loss(input: Any, target: Any, *, reduction: str = "mean") 
     listed = np.logical_and.accumulate(np.not_equal(target._array, -1), axis=-1)
     index = np.where(listed, target._array, 0)
     if target.dtype.kind not in "iu" or (index < 0).any() or (index >= input.shape[-1]).any():
-        raise ValueError(f"multilabel_margin_loss: target must hold integers, classes 0 to {input.shape[-1] - 1} and then -1")
+        raise ValueError(f"multilabel_margin_loss: target must hold classes 0 to {input.shape[-1] - 1} and then -1")
     pairs = np.logical_and(np.equal(index[..., None], np.arange(input.shape[-1])), listed[..., None])  # (N, targets, C)
     wanted = np.logical_and(listed[..., None], np.logical_not(pairs.any(-2, keepdims=True)))
     chosen = gather(input, -1, new_tensor(index.astype(np.int64)))

@@ -30,7 +30,8 @@ def _statistics(x: Array, dims: tuple[int, ...], eps: float, center: bool = True
 def _standardize_gradients(g: Array, input: Array, weight: Array, bias: Array, mean: Array, scale: Array, needs: tuple,
                            dims: tuple[int, ...], shape: tuple[int, ...], eps: float) -> tuple:  # fmt: skip
     center = mean is not None
-    if isinstance(input, TensorBase):  # mean and scale are functions of the input, which second derivatives must see
+    recording = isinstance(input, TensorBase)
+    if recording:  # mean and scale are functions of the input, which second derivatives must see
         mean = np.mean(input, axis=dims, keepdims=True) if center else None
         centred = input - mean if center else input
         scale = 1 / np.sqrt(np.mean(np.square(centred), axis=dims, keepdims=True) + eps)
@@ -92,7 +93,8 @@ def _update(running: Any, value: Array, momentum: float) -> None:
         copy_(running, new_tensor(old + momentum * (np.reshape(value, old.shape) - old)))
 
 
-def _with_running(name: str, input: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any, eps: float) -> Any:
+def _with_running(name: str, input: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any,
+                  eps: float) -> Any:  # fmt: skip
     """Normalization by given statistics: one affine function for each channel."""
     if running_mean is None or running_var is None:
         raise ValueError(f"{name}: outside of training, running_mean and running_var must be given")
@@ -113,8 +115,8 @@ def _check_channels(name: str, input: Any, eps: float, **parameters: Any) -> Non
     _check_affine(name, input.shape[1:2], **parameters)
 
 
-def batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None, training: bool = False,
-               momentum: float = 0.1, eps: float = 1e-5) -> Any:  # fmt: skip
+def batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None,
+               training: bool = False, momentum: float = 0.1, eps: float = 1e-5) -> Any:  # fmt: skip
     """Each channel of ``input`` (N, C, ...) with mean 0 and variance 1, times ``weight``, plus ``bias`` (both (C,)).
 
     In training by the statistics of the batch (Ioffe and Szegedy 2015), towards which ``momentum`` moves the
@@ -126,7 +128,7 @@ def batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any = No
         return _with_running(name, input, running_mean, running_var, weight, bias, eps)
     count = math.prod(input.shape) // max(input.shape[1], 1)
     if count == 1:
-        raise ValueError(f"{name}: in training each channel needs more than one value, but input of shape {input.shape} has one")
+        raise ValueError(f"{name}: in training each channel needs more than one value, but input {input.shape} has one")
     dims = (0, *range(2, input.ndim))
     shape = (1, input.shape[1]) + (1,) * (input.ndim - 2)
     y, mean, variance = _standardized(input, weight, bias, dims, shape, eps)
@@ -148,7 +150,7 @@ def instance_norm(input: Any, running_mean: Any = None, running_var: Any = None,
         return _with_running(name, input, running_mean, running_var, weight, bias, eps)
     count = math.prod(input.shape[2:])
     if count == 1:
-        raise ValueError(f"{name}: each channel of a sample needs more than one value, but input of shape {input.shape} has one")
+        raise ValueError(f"{name}: a channel of a sample needs more than one value, but input {input.shape} has one")
     shape = (1, input.shape[1]) + (1,) * (input.ndim - 2)
     y, mean, variance = _standardized(input, weight, bias, tuple(range(2, input.ndim)), shape, eps)
     if running_mean is not None:
@@ -158,11 +160,12 @@ def instance_norm(input: Any, running_mean: Any = None, running_var: Any = None,
     return y
 
 
-def _last_dims(name: str, input: Any, normalized_shape: Any, **parameters: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _last_dims(name: str, input: Any, normalized_shape: Any,
+               **parameters: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:  # fmt: skip
     """The shape of the last dimensions that are normalized together, and which they are."""
     shape = tuple(normalized_shape) if isinstance(normalized_shape, Sequence) else (normalized_shape,)
     if not shape or input.shape[-len(shape) :] != shape:
-        raise ValueError(f"{name}: normalized_shape {shape} must be the last dimensions of input, which has shape {input.shape}")
+        raise ValueError(f"{name}: normalized_shape {shape} is not the end of the input's shape {input.shape}")
     if input.dtype.kind != "f":
         raise TypeError(f"{name}: input must be floating-point, got {input.dtype}")
     _check_affine(name, shape, **parameters)
@@ -198,20 +201,20 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
     if num_groups < 1 or C % num_groups:
         raise ValueError(f"group_norm: {C} channels (input {input.shape}) do not divide into {num_groups} groups")
     if N * (C // num_groups) * math.prod(rest) == 1:
-        raise ValueError(f"group_norm: a group needs more than one value, but input of shape {input.shape} has one in each "
-                         f"of {num_groups} groups")  # fmt: skip
+        raise ValueError(f"group_norm: a group needs more than one value, but input of shape {input.shape} has one in "
+                         f"each of {num_groups} groups")  # fmt: skip
     grouped = input.reshape(N, num_groups, C // num_groups, math.prod(rest))
     y, _, _ = _standardized(grouped, weight, bias, (2, 3), (1, num_groups, C // num_groups, 1), eps)
     return y.reshape(input.shape)
 
 
 def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Any:
-    """``input / (k + alpha * mean(input**2)) ** beta``, the mean over ``size`` neighbouring channels (Krizhevsky et al. 2012).
+    """``input / (k + alpha * mean(input**2)) ** beta``, the mean over ``size`` neighbouring channels.
 
-    Channels (dimension 1) outside the input count as 0.
+    Channels are dimension 1; those outside the input count as 0 (Krizhevsky et al. 2012).
     """
     if input.ndim < 3:
-        raise ValueError(f"local_response_norm: expected input (N, C, ...) of 3 or more dimensions, got shape {input.shape}")
+        raise ValueError(f"local_response_norm: expected input (N, C, L, ...), got shape {input.shape}")
     if size < 1:
         raise ValueError(f"local_response_norm: size must be at least 1, got {size}")
     C = input.shape[1]
