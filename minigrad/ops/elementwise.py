@@ -129,7 +129,7 @@ def remainder(input: Array, other: Array) -> Array:
     return np.remainder(input, other)
 
 
-@elementwise(input=lambda g: g, other=lambda g, input, other: -g * np.trunc(input / other))
+@elementwise(input=lambda g: g, other=lambda g, input, other: -g * _trunc_divide(input, other))
 @quiet
 def fmod(input: Array, other: Array) -> Array:
     """``input - other * trunc(input / other)``: it has the sign of ``input``."""
@@ -157,7 +157,7 @@ def abs(input: Array) -> Array:
 
 @elementwise(input=_nothing)
 def sign(input: Array) -> Array:
-    """-1, 0 or 1 with the sign of each element."""
+    """-1, 0 or 1 with the sign of each element; NaN of NaN."""
     return np.sign(input) if input.dtype.kind != "b" else input.copy()
 
 
@@ -201,8 +201,9 @@ def _pow_input(g: Array, input: Array, exponent: Array) -> Array:
         if exponent == 0:
             return np.zeros_like(g)
         return g * exponent * (input if exponent == 2 else input ** (exponent - 1))
-    # 0 * input**-1 would be NaN at input 0, where the power 0 is the constant 1.
-    safe = np.where(np.logical_and(np.equal(exponent, 0), np.equal(input, 0)), 1, exponent)
+    # 0 * input**-1 would be NaN at 0 (and NaN), where the power 0 is the constant 1.
+    singular = np.logical_and(np.equal(exponent, 0), np.logical_not(np.greater(np.abs(input), 0)))
+    safe = np.where(singular, 1, exponent)
     return g * exponent * input ** (safe - 1)
 
 
@@ -216,6 +217,7 @@ def _pow_exponent(g: Array, input: Array, exponent: Array, y: Array) -> Array:
 @quiet
 def pow(input: Array, exponent: Array) -> Array:
     """``input ** exponent``."""
+    _refuse_bools("pow", input, exponent)
     if np.result_type(input, exponent).kind in "iu" and np.any(np.less(exponent, 0)):
         raise ValueError("pow: integers to negative integer powers are not integers; use a float tensor")
     if exponent.__class__ is int and exponent == 3:
@@ -297,8 +299,8 @@ def log1p(input: Array) -> Array:
     return np.log1p(input)
 
 
-@float_elementwise(input=lambda g, input, y: g * np.exp(input - y),
-                   other=lambda g, other, y: g * np.exp(other - y))  # fmt: skip
+@float_elementwise(input=lambda g, input, other: g * sigmoid(input - other),
+                   other=lambda g, input, other: g * sigmoid(other - input))  # fmt: skip
 @quiet
 def logaddexp(input: Array, other: Array) -> Array:
     """``log(exp(input) + exp(other))`` without overflow."""
@@ -316,7 +318,7 @@ def _xlogy_input(g: Array, input: Array, other: Array) -> Array:
 def xlogy(input: Array, other: Array) -> Array:
     """``input * log(other)``, which is 0 where ``input`` is 0."""
     zero = np.logical_and(np.equal(input, 0), ~np.isnan(other))
-    return np.where(zero, 0, input * np.log(np.where(zero, 1, other)))
+    return np.where(zero, 0, input * np.log(np.where(zero, np.ones_like(input), other)))
 
 
 @float_elementwise(input=lambda g, y: g * y * (1 - y))
@@ -381,10 +383,15 @@ def atan(input: Array) -> Array:
     return np.arctan(input)
 
 
-@float_elementwise(input=lambda g, input, other: g * other / (input * input + other * other),
-                   other=lambda g, input, other: -g * input / (input * input + other * other))  # fmt: skip
+def _over_square_radius(g: Array, input: Array, other: Array) -> Array:
+    square = input * input + other * other
+    return g / np.where(np.equal(square, 0), 1, square)
+
+
+@float_elementwise(input=lambda g, input, other: other * _over_square_radius(g, input, other),
+                   other=lambda g, input, other: -input * _over_square_radius(g, input, other))  # fmt: skip
 def atan2(input: Array, other: Array) -> Array:
-    """Angle in radians of the point with ordinate ``input`` and abscissa ``other``."""
+    """Angle in radians of the point with ordinate ``input`` and abscissa ``other``; its gradient at the origin is 0."""
     return np.arctan2(input, other)
 
 
@@ -466,6 +473,7 @@ def _sinc_input(g: Array, input: Array, y: Array) -> Array:
 
 
 @float_elementwise(input=_sinc_input)
+@quiet
 def sinc(input: Array) -> Array:
     """``sin(pi * input) / (pi * input)``, which is 1 at 0."""
     return np.sinc(input)
@@ -495,10 +503,12 @@ def trunc(input: Array) -> Array:
 @elementwise(input=_nothing)
 def round(input: Array, *, decimals: int = 0) -> Array:
     """Each element rounded to ``decimals`` decimal places, halves to the even neighbour."""
+    _refuse_bools("round", input)
     return np.round(input, decimals)
 
 
 @elementwise(input=lambda g: g)
+@quiet
 def frac(input: Array) -> Array:
     """The fraction of each element, with its sign."""
     return input - np.trunc(input)
@@ -604,6 +614,7 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
 
 
 @elementwise(input=lambda g, input: np.where(np.isfinite(input), g, 0))
+@quiet
 def nan_to_num(input: Array, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Array:
     """NaN and infinities replaced: by default by 0 and by the largest and smallest finite number."""
     return np.nan_to_num(input, nan=nan, posinf=posinf, neginf=neginf)
@@ -615,9 +626,11 @@ def heaviside(input: Array, values: Array) -> Array:
     return np.heaviside(input, values).astype(result_type(input, values), copy=False)
 
 
-def ldexp(input: Any, other: Any) -> Any:
+@float_elementwise(input=lambda g, other: g * np.exp2(other), other=lambda g, y: g * y * _LN2)
+@quiet
+def ldexp(input: Array, other: Array) -> Array:
     """``input * 2**other``."""
-    return mul(input, exp2(other))
+    return input * np.exp2(other)
 
 
 # ------------------------------------------------------------------------- comparison and logic

@@ -314,7 +314,7 @@ def vector_norm(x: Any, ord: float = 2, dim: Dims = None, keepdim: bool = False,
 def norm(input: Any, p: float | str | None = "fro", dim: Dims = None, keepdim: bool = False, dtype: Any = None) -> Any:
     """:func:`vector_norm` of order ``p``; ``"fro"``, the Frobenius norm of matrices, is order 2."""
     if p == "nuc":
-        raise NotImplementedError("norm: the nuclear norm is not available; sum the singular values instead")
+        raise NotImplementedError("norm: the nuclear norm is not available")
     return vector_norm(input, 2 if p in ("fro", None) else p, dim, keepdim, dtype=dtype)
 
 
@@ -379,11 +379,12 @@ def picked(input: Any, indices: Any, dim: int, keepdim: bool) -> ValuesIndices:
     return ValuesIndices(np.squeeze(values, dim), np.squeeze(indices, dim))
 
 
-def _extremum(reduce: Callable, find: Callable, pairwise: Callable, input: Any, dim: Any, keepdim: bool,
+def _extremum(name: str, reduce: Callable, find: Callable, pairwise: Callable, input: Any, dim: Any, keepdim: bool,
               other: Any) -> Any:  # fmt: skip
     other = dim if isinstance(dim, TensorBase) else other
     if other is not None:
         return pairwise(input, other)
+    _need_elements(name, input.shape, _axes(input.shape, dim, name))
     if dim is None:
         return reduce(input)
     return picked(input, find(input, dim, True), dim, keepdim)
@@ -396,7 +397,7 @@ def max(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None
     ``max(input)`` shares the gradient evenly among ties. ``max(input, dim)`` returns a namedtuple
     (values, indices) and gives the gradient to the one element that the index names.
     """
-    return _extremum(amax, argmax, maximum, input, dim, keepdim, other)
+    return _extremum("max", amax, argmax, maximum, input, dim, keepdim, other)
 
 
 @numpy_keywords
@@ -406,7 +407,7 @@ def min(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None
     ``min(input)`` shares the gradient evenly among ties. ``min(input, dim)`` returns a namedtuple
     (values, indices) and gives the gradient to the one element that the index names.
     """
-    return _extremum(amin, argmin, minimum, input, dim, keepdim, other)
+    return _extremum("min", amin, argmin, minimum, input, dim, keepdim, other)
 
 
 # ------------------------------------------------------------------------------------ cumulative

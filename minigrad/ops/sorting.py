@@ -43,6 +43,7 @@ def argsort(input: Array, dim: int = -1, descending: bool = False, stable: bool 
 @numpy_keywords
 def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> ValuesIndices:
     """The elements sorted along ``dim``, and where each was: a namedtuple (values, indices)."""
+    dim = normalize_dim(dim, input.ndim, "sort")
     return picked(input, argsort(input, dim, descending, stable), dim, True)
 
 
@@ -94,7 +95,7 @@ def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Values
     return picked(input, _argkth(input, k, dim, "kthvalue"), dim, keepdim)
 
 
-@primitive(input=evenly)
+@primitive(input=lambda g, input, y: evenly(g, input, y))
 def _median(input: Array) -> Array:
     flat = np.sort(np.reshape(input, (-1,)))  # NaN last
     if not flat.size:
