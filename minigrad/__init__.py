@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .tensor import Tensor  # first: the module minigrad.tensor makes room for the function
 
 # isort: split
@@ -320,3 +323,20 @@ from .ops.sorting import (
 from .ops.convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from .ops.pooling import avg_pool1d, max_pool1d, max_pool2d, max_pool3d
 from .ops.linalg import bmm, dot, matmul, mm, mv, vdot
+from .serialization import load, save
+
+if TYPE_CHECKING:
+    from . import data, nn, optim, utils
+
+_ON_DEMAND = ("data", "nn", "optim", "utils")
+
+
+def __getattr__(name: str) -> Any:
+    """Import the larger parts when they are used first."""
+    if name in _ON_DEMAND:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ON_DEMAND})
