@@ -74,7 +74,7 @@ def gradgradcheck(func: Callable[..., Any], inputs: Any, grad_outputs: Any = Non
     differentiable outputs (random ones if None). Everything else is as in :func:`gradcheck`.
     """
     inputs = (inputs,) if isinstance(inputs, TensorBase) else tuple(inputs)
-    outside = {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol}
+    outside: dict[str, Any] = {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol}
     first = _Check("gradgradcheck", func, inputs, [f"input {i}" for i in range(len(inputs))], **outside)
     with grad_mode(True):
         outputs = first.outputs()
@@ -121,7 +121,8 @@ def _random(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
 def _scattered(array: np.ndarray) -> np.ndarray:
     """An equal array that is transposed in memory and has gaps between its elements."""
     wide = np.full([2 * size for size in reversed(array.shape)], np.nan)
-    view = wide[(*(slice(None, None, 2) for _ in array.shape), ...)].transpose()
+    every_other: Any = (*[slice(None, None, 2)] * array.ndim, ...)
+    view = wide[every_other].transpose()
     view[...] = array
     return view
 
@@ -448,7 +449,7 @@ class _Check:
         raise GradcheckError("\n".join(lines), diagnosis)
 
 
-def _unravel(index: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+def _unravel(index: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(map(int, np.unravel_index(index, shape)))
 
 
@@ -591,7 +592,7 @@ def _describe_part(bad: np.ndarray, x: np.ndarray) -> str:
 
 def _missing_sum(bad: np.ndarray, out_shape: tuple[int, ...]) -> Iterator[str]:
     """Contributions that are missing from all but one slice of the output along a dimension."""
-    columns = bad.any(axis=0).reshape(out_shape)
+    columns: Any = bad.any(axis=0).reshape(out_shape)
     for d, size in enumerate(out_shape):
         index = np.flatnonzero(np.moveaxis(columns, d, 0).reshape(size, -1).any(axis=1))
         if 0 < len(index) == size - 1:
