@@ -15,7 +15,7 @@ import numpy as np
 from . import creation, dtypes
 from .arguments import normalize_dim, normalize_dims
 from .engine import TensorBase, new_tensor
-from .ops import elementwise, indexing, linalg, reduction, shaping
+from .ops import elementwise, indexing, linalg, padding, reduction, shaping, sorting
 
 UFUNCS: dict[Any, Callable] = {
     # arithmetic
@@ -149,6 +149,35 @@ def _take(a: Any, indices: Any, axis: int | None = None) -> Any:
     return indexing.getitem(a, (slice(None),) * normalize_dim(axis, a.ndim, "np.take", "axis") + (indices,))
 
 
+def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
+    dim = normalize_dim(axis, ary.ndim, "np.split", "axis")
+    if isinstance(indices_or_sections, int) and ary.shape[dim] % indices_or_sections:
+        raise ValueError(f"np.split: size {ary.shape[dim]} is not divisible by {indices_or_sections}")
+    return shaping.tensor_split(ary, indices_or_sections, dim)
+
+
+_PAD_MODES = {"constant": "constant", "edge": "replicate", "reflect": "reflect", "wrap": "circular"}
+
+
+def _pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: float = 0) -> Any:
+    if mode not in _PAD_MODES:
+        raise NotImplementedError(f"np.pad: mode {mode!r} is not available for Tensors")
+    widths = np.broadcast_to(np.asarray(pad_width), (array.ndim, 2)).tolist()
+    flat = [width for pair in reversed(widths) for width in pair]
+    return padding.pad(array, flat, _PAD_MODES[mode], constant_values or None)
+
+
+def _sorted(operation: Callable) -> Callable:
+    return lambda a, axis=-1: operation(shaping.reshape(a, -1) if axis is None else a, -1 if axis is None else axis)
+
+
+def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    flat = axis is None and ord is None
+    if not flat and ord not in (None, "fro") and (isinstance(axis, tuple) or (axis is None and x.ndim > 1)):
+        raise NotImplementedError(f"np.linalg.norm: the matrix norm {ord!r} is not available for Tensors")
+    return reduction.vector_norm(x, 2 if ord in (None, "fro") else ord, axis, keepdims)
+
+
 def _dot(a: Any, b: Any) -> Any:
     if np.ndim(a) == 0 or np.ndim(b) == 0:
         return elementwise.mul(a, b)
@@ -191,6 +220,24 @@ FUNCTIONS: dict[Callable, Callable] = {
     np.broadcast_arrays: lambda *args: shaping.broadcast_tensors(*args),
     np.concatenate: _concatenate,
     np.stack: lambda arrays, axis=0: shaping.stack(arrays, axis),
+    np.hstack: lambda tup: shaping.hstack(tup),
+    np.vstack: lambda tup: shaping.vstack(tup),
+    np.dstack: lambda tup: shaping.dstack(tup),
+    np.atleast_1d: lambda *arys: shaping.atleast_1d(*arys),
+    np.atleast_2d: lambda *arys: shaping.atleast_2d(*arys),
+    np.split: _split,
+    np.array_split: lambda ary, indices_or_sections, axis=0: shaping.tensor_split(ary, indices_or_sections, axis),
+    np.tile: lambda A, reps: shaping.tile(A, reps),
+    np.repeat: lambda a, repeats, axis=None: shaping.repeat_interleave(a, repeats, axis),
+    np.flip: lambda m, axis=None: shaping.flip(m, normalize_dims(axis, m.ndim, "np.flip", "axis")),
+    np.roll: lambda a, shift, axis=None: shaping.roll(a, shift, axis),
+    np.rot90: lambda m, k=1, axes=(0, 1): shaping.rot90(m, k, axes),
+    np.pad: _pad,
+    np.tril: lambda m, k=0: shaping.tril(m, k),
+    np.triu: lambda m, k=0: shaping.triu(m, k),
+    np.diag: lambda v, k=0: shaping.diag(v, k),
+    np.diagonal: lambda a, offset=0, axis1=0, axis2=1: shaping.diagonal(a, offset, axis1, axis2),
+    np.trace: lambda a, offset=0, axis1=0, axis2=1: reduction.sum(shaping.diagonal(a, offset, axis1, axis2), -1),
     # reductions and scans
     np.sum: lambda a, axis=None, dtype=None, *, keepdims=False: reduction.sum(a, axis, keepdims, dtype=dtype),
     np.mean: lambda a, axis=None, dtype=None, *, keepdims=False: reduction.mean(a, axis, keepdims, dtype=dtype),
@@ -213,8 +260,24 @@ FUNCTIONS: dict[Callable, Callable] = {
     np.take_along_axis: lambda arr, indices, axis=-1: indexing.take_along_dim(arr, indices, axis),
     np.nonzero: lambda a: indexing.nonzero(a, as_tuple=True),
     np.argwhere: lambda a: indexing.argwhere(a),
+    np.sort: _sorted(lambda a, dim: sorting.sort(a, dim)[0]),
+    np.argsort: _sorted(sorting.argsort),
+    np.searchsorted: lambda a, v, side="left": sorting.searchsorted(a, v, right=side == "right"),
     # linear algebra
     np.dot: _dot,
+    np.vdot: lambda a, b: linalg.dot(shaping.reshape(a, -1), shaping.reshape(b, -1)),
+    np.inner: lambda a, b: linalg.inner(a, b),
+    np.outer: lambda a, b: linalg.outer(shaping.reshape(a, -1), shaping.reshape(b, -1)),
+    np.tensordot: lambda a, b, axes=2: linalg.tensordot(a, b, axes),
+    np.einsum: lambda subscripts, *operands: linalg.einsum(subscripts, *operands),
+    np.kron: lambda a, b: linalg.kron(a, b),
+    np.linalg.norm: _norm,
+    np.linalg.inv: lambda a: linalg.inv(a),
+    np.linalg.det: lambda a: linalg.det(a),
+    np.linalg.slogdet: lambda a: linalg.slogdet(a),
+    np.linalg.solve: lambda a, b: linalg.solve(a, b),
+    np.linalg.cholesky: lambda a: linalg.cholesky(a),
+    np.linalg.matrix_power: lambda a, n: linalg.matrix_power(a, n),
     # comparison
     np.sinc: lambda x: elementwise.sinc(x),
     np.isclose: lambda a, b, rtol=1e-5, atol=1e-8, equal_nan=False: elementwise.isclose(a, b, rtol, atol, equal_nan),
