@@ -187,3 +187,24 @@ def counts(like: Array, w: Windows, included: tuple[tuple[int, int], ...]) -> An
     ones = pad(np.ones_like(like, shape=w.spatial), included, 1)
     rest = tuple((b - i, max(a - j, 0)) for (b, a), (i, j) in zip(w.padding, included))
     return window_sum(ones, w._replace(padding=rest))
+
+
+def adaptive_max_indices(x: Array, out: Sizes) -> Array:
+    """Where the largest element of each window is, counted over all pooled dimensions in C order."""
+    n = len(out)
+    lead, spatial = x.shape[: x.ndim - n], x.shape[x.ndim - n :]
+    found = []
+    for place in product(*map(range, out)):
+        first = [i * size // o for i, size, o in zip(place, spatial, out)]
+        last = [-(-(i + 1) * size // o) for i, size, o in zip(place, spatial, out)]
+        window = x[(..., *map(slice, first, last))]
+        inside = np.argmax(np.reshape(window, (*lead, prod(window.shape[x.ndim - n :]))), axis=-1)
+        index, step = inside * 0, 1
+        for start, end, size in zip(reversed(first), reversed(last), reversed(spatial)):
+            index = index + (inside % (end - start) + start) * step
+            inside = inside // (end - start)
+            step *= size
+        found.append(index)
+    if not found:
+        return np.zeros_like(x, dtype=np.int64, shape=(*lead, *out))
+    return np.reshape(np.stack(found, axis=-1), (*lead, *out))

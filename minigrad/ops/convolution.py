@@ -6,6 +6,7 @@ which each is the gradient rule of the others, so derivatives of every order exi
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -212,3 +213,65 @@ def conv_transpose3d(input: Any, weight: Any, bias: Any = None, stride: Any = 1,
                      output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Any:  # fmt: skip
     """Transposed convolution over three dimensions: see :func:`conv_transpose2d`."""
     return _convolve_transposed(3, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+# -------------------------------------------------------------------------------------- patches
+
+
+@primitive(input=lambda g, input_shape, kernel, stride, padding, dilation: _col2im(
+    g, spatial=input_shape[2:], kernel=kernel, stride=stride, padding=padding, dilation=dilation))  # fmt: skip
+def _im2col(input: Array, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes) -> Array:
+    """All patches of (N, C, *spatial): (N, C, *kernel, *positions)."""
+    return kernels.im2col(input, kernel, stride, padding, dilation)
+
+
+@primitive(patches=lambda g, kernel, stride, padding, dilation: _im2col(
+    g, kernel=kernel, stride=stride, padding=padding, dilation=dilation))  # fmt: skip
+def _col2im(patches: Array, spatial: Sizes, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes) -> Array:
+    """Patches (N, C, *kernel, *positions) added up where they overlap: (N, C, *spatial)."""
+    return kernels.col2im(patches, spatial, kernel, stride, padding, dilation)
+
+
+def _patch_options(name: str, spatial: Any, kernel_size: Any, dilation: Any, padding: Any,
+                   stride: Any) -> tuple[dict[str, Any], Sizes]:  # fmt: skip
+    """The options of the primitives, and the number of patches in each dimension."""
+    kernel = ntuple(kernel_size, 2, name, "kernel_size", 1)
+    options = {
+        "kernel": kernel,
+        "stride": ntuple(stride, 2, name, "stride", 1),
+        "padding": _padding(name, ntuple(padding, 2, name, "padding"), 2, kernel, (1, 1), (1, 1)),
+        "dilation": ntuple(dilation, 2, name, "dilation", 1),
+    }
+    out = kernels.positions(spatial, **options)
+    if min(out) < 1:
+        raise ValueError(f"{name}: kernel_size {kernel} does not fit into spatial size {tuple(spatial)} "
+                         f"(padding {padding}, dilation {dilation})")  # fmt: skip
+    return options, out
+
+
+def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
+    """The patches of images (N, C, H, W) as columns (N, C * kh * kw, L): im2col."""
+    if input.ndim not in (3, 4):
+        raise ValueError(f"unfold: input must have shape (N, C, H, W) or (C, H, W), got {tuple(input.shape)}")
+    options, out = _patch_options("unfold", input.shape[-2:], kernel_size, dilation, padding, stride)
+    unbatched = input.ndim == 3
+    patches = _im2col(unsqueeze(input, 0) if unbatched else input, **options)
+    columns = reshape(patches, (patches.shape[0], patches.shape[1] * prod(options["kernel"]), prod(out)))
+    return squeeze(columns, 0) if unbatched else columns
+
+
+def fold(input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
+    """Columns (N, C * kh * kw, L) added up where they overlap in images (N, C, *output_size): col2im."""
+    if input.ndim not in (2, 3):
+        raise ValueError(
+            f"fold: input must have shape (N, C * kh * kw, L) or (C * kh * kw, L), got {tuple(input.shape)}"
+        )
+    spatial = ntuple(output_size, 2, "fold", "output_size", 1)
+    options, out = _patch_options("fold", spatial, kernel_size, dilation, padding, stride)
+    kernel = options["kernel"]
+    if input.shape[-2] % prod(kernel) or input.shape[-1] != prod(out):
+        raise ValueError(f"fold: input must have shape (N, C * {prod(kernel)}, {prod(out)}) for output_size {spatial} "
+                         f"and kernel_size {kernel}, got {tuple(input.shape)}")  # fmt: skip
+    batch = input.shape[0] if input.ndim == 3 else 1
+    y = _col2im(reshape(input, (batch, input.shape[-2] // prod(kernel), *kernel, *out)), spatial=spatial, **options)
+    return y if input.ndim == 3 else squeeze(y, 0)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
+import numpy as np
+
 from ..arguments import ntuple
-from ..engine import primitive
+from ..engine import new_tensor, primitive
 from ..kernels import pooling as kernels
-from ..kernels.pooling import Windows
+from ..kernels.pooling import Sizes, Windows
+from ..kernels.resize import averages
 from ..memory import Array
+from .elementwise import mul, pow
+from .indexing import gather, scatter
+from .resize import resample
+from .shaping import reshape
 
 Pairs = tuple[tuple[int, int], ...]
 _SIZES = {1: "length", 2: "height, width", 3: "depth, height, width"}
@@ -171,3 +179,152 @@ def avg_pool3d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
                count_include_pad: bool = True, divisor_override: float | None = None) -> Any:  # fmt: skip
     """The mean of each window of the last three dimensions: see :func:`avg_pool2d`."""
     return _avg(3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+def lp_pool1d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Any:
+    """The power norm of each window of the last dimension: see :func:`lp_pool2d`."""
+    return _lp(1, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def lp_pool2d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Any:
+    """``sum(x ** norm_type) ** (1 / norm_type)`` of each window of the last two dimensions."""
+    return _lp(2, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def lp_pool3d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Any:
+    """The power norm of each window of the last three dimensions: see :func:`lp_pool2d`."""
+    return _lp(3, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def _lp(n: int, input: Any, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool) -> Any:
+    if norm_type == 0:
+        raise ValueError(f"lp_pool{n}d: norm_type must not be zero")
+    # As PyTorch: the mean of a window times its full size, where a window that reaches beyond the
+    # input has a mean of fewer elements.
+    mean = _avg(n, pow(input, norm_type), kernel_size, stride, 0, ceil_mode, True)
+    return pow(mul(mean, prod(ntuple(kernel_size, n, f"lp_pool{n}d", "kernel_size", 1))), 1 / norm_type)
+
+
+def _unpool(n: int, input: Any, indices: Any, kernel_size: Any, stride: Any, padding: Any, output_size: Any) -> Any:
+    name = f"max_unpool{n}d"
+    _check(name, n, input)
+    kernel = ntuple(kernel_size, n, name, "kernel_size", 1)
+    stride = kernel if stride is None else ntuple(stride, n, name, "stride", 1)
+    padding = ntuple(padding, n, name, "padding")
+    if tuple(indices.shape) != tuple(input.shape):
+        raise ValueError(f"{name}: indices have shape {tuple(indices.shape)}, input {tuple(input.shape)}")
+    if output_size is None:
+        size = tuple((o - 1) * s - 2 * p + k for o, k, s, p in zip(input.shape[-n:], kernel, stride, padding))
+    else:
+        size = ntuple(tuple(output_size)[-n:], n, name, "output_size", 1)
+    lead = tuple(input.shape[:-n])
+    flat = (*lead, prod(input.shape[-n:]))
+    empty = new_tensor(np.zeros_like(input._array, shape=(*lead, prod(size))))
+    return reshape(scatter(empty, -1, reshape(indices, flat), reshape(input, flat)), (*lead, *size))
+
+
+def max_unpool1d(input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
+                 output_size: Any = None) -> Any:  # fmt: skip
+    """Each element at the place that ``indices`` tells, zeros elsewhere: see :func:`max_unpool2d`."""
+    return _unpool(1, input, indices, kernel_size, stride, padding, output_size)
+
+
+def max_unpool2d(input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
+                 output_size: Any = None) -> Any:  # fmt: skip
+    """Each element at the place that :func:`max_pool2d` with ``return_indices`` took it from, zeros elsewhere.
+
+    Args:
+        input, indices: (N, C, H, W) or (C, H, W), as max pooling gave them.
+        kernel_size, stride, padding: those of the max pooling.
+        output_size: the size of its input, where the others leave that open.
+    """
+    return _unpool(2, input, indices, kernel_size, stride, padding, output_size)
+
+
+def max_unpool3d(input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
+                 output_size: Any = None) -> Any:  # fmt: skip
+    """Each element at the place that ``indices`` tells, zeros elsewhere: see :func:`max_unpool2d`."""
+    return _unpool(3, input, indices, kernel_size, stride, padding, output_size)
+
+
+# ------------------------------------------------------------------------------------- adaptive
+
+
+def _adaptive(name: str, n: int, input: Any, output_size: Any) -> tuple[Sizes, Windows | None]:
+    """The output's size, and the windows if they are all alike."""
+    _check(name, n, input)
+    spatial = tuple(input.shape[-n:])
+    given = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * n
+    if len(given) == n:
+        given = tuple(size if out is None else out for out, size in zip(given, spatial))
+    out = ntuple(given, n, name, "output_size")
+    if min(spatial) < 1:
+        raise ValueError(f"{name}: input of shape {tuple(input.shape)} has nothing to pool")
+    if min(out) < 1 or any(size % o for o, size in zip(out, spatial)):
+        return out, None
+    kernel = tuple(size // o for o, size in zip(out, spatial))
+    return out, Windows(spatial, kernel, kernel, ((0, 0),) * n, (1,) * n, out)
+
+
+def _adaptive_avg(n: int, input: Any, output_size: Any) -> Any:
+    name = f"adaptive_avg_pool{n}d"
+    out, windows = _adaptive(name, n, input, output_size)
+    if input.dtype.kind != "f":
+        raise TypeError(f"{name}: input must be a floating-point tensor, got {input.dtype}")
+    if windows is not None:
+        return _avg_pool(input, windows=windows, divisor=prod(windows.kernel))
+    return resample(input, tuple(averages(size, o) for size, o in zip(input.shape[-n:], out)))
+
+
+def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
+    """The means of ``output_size`` windows that cover the last dimension: see :func:`adaptive_avg_pool2d`."""
+    return _adaptive_avg(1, input, output_size)
+
+
+def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
+    """The means of windows that cover the last two dimensions evenly: number i of m goes from
+    ``floor(i * n / m)`` to ``ceil((i + 1) * n / m)``.
+
+    Args:
+        input: (N, C, H, W) or (C, H, W).
+        output_size: how many windows; an int or one for each dimension, None for as many as elements.
+    """
+    return _adaptive_avg(2, input, output_size)
+
+
+def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
+    """The means of windows that cover the last three dimensions: see :func:`adaptive_avg_pool2d`."""
+    return _adaptive_avg(3, input, output_size)
+
+
+@primitive(inputs=("input",))
+def _adaptive_max_indices(input: Array, out: Sizes) -> Array:
+    """Where the largest element of each adaptive window is, counted over all pooled dimensions."""
+    return kernels.adaptive_max_indices(input, out)
+
+
+def _adaptive_max(n: int, input: Any, output_size: Any, return_indices: bool) -> Any:
+    out, windows = _adaptive(f"adaptive_max_pool{n}d", n, input, output_size)
+    if windows is not None:
+        y = _max_pool(input, windows=windows)
+        return (y, _max_pool_indices(input, y, windows=windows)) if return_indices else y
+    indices = _adaptive_max_indices(input, out=out)
+    lead = tuple(input.shape[:-n])
+    flat = reshape(input, (*lead, prod(input.shape[-n:])))
+    y = reshape(gather(flat, -1, reshape(indices, (*lead, prod(out)))), (*lead, *out))
+    return (y, indices) if return_indices else y
+
+
+def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest elements of windows that cover the last dimension: see :func:`adaptive_avg_pool2d`."""
+    return _adaptive_max(1, input, output_size, return_indices)
+
+
+def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest elements of windows that cover the last two dimensions: see :func:`adaptive_avg_pool2d`."""
+    return _adaptive_max(2, input, output_size, return_indices)
+
+
+def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest elements of windows that cover the last three dimensions: see :func:`adaptive_avg_pool2d`."""
+    return _adaptive_max(3, input, output_size, return_indices)
