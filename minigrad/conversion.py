@@ -43,12 +43,19 @@ def to_array(data: Any, dtype: Any = None, copy: bool | None = None, name: str =
             names = ", ".join(d.name for d in dtypes.DTYPES)
             hint = " in native byte order" if array.dtype.newbyteorder() in dtypes.DTYPES else ""
             raise TypeError(f"{name}: a {array.dtype} array cannot become a Tensor; cast it with astype() to {names}{hint}")
+        array = own_dtype(array)
         if isinstance(array, np.ndarray) and copy is not True and (dtype is None or dtype == array.dtype):
             memory.adopt(array)
     if copy is False and dtype is not None and dtype != array.dtype:
         raise ValueError(f"{name}: cannot give {array.dtype} data as {dtype} without a copy")
     array = array if dtype is None else array.astype(dtype, copy=False)
     return array.copy() if copy and array is not None and _shares(array, data) else array
+
+
+def own_dtype(array: Any) -> Any:
+    """``array`` with minigrad's own dtype object, by which the engine tells dtypes apart quickly."""
+    dtype = dtypes.as_dtype(array.dtype)
+    return array if array.dtype is dtype or not isinstance(array, np.ndarray) else array.view(dtype)
 
 
 def _shares(array: Any, data: Any) -> bool:

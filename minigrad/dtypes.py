@@ -55,7 +55,7 @@ def as_dtype(dtype: Any, function: str = "dtype") -> np.dtype:
     if found is None or found not in DTYPES:
         names = ", ".join(d.name for d in DTYPES)
         raise TypeError(f"{function}: {dtype!r} is not a dtype of minigrad; there are {names}")
-    return found
+    return DTYPES[DTYPES.index(found)]  # the one object: an equal dtype from a pickle is another
 
 
 def is_floating(array: Any) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import backprop, creation, dtypes, engine, memory, numpy_protocol, printing, random
 from .arguments import normalize_dim
-from .conversion import to_array
+from .conversion import own_dtype, to_array
 from .devices import CPU
 from .devices import device as Device
 from .engine import TensorBase, mode, new_tensor
@@ -695,7 +695,7 @@ def _attributes(tensor: Tensor) -> dict[str, Any]:
 def _rebuild(cls: type, array: Any, requires_grad: bool, attributes: dict[str, Any]) -> Any:
     """A leaf of class ``cls``, from a pickle or for a copy."""
     tensor = object.__new__(cls)
-    tensor._array, tensor._node, tensor._view, tensor._requires_grad = array, None, None, requires_grad
+    tensor._array, tensor._node, tensor._view, tensor._requires_grad = own_dtype(array), None, None, requires_grad
     tensor.__dict__.update(attributes)
     return tensor
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import enum
+import pickle
 
 import numpy as np
 import pytest
@@ -120,6 +121,12 @@ def test_foreign_arrays_that_change_before_backward_are_noticed() -> None:
     source[0] = 5
     with pytest.raises(RuntimeError, match="mul: its gradient needs 'other'"):
         y.backward()
+
+
+def test_dtype_objects_are_minigrads_own() -> None:
+    again = pickle.loads(pickle.dumps(np.ones(2, "float32")))
+    assert again.dtype is not mg.float32  # NumPy's pickles bring objects that are merely equal
+    assert mg.tensor(again).dtype is mg.from_numpy(again).dtype is mg.zeros(1, dtype=again.dtype).dtype is mg.float32
 
 
 def test_frombuffer() -> None:
