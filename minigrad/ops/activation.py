@@ -14,7 +14,7 @@ import numpy as np
 from ..arguments import normalize_dim
 from ..kernels import special
 from ..memory import Array
-from .elementwise import abs, clamp, elementwise, erf, float_elementwise, mul, sigmoid, tanh, where
+from .elementwise import abs, clamp, elementwise, erf, float_elementwise, sigmoid, tanh, where
 from .inplace import become
 
 
@@ -99,9 +99,19 @@ def hardsigmoid(input: Any, inplace: bool = False) -> Any:
     return _result(_hardtanh(input + 3, 0, 6) / 6, input, inplace, "hardsigmoid")
 
 
+def _hardswish_input(g: Array, input: Array) -> Array:
+    slope = np.where(np.less(input, 3), input / 3 + 0.5, np.ones_like(input))
+    return g * (slope * np.greater(input, -3))
+
+
+@float_elementwise(input=_hardswish_input)
+def _hardswish(input: Array) -> Array:
+    return input * (np.clip(input + 3, 0, 6) / 6)
+
+
 def hardswish(input: Any, inplace: bool = False) -> Any:
     """``input * relu6(input + 3) / 6`` (Howard et al. 2019, MobileNetV3)."""
-    return _result(input * (_hardtanh(input + 3, 0, 6) / 6), input, inplace, "hardswish")
+    return _result(_hardswish(input), input, inplace, "hardswish")
 
 
 # ---------------------------------------------------------------------------- exponential linear
@@ -207,9 +217,19 @@ def logsigmoid(input: Array) -> Array:
     return np.minimum(input, 0) - np.log1p(np.exp(-np.abs(input)))
 
 
+def _mish_input(g: Array, input: Array) -> Array:
+    t = tanh(softplus(input))
+    return g * (t + input * (1 - t * t) * sigmoid(input))
+
+
+@float_elementwise(input=_mish_input)
+def _mish(input: Array) -> Array:
+    return input * np.tanh(np.maximum(input, 0) + np.log1p(np.exp(-np.abs(input))))
+
+
 def mish(input: Any, inplace: bool = False) -> Any:
     """``input * tanh(softplus(input))`` (Misra 2019)."""
-    return _result(mul(input, tanh(softplus(input))), input, inplace, "mish")
+    return _result(_mish(input), input, inplace, "mish")
 
 
 def softsign(input: Any) -> Any:
