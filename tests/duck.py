@@ -41,9 +41,10 @@ class Duck(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **options: Any) -> Any:
         name = f"{ufunc.__name__}.{method}"
         out = options.pop("out", ())
+        options = _unwrap(options, name)
         if out:
             options["out"] = _unwrap(out, name)
-        result = getattr(ufunc, method)(*_unwrap(args, name), **_unwrap(options, name))
+        result = getattr(ufunc, method)(*_unwrap(args, name), **options)
         return out[0] if out else _wrap(result)
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
