@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,8 @@ def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool
 
 
 def _sequence(tensors: Any, name: str, argument: str) -> list[Any]:
+    if not isinstance(tensors, (TensorBase, Iterable)):
+        raise TypeError(f"{name}: {argument} must be a Tensor or a sequence of them, got {type(tensors).__name__}")
     found = [tensors] if isinstance(tensors, TensorBase) else list(tensors)
     for i, tensor in enumerate(found):
         if not isinstance(tensor, TensorBase):
@@ -111,8 +113,10 @@ def _edges(tensors: Sequence[Any], name: str) -> list[Any]:
 
 def _cotangents(roots: Sequence[Any], given: Any, create_graph: bool, name: str) -> list[Any]:
     """The gradient that arrives at each root, checked, as the traversal wants it."""
-    values = [given] * (given is not None) if given is None or isinstance(given, TensorBase) else list(given)
-    values = values or [None] * len(roots)
+    if given is None:
+        values = [None] * len(roots)
+    else:
+        values = list(given) if isinstance(given, (list, tuple)) else [given]
     if len(values) != len(roots):
         raise ValueError(f"{name}: got {len(values)} gradients for {len(roots)} tensors")
     result = []

@@ -692,7 +692,7 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
                             gi = present + gi
                             if not create_graph and gi.__class__ is ndarray:
                                 fresh.add(edge)
-                        elif gi.__class__ is ndarray and gi.base is None and gi is not g and _private(gi, saved, result):
+                        elif gi.__class__ is ndarray and gi.base is None and gi is not g and _private(gi, g, saved, result):
                             fresh.add(edge)
                     if present is None and edge.__class__ is Node:
                         heappush(heap, (-edge.order, edge))
@@ -707,12 +707,14 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
     return found
 
 
-def _private(g: ndarray, saved: Sequence[Any], result: Any) -> bool:
-    """Whether ``g``, of what a rule gave, is nothing it was given, and no other result shares its memory."""
+def _private(array: ndarray, g: Any, saved: Sequence[Any], result: Any) -> bool:
+    """Whether ``array``, of what a rule gave, is nothing it was given, and no other result shares its memory."""
     for value in saved:
-        if value is g:
+        if value is array or (value.__class__ is tuple and any(v is array for v in value)):
             return False
-    return result is g or sum(r is g or getattr(r, "base", None) is g for r in result) == 1
+    if g.__class__ is tuple and any(v is array for v in g):
+        return False
+    return result is array or sum(r is array or getattr(r, "base", None) is array for r in result) == 1
 
 
 def _add_optional(a: Any, b: Any) -> Any:

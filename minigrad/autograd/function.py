@@ -15,7 +15,10 @@ from ..ops import inplace
 
 
 class FunctionCtx:
-    """What forward leaves for backward. It takes any further attributes too, which are not guarded.
+    """What forward leaves for backward. It takes any further attributes too.
+
+    Saved tensors, and inputs kept as attributes, must not change before backward: that is an error.
+    Other tensors kept as attributes may change.
 
     Attributes:
         needs_input_grad: for each argument of forward, whether its gradient is wanted.
@@ -32,7 +35,7 @@ class FunctionCtx:
     _sources: Sequence[int | None] = ()  # of each saved tensor: input i, output -1-i, or neither
 
     def save_for_backward(self, *tensors: Any) -> None:
-        """Keep inputs, outputs or other Tensors (or None). Changing one before backward is an error."""
+        """Keep inputs, outputs or other Tensors (or None) for :attr:`saved_tensors`."""
         for tensor in tensors:
             if tensor is not None and not isinstance(tensor, TensorBase):
                 raise TypeError(f"save_for_backward: takes Tensors and None, got {type(tensor).__name__}; "
@@ -61,7 +64,8 @@ class FunctionCtx:
 class _FunctionPlan(Plan):
     """How the engine sees one Function: a joint rule for all arguments, which gets what a node saved.
 
-    That is the context, and the arrays given to ``save_for_backward``, which the engine guards.
+    That is the context, and two things that the engine guards: the arrays given to
+    ``save_for_backward``, and inputs that the context keeps as attributes.
     """
 
     saves_inputs = saves_output = False
@@ -75,10 +79,14 @@ class _FunctionPlan(Plan):
         self.rules = [(None, partial(_call_backward, function), [0, 1])]
 
     def save(self, arrays: Sequence[Any], out: Any, options: dict[str, Any], edges: Sequence[Any]) -> list[Any]:
-        return [options["ctx"], tuple(arrays)]
+        return [options["ctx"], tuple(arrays), options["kept"]]
+
+    def guarded_values(self, saved: list[Any]) -> list[tuple[str, Any]]:
+        kept = [(f"ctx.{name}", array) for name, array in saved[2].items()]
+        return [*super().guarded_values(saved), *kept]
 
     def as_tensors(self, node: Node, saved: list[Any]) -> list[Any]:
-        ctx, arrays = saved
+        ctx, arrays, _ = saved
         tensors = []
         for source, array in zip(ctx._sources, arrays, strict=True):
             if source is None or array is None:
@@ -97,6 +105,8 @@ def _call_backward(function: type[Function], g: Any, ctx: FunctionCtx, saved: tu
         if received is None and output is not None and ctx._materialize:
             received = np.zeros(*output)
         given.append(_wrap(received))
+    if function.backward is Function.backward:
+        raise NotImplementedError(f"{function.__name__}: define the static method backward")
     ctx._unpacked = tuple(map(_wrap, saved))
     try:
         results = function.backward(ctx, *given)
@@ -148,10 +158,13 @@ class Function:
 
     _plan: _FunctionPlan
 
+    def __init__(self, *_: Any) -> None:
+        raise TypeError(f"{type(self).__name__}: call {type(self).__name__}.apply(...); a Function has no instances")
+
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
         """Compute the result: a Tensor, or a tuple of Tensors and other values."""
-        raise NotImplementedError("Function: a subclass must define the static method forward")
+        raise NotImplementedError
 
     @staticmethod
     def setup_context(ctx: FunctionCtx, inputs: tuple[Any, ...], output: Any) -> Any:
@@ -161,11 +174,13 @@ class Function:
     @staticmethod
     def backward(ctx: FunctionCtx, *grad_outputs: Any) -> Any:
         """The gradient of each argument of forward, given that of each output."""
-        raise NotImplementedError("Function: a subclass must define the static method backward")
+        raise NotImplementedError
 
     @classmethod
     def apply(cls, *args: Any) -> Any:
         """Call forward, and record it."""
+        if cls.forward is Function.forward:
+            raise NotImplementedError(f"{cls.__name__}: define the static method forward")
         ctx = FunctionCtx()
         separate = cls.setup_context is not Function.setup_context
         if separate:
@@ -226,7 +241,8 @@ def _record(function: type[Function], ctx: FunctionCtx, args: tuple, edges: list
     plan = function.__dict__.get("_plan")
     if plan is None:
         plan = function._plan = _FunctionPlan(function)
-    node = new_node(plan, edges, saved, known[0] if len(arrays) == 1 else tuple(known), {"ctx": ctx})
+    kept = {n: v._array for n, v in vars(ctx).items() if isinstance(v, TensorBase) and _among(v, args)}
+    node = new_node(plan, edges, saved, known[0] if len(arrays) == 1 else tuple(known), {"ctx": ctx, "kept": kept})
     tensors = []
     for i, (output, array) in enumerate(zip(outputs, arrays, strict=True)):
         if array is None:
