@@ -29,7 +29,7 @@ from .creation import (
     zeros,
     zeros_like,
 )
-from . import autograd
+from . import autograd, linalg
 from .devices import device
 from .dtypes import (
     bool,
@@ -321,8 +321,43 @@ from .ops.sorting import (
     unique_consecutive,
 )
 from .ops.convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
-from .ops.pooling import avg_pool1d, max_pool1d, max_pool2d, max_pool3d
-from .ops.linalg import bmm, dot, matmul, mm, mv, vdot
+from .ops.linalg import (
+    addbmm,
+    addmm,
+    addmv,
+    addr,
+    baddbmm,
+    bmm,
+    cdist,
+    chain_matmul,
+    cholesky,
+    cross,
+    det,
+    dot,
+    einsum,
+    inner,
+    inv as inverse,
+    kron,
+    logdet,
+    matmul,
+    matrix_power,
+    mm,
+    mv,
+    outer,
+    outer as ger,
+    slogdet,
+    tensordot,
+    vdot,
+)
+from .ops.pooling import (
+    adaptive_avg_pool1d,
+    adaptive_max_pool1d,
+    avg_pool1d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+)
+from .ops.resize import pixel_shuffle, pixel_unshuffle
 from .serialization import load, save
 
 if TYPE_CHECKING:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import builtins
 import copy
-import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,9 @@ from .arguments import normalize_dim
 from .conversion import own_dtype, to_array
 from .devices import CPU
 from .devices import device as Device
-from .engine import TensorBase, mode, new_tensor
+from .engine import TensorBase, new_tensor
 from .ops import activation, casting, elementwise, indexing, inplace, linalg, reduction, shaping, sorting
+
 
 def _reflected(operation: Callable) -> Callable[[Any, Any], Any]:
     """The operator for the case that only the right operand is a Tensor."""
@@ -591,6 +591,26 @@ class Tensor(TensorBase):
     mv = linalg.mv
     dot = linalg.dot
     vdot = linalg.vdot
+    inner = linalg.inner
+    outer = ger = linalg.outer
+    cross = linalg.cross
+    kron = linalg.kron
+    addmm = linalg.addmm
+    addmm_ = _in_place(linalg.addmm, "addmm_")
+    addmv = linalg.addmv
+    addmv_ = _in_place(linalg.addmv, "addmv_")
+    addr = linalg.addr
+    addr_ = _in_place(linalg.addr, "addr_")
+    baddbmm = linalg.baddbmm
+    baddbmm_ = _in_place(linalg.baddbmm, "baddbmm_")
+    addbmm = linalg.addbmm
+    addbmm_ = _in_place(linalg.addbmm, "addbmm_")
+    inverse = linalg.inv
+    det = linalg.det
+    slogdet = linalg.slogdet
+    logdet = linalg.logdet
+    cholesky = linalg.cholesky
+    matrix_power = linalg.matrix_power
 
     def __eq__(self, other: object) -> Any:
         return False if other is None or isinstance(other, str) else elementwise.eq(self, other)
