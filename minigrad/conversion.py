@@ -42,7 +42,7 @@ def to_array(data: Any, dtype: Any = None, copy: bool | None = None, name: str =
         if array.dtype not in dtypes.DTYPES:
             names = ", ".join(d.name for d in dtypes.DTYPES)
             hint = " in native byte order" if array.dtype.newbyteorder() in dtypes.DTYPES else ""
-            raise TypeError(f"{name}: a {array.dtype} array cannot become a Tensor; cast it with astype() to {names}{hint}")
+            raise TypeError(f"{name}: a {array.dtype} array cannot be a Tensor; cast it with astype() to {names}{hint}")
         array = own_dtype(array)
         if isinstance(array, np.ndarray) and copy is not True and (dtype is None or dtype == array.dtype):
             memory.adopt(array)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import dtypes, memory
+from . import dtypes
 from .arguments import normalize_size
 from .conversion import to_array
 from .devices import check_device
@@ -223,7 +223,9 @@ def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None,
         start, end = 0, start
     start, end, step = (_number(v, "arange", n) for v, n in ((start, "start"), (end, "end"), (step, "step")))
     whole = all(isinstance(v, int) for v in (start, end, step))
-    dtype = dtypes.as_dtype(dtype, "arange") if dtype is not None else dtypes.int64 if whole else dtypes.get_default_dtype()
+    if dtype is None:
+        dtype = dtypes.int64 if whole else dtypes.get_default_dtype()
+    dtype = dtypes.as_dtype(dtype, "arange")
     if dtype.kind == "b":
         raise TypeError("arange: the dtype cannot be bool")
     if step == 0:

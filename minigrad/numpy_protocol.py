@@ -285,8 +285,8 @@ FUNCTIONS: dict[Callable, Callable] = {
 }
 
 REDUCTIONS: dict[Any, Callable] = {  # ufunc.reduce
-    np.add: lambda array, axis=0, dtype=None, *, keepdims=False: reduction.sum(array, axis, keepdims, dtype=dtype),
-    np.multiply: lambda array, axis=0, dtype=None, *, keepdims=False: reduction.prod(array, axis, keepdims, dtype=dtype),
+    np.add: lambda array, axis=0, *, keepdims=False: reduction.sum(array, axis, keepdims),
+    np.multiply: lambda array, axis=0, *, keepdims=False: reduction.prod(array, axis, keepdims),
     np.maximum: lambda array, axis=0, *, keepdims=False: FUNCTIONS[np.max](array, axis, keepdims=keepdims),
     np.minimum: lambda array, axis=0, *, keepdims=False: FUNCTIONS[np.min](array, axis, keepdims=keepdims),
     np.logical_and: lambda array, axis=0, *, keepdims=False: reduction.all(array, axis, keepdims),

@@ -59,9 +59,9 @@ class Generator:
 
     def set_state(self, new_state: Any) -> None:
         """Return to a position that :meth:`get_state` gave."""
-        array = getattr(new_state, "_array", None)
-        if array is None or array.dtype != dtypes.uint8 or array.shape != (sum(_STATE_BYTES),):
-            raise ValueError(f"set_state: expected what get_state() returned, a uint8 tensor of {sum(_STATE_BYTES)} bytes")
+        array, count = getattr(new_state, "_array", None), sum(_STATE_BYTES)
+        if array is None or array.dtype != dtypes.uint8 or array.shape != (count,):
+            raise ValueError(f"set_state: expected what get_state() returned, a uint8 tensor of {count} bytes")
         data, parts = array.tobytes(), []
         for size in _STATE_BYTES:
             parts.append(int.from_bytes(data[:size], "little"))
@@ -199,14 +199,16 @@ def rand_like(input: Any, *, generator: Generator | None = None, dtype: Any = No
               requires_grad: bool = False) -> Any:  # fmt: skip
     """:func:`rand` in the shape and dtype of ``input``."""
     array = _tensor(input, "rand_like")
-    return rand(array.shape, generator=generator, dtype=dtype or array.dtype, device=device, requires_grad=requires_grad)
+    return rand(array.shape, generator=generator, dtype=dtype or array.dtype, device=device,
+                requires_grad=requires_grad)  # fmt: skip
 
 
 def randn_like(input: Any, *, generator: Generator | None = None, dtype: Any = None, device: Any = None,
                requires_grad: bool = False) -> Any:  # fmt: skip
     """:func:`randn` in the shape and dtype of ``input``."""
     array = _tensor(input, "randn_like")
-    return randn(array.shape, generator=generator, dtype=dtype or array.dtype, device=device, requires_grad=requires_grad)
+    return randn(array.shape, generator=generator, dtype=dtype or array.dtype, device=device,
+                 requires_grad=requires_grad)  # fmt: skip
 
 
 def randint_like(input: Any, low: Any, high: Any = None, *, generator: Generator | None = None, dtype: Any = None,
@@ -256,7 +258,8 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *, gene
     weights = _tensor(input, "multinomial")
     source = _numpy(generator, "multinomial")
     if weights.ndim not in (1, 2) or weights.dtype.kind != "f":
-        raise ValueError(f"multinomial: expected floating weights (n,) or (rows, n), got {weights.dtype} {weights.shape}")
+        found = f"{weights.dtype} {weights.shape}"
+        raise ValueError(f"multinomial: expected floating weights (n,) or (rows, n), got {found}")
     rows = np.atleast_2d(weights).astype("float64")
     if not (np.isfinite(rows).all() and (rows >= 0).all() and (rows.sum(1) > 0).all()):
         raise ValueError("multinomial: weights must be finite and not negative, with a positive one in each row")
@@ -326,7 +329,10 @@ def random_(input: Any, from_: int | None = None, to: int | None = None, *, gene
     """
     dtype = input.dtype
     if from_ is None:
-        largest = 2 ** (np.finfo(dtype).nmant + 1) if dtype.kind == "f" else 1 if dtype.kind == "b" else np.iinfo(dtype).max
+        if dtype.kind == "f":
+            largest = 2 ** (np.finfo(dtype).nmant + 1)  # up to here all integers have a float
+        else:
+            largest = 1 if dtype.kind == "b" else int(np.iinfo(dtype).max)
         from_, to = 0, largest + 1
     elif to is None:
         from_, to = 0, from_

@@ -9,7 +9,7 @@ import minigrad as mg
 from minigrad import dtypes
 
 DTYPES = [mg.bool, mg.uint8, mg.int8, mg.int16, mg.int32, mg.int64, mg.float16, mg.float32, mg.float64]
-SHORT = dict(zip("b u8 i8 i16 i32 i64 f16 f32 f64".split(), DTYPES, strict=True))
+SHORT = dict(zip(["b", "u8", "i8", "i16", "i32", "i64", "f16", "f32", "f64"], DTYPES, strict=True))
 
 # torch.promote_types(row, column), rows and columns in the order above
 PROMOTED = """

@@ -27,7 +27,7 @@ def default_options() -> Iterator[None]:
         (True, {}, "tensor(True)"),
         ([1.0, 2.5], {}, "tensor([1.0000, 2.5000])"),
         ([1.0, -20.0], {}, "tensor([  1., -20.])"),
-        ([[1.0, 2.0], [3.0, 4.0]], {"requires_grad": True}, "tensor([[1., 2.],\n        [3., 4.]], requires_grad=True)"),
+        ([[1.0, 2.0], [3, 4]], {"requires_grad": True}, "tensor([[1., 2.],\n        [3., 4.]], requires_grad=True)"),
         ([1, -10], {}, "tensor([  1, -10])"),
         ([True, False], {}, "tensor([ True, False])"),
         ([1.0, nan, inf, -inf], {}, "tensor([1., nan, inf, -inf])"),
@@ -111,5 +111,6 @@ def test_format() -> None:
 
 def test_extreme_values() -> None:
     with np.errstate(all="raise"):
-        assert repr(mg.tensor([5e-324, 1.7e308], dtype=mg.float64)) == "tensor([4.9407e-324, 1.7000e+308], dtype=float64)"
+        x = mg.tensor([5e-324, 1.7e308], dtype=mg.float64)
+        assert repr(x) == "tensor([4.9407e-324, 1.7000e+308], dtype=float64)"
         assert repr(mg.tensor([nan, inf])) == "tensor([nan, inf])"

@@ -137,7 +137,8 @@ def test_to_in_every_spelling() -> None:
     other = mg.zeros(1, dtype=mg.float64)
     for y in (
         x.to(mg.float64), x.to(dtype=mg.float64), x.to("cpu", mg.float64), x.to(mg.device("cpu"), mg.float64),
-        x.to(other), x.type_as(other), x.type(mg.float64), x.double(), x.to(np.float64), x.to(mg.float64, non_blocking=True),
+        x.to(other), x.type_as(other), x.type(mg.float64), x.double(), x.to(np.float64),
+        x.to(mg.float64, non_blocking=True),
     ):  # fmt: skip
         assert y.dtype == mg.float64
         assert y.tolist() == [1, 2]
