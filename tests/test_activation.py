@@ -36,8 +36,8 @@ def test_gradients_at_kinks(function: Any, points: list[float], slopes: list[flo
 
 
 @pytest.mark.parametrize("dtype", [mg.float16, mg.float32, mg.float64])
-@pytest.mark.parametrize("name", ["relu", "elu", "selu", "celu", "gelu", "silu", "mish", "softplus", "softsign", "logsigmoid",
-                                  "hardswish", "hardsigmoid", "tanhshrink"])  # fmt: skip
+@pytest.mark.parametrize("name", ["relu", "elu", "selu", "celu", "gelu", "silu", "mish", "softplus", "softsign",
+                                  "logsigmoid", "hardswish", "hardsigmoid", "tanhshrink"])  # fmt: skip
 def test_nothing_overflows(name: str, dtype: Any) -> None:
     """Warnings are errors: the largest numbers must pass in silence, forward and backward."""
     x = mg.tensor([-6e4, -300.0, 300.0, 6e4], dtype=dtype, requires_grad=True)
