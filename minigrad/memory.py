@@ -16,10 +16,9 @@ NumPy's ``base`` chain already says which arrays share memory, so views need no 
 from __future__ import annotations
 
 import itertools
-import math
+import threading
 import weakref
 import zlib
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -30,10 +29,11 @@ Array = Any
 clock = itertools.count(1).__next__
 """Numbers nodes and changes of memory in the one order in which they happen."""
 
-exposed: dict[int, float] = {}  # id(owner) -> how many arrays outside can write to this memory
+exposed: dict[int, bool] = {}  # id(owner) -> whether code outside can write to it for good, or for as long as it is lent
 stamps: dict[int, int] = {}  # id(owner) -> time of its last change through minigrad
 _loans: dict[int, list[Loan]] = {}  # id(owner) -> the arrays lent out that share it
 _alive: dict[int, weakref.ref[np.ndarray]] = {}  # forgets an owner's entries when it dies
+_lock = threading.RLock()  # of lending, which may end while another begins
 
 
 def owner(array: Array) -> Array:
@@ -55,8 +55,8 @@ def _track(array: Array) -> int:
     key = id(root)
     if key not in _alive:
 
-        def forget(_: object) -> None:
-            for table in (exposed, stamps, _loans, _alive):
+        def forget(_: object, tables: Any = (exposed, stamps, _loans, _alive)) -> None:  # bound: there at exit too
+            for table in tables:
                 table.pop(key, None)
 
         _alive[key] = weakref.ref(root, forget)
@@ -73,7 +73,7 @@ def changed(array: Array) -> None:
     if isinstance(array, np.ndarray):
         key = _track(array)
         stamps[key] = clock()
-        for loan in _loans.get(key, ()):
+        for loan in tuple(_loans.get(key, ())):
             loan.digest = checksum(loan.array)
 
 
@@ -99,7 +99,7 @@ class Loan:
 
 def adopt(array: np.ndarray) -> None:
     """Mark memory that came from outside: others can write to it for as long as it lives."""
-    exposed[_track(array)] = math.inf
+    exposed.setdefault(_track(array), True)
 
 
 def lend(array: np.ndarray) -> np.ndarray:
@@ -107,15 +107,16 @@ def lend(array: np.ndarray) -> np.ndarray:
     loan = Loan(array)
     outside = np.asarray(loan)
     key = _track(array)
-    exposed[key] = exposed.get(key, 0) + 1
-    _loans.setdefault(key, []).append(loan)
+    with _lock:
+        _loans.setdefault(key, []).append(loan)
+        exposed.setdefault(key, False)
 
     def end() -> None:
         loan.poll()
-        _loans[key].remove(loan)
-        exposed[key] -= 1
-        if not exposed[key]:
-            del exposed[key]
+        with _lock:
+            _loans[key].remove(loan)
+            if not _loans[key] and not exposed[key]:
+                del exposed[key], _loans[key]
 
     weakref.finalize(outside, end).atexit = False
     return outside
