@@ -8,7 +8,7 @@ share a generator never corrupt it, but who draws first is up to them. The numbe
 
 from __future__ import annotations
 
-import secrets
+import os
 from typing import Any
 
 import numpy as np
@@ -31,20 +31,28 @@ class Generator:
 
     def __init__(self, device: Any = "cpu") -> None:
         check_device(device)
-        self.numpy = np.random.Generator(np.random.PCG64(0))
+        self._numpy: np.random.Generator | None = None
         self.manual_seed(_DEFAULT_SEED)
+
+    @property
+    def numpy(self) -> np.random.Generator:
+        """NumPy's generator, made when it is first needed: importing numpy.random takes time."""
+        if self._numpy is None:
+            self._numpy = np.random.Generator(np.random.PCG64(self._seed))
+        return self._numpy
 
     def manual_seed(self, seed: int) -> Generator:
         """Start again from ``seed``, an integer from -2**63 to 2**64 - 1. Returns the generator."""
         if not isinstance(seed, (int, np.integer)) or not -(2**63) <= seed < 2**64:
             raise ValueError(f"manual_seed: seed must be an integer from -2**63 to 2**64 - 1, got {seed!r}")
         self._seed = int(seed) % 2**64
-        self.numpy.bit_generator.state = np.random.PCG64(self._seed).state
+        if self._numpy is not None:
+            self._numpy.bit_generator.state = np.random.PCG64(self._seed).state
         return self
 
     def seed(self) -> int:
         """Start again from a seed that the operating system draws, and return that."""
-        return self.manual_seed(secrets.randbits(63)).initial_seed()
+        return self.manual_seed(int.from_bytes(os.urandom(7), "little")).initial_seed()
 
     def initial_seed(self) -> int:
         """The seed it was started from."""

@@ -15,7 +15,6 @@ import io
 import math
 import os
 import pickle
-import secrets
 import struct
 import sys
 from collections import OrderedDict
@@ -68,7 +67,7 @@ def save(obj: Any, f: Any) -> None:
             save(obj, file)
         return
     folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.{secrets.token_hex(6)}.tmp")
+    temporary = os.path.join(folder, f".{name}.{os.urandom(6).hex()}.tmp")
     try:
         with open(temporary, "xb") as file:
             _write_archive(file, program, pickler.storages)
@@ -92,7 +91,7 @@ def _write_archive(file: BinaryIO, program: bytes, storages: list[np.ndarray]) -
 
     little = [("data.pkl", program), (".format_version", b"1"), (".storage_alignment", str(_ALIGNMENT).encode()),
               ("byteorder", sys.byteorder.encode())]  # fmt: skip
-    blobs = [(f"data/{i}", memoryview(array).cast("B") if array.size else b"") for i, array in enumerate(storages)]
+    blobs = [(f"data/{i}", array.view(np.uint8).data if array.size else b"") for i, array in enumerate(storages)]
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, content in [*little, *blobs, ("version", b"3\n")]:
             info = zipfile.ZipInfo(f"archive/{name}")
@@ -501,7 +500,8 @@ def _unpickle(file: BinaryIO, storage: Callable[[Any], Any]) -> Any:
 
     stack: list[Any] = []
     marks: list[list[Any]] = []  # what was below each open mark
-    memo: dict[int, Any] = {}
+    memo: dict[Any, Any] = {}
+    argument: Any
 
     def to_mark() -> list[Any]:
         nonlocal stack
@@ -561,9 +561,10 @@ def _unpickle(file: BinaryIO, storage: Callable[[Any], Any]) -> Any:
                 stack.append(_CALLABLE[function.name](*_expect(args, tuple)))
             case "BUILD":
                 state = stack.pop()
-                if not isinstance(stack[-1], OrderedDict) or not isinstance(state, dict) or set(state) != {"_metadata"}:
-                    raise LoadError(f"load: the file sets attributes of a {type(stack[-1]).__name__}, which is not safe")
-                stack[-1]._metadata = _expect(state["_metadata"], dict)
+                target = stack[-1]
+                if not isinstance(target, OrderedDict) or not isinstance(state, dict) or set(state) != {"_metadata"}:
+                    raise LoadError(f"load: the file sets attributes of a {type(target).__name__}, which is not safe")
+                target.__dict__["_metadata"] = _expect(state["_metadata"], dict)
             case "BINPERSID":
                 stack.append(storage(stack.pop()))
             case _:

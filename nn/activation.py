@@ -41,7 +41,7 @@ class ReLU(_Inplace):
 class Hardtanh(_Activation):
     """``x`` restricted to ``min_val`` .. ``max_val``."""
 
-    shown = ("min_val", "max_val")
+    shown: tuple[str, ...] = ("min_val", "max_val")
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
@@ -267,7 +267,7 @@ class Softshrink(Hardshrink):
 class _AlongDim(_Activation):
     shown = ("dim",)
 
-    def __init__(self, dim: int | None = None) -> None:
+    def __init__(self, dim: Any = None) -> None:
         super().__init__()
         self.dim = dim
 

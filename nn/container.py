@@ -68,7 +68,7 @@ class _Numbered(Module):
         """Add ``module`` before the one at ``index``."""
         if not isinstance(module, Module):
             raise TypeError(f"{type(self).__name__}.insert: expected a Module, got {type(module).__name__}")
-        modules = list(self._modules.values())
+        modules = list(self)
         modules.insert(_position(index, len(self), type(self).__name__, end=True), module)
         self._set_all(modules)
         return self
@@ -99,7 +99,7 @@ class Sequential(_Numbered):
             self._set_all(args)
 
     def forward(self, input: Any) -> Any:
-        for module in self._modules.values():
+        for module in self:
             input = module(input)
         return input
 

@@ -14,7 +14,7 @@ from .module import Module
 class _Loss(Module):
     """Holds the reduction; ``size_average`` and ``reduce`` are PyTorch's old words for it."""
 
-    reductions = ("none", "mean", "sum")
+    reductions: tuple[str, ...] = ("none", "mean", "sum")
 
     def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
         super().__init__()

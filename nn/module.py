@@ -51,6 +51,7 @@ class Module:
     """
 
     _version = 1  # stored by state_dict; raise it when the meaning of the saved tensors changes
+    _hooked = False  # whether there ever was a forward or backward hook: until then, calls are direct
     training: bool
 
     def __init__(self) -> None:
@@ -76,7 +77,7 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            if self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks:
+            if self._hooked:
                 return self._call_with_hooks(args, kwargs)
             return self.forward(*args, **kwargs)
         except Exception as error:
@@ -112,6 +113,7 @@ class Module:
             prepend: call it before the hooks that are registered already.
             with_kwargs: call ``hook(module, args, kwargs)``, which returns None or both.
         """
+        self._hooked = True
         return _register(self._forward_pre_hooks, (hook, with_kwargs), prepend)
 
     def register_forward_hook(self, hook: Callable, *, prepend: bool = False, with_kwargs: bool = False,
@@ -124,6 +126,7 @@ class Module:
         """
         if always_call:
             raise NotImplementedError("register_forward_hook: always_call=True is not supported")
+        self._hooked = True
         return _register(self._forward_hooks, (hook, with_kwargs), prepend)
 
     def register_full_backward_pre_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
@@ -131,6 +134,7 @@ class Module:
 
         ``grad_output`` is a tuple with the gradient of each output; what the hook returns replaces it.
         """
+        self._hooked = True
         return _register(self._backward_pre_hooks, hook, prepend)
 
     def register_full_backward_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
@@ -139,6 +143,7 @@ class Module:
         Both are tuples with a gradient or None for each positional argument and each output; what
         the hook returns replaces ``grad_input``.
         """
+        self._hooked = True
         return _register(self._backward_hooks, hook, prepend)
 
     # ----------------------------------------------------------------------- attributes

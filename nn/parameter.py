@@ -12,7 +12,7 @@ def _share(cls: type, data: Any, requires_grad: bool) -> Any:
     """A tensor of class ``cls`` over the memory of ``data``."""
     if not isinstance(data, Tensor):
         raise TypeError(f"{cls.__name__}: expected a Tensor, got {type(data).__name__}; use minigrad.tensor(...) first")
-    tensor = object.__new__(cls)
+    tensor: Any = object.__new__(cls)
     tensor._array, tensor._node, tensor._view, tensor._requires_grad = data._array, None, None, False
     tensor.requires_grad = requires_grad
     return tensor
