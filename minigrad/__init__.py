@@ -29,7 +29,7 @@ from .creation import (
     zeros,
     zeros_like,
 )
-from . import autograd, linalg
+from . import autograd, cuda, linalg
 from .devices import device
 from .dtypes import (
     bool,
@@ -359,6 +359,8 @@ from .ops.pooling import (
 )
 from .ops.resize import pixel_shuffle, pixel_unshuffle
 from .serialization import load, save
+
+numel = Tensor.numel
 
 if TYPE_CHECKING:
     from . import data, nn, optim, utils

@@ -240,7 +240,7 @@ class Tensor(TensorBase):
 
     def __index__(self) -> builtins.int:
         if self._array.dtype.kind == "f" or self._array.size != 1:
-            raise TypeError(f"index: only a single integer can be an index, not a {self.dtype} tensor of shape {self.shape}")
+            raise TypeError(f"index: only a single integer can be an index, got a {self.dtype} tensor {self.shape}")
         return builtins.int(self._array.item())
 
     def __format__(self, spec: str) -> str:

@@ -47,6 +47,8 @@ def test_device() -> None:
     assert mg.device(x.device) == x.device
     assert pickle.loads(pickle.dumps(x.device)) == x.device
     assert not x.is_cuda
+    assert not mg.cuda.is_available()
+    assert mg.cuda.device_count() == 0
     assert x.cpu() is x.to("cpu") is x.to(device=x.device) is x
 
 
@@ -97,6 +99,11 @@ def test_dlpack_both_ways() -> None:
     assert array.dtype == np.float32
     assert np.shares_memory(array, x.numpy())
     assert x.__dlpack_device__() == (1, 0)
+    v = mg.ones(2, requires_grad=True)
+    loss = (v * x).sum()
+    array[0] = 9  # what was lent through DLPack is watched, too
+    with pytest.raises(RuntimeError, match="changed in place"):
+        loss.backward()
     source = np.arange(3.0)
     y = mg.from_dlpack(source)
     assert np.shares_memory(y.numpy(), source)
