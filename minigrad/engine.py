@@ -121,7 +121,7 @@ class View:
         self.parent = parent
         self.root: TensorBase = parent if parent._view is None else parent._view.root
         self.replay = replay
-        self.seen = self.root._rebased
+        self.seen = self.root._rebased if mode.grad else -1  # a view taken within no_grad() stays constant
 
 
 def refresh(tensor: TensorBase) -> None:
@@ -130,7 +130,7 @@ def refresh(tensor: TensorBase) -> None:
     if view is None or view.seen == view.root._rebased:
         return
     chain = []
-    while view is not None and view.seen != view.root._rebased:
+    while view is not None and 0 <= view.seen < view.root._rebased:
         chain.append(tensor)
         tensor = view.parent
         view = tensor._view

@@ -18,7 +18,7 @@ from ..engine import TensorBase, edge_of, mode, primitive, sum_to
 from ..kernels import indexing as kernels
 from ..memory import Array
 from .elementwise import where
-from .inplace import become, check_writable, copy_
+from .inplace import become, check_writable, write
 
 _ALL = slice(None)
 
@@ -163,7 +163,7 @@ def setitem(input: Any, index: Any, value: Any) -> None:
     basic, advanced = _split(index, input, "setitem")
     target = input if basic is None else _getitem(input, index=basic)
     if advanced is None:
-        copy_(target, value)
+        write(target, value, "setitem")
     elif _records(target) or _records(value):
         become(target, _index_put(target, value, index=advanced), "setitem")
     else:

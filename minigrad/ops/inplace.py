@@ -2,7 +2,7 @@
 
 An in-place operation computes its result out of place, as a recorded operation; then the result's
 values go into the target's memory and the result's history becomes the target's. If the target is
-a view, its parent has changed too, in one part: :func:`_overwrite` says so in the parent's history.
+a view, its root has changed too, in one part: :func:`_overwrite` says so in the root's history.
 """
 
 from __future__ import annotations
@@ -17,16 +17,38 @@ from ..engine import Node, TensorBase, mode, primitive, rebase, refresh
 from ..memory import Array
 
 
+class Path:
+    """The way from a root to a view of it: the view operations on the way, to be taken again."""
+
+    def __init__(self, target: TensorBase) -> None:
+        self.steps: list[Callable[[Any], Any]] = []
+        while (view := target._view) is not None:
+            self.steps.append(view.replay)
+            target = view.parent
+        self.steps.reverse()
+        self.root = target.shape
+        # From the largest stride to the smallest. Where the root's memory allowed a view without a
+        # copy, memory with the dimensions in the same order does so as well.
+        strides = target._array.strides
+        self.order = sorted(range(target.ndim), key=lambda dim: -abs(strides[dim]))
+
+    def __call__(self, root: Any) -> Any:
+        for step in self.steps:
+            root = step(root)
+        return root
+
+
 @primitive(input=lambda g, view: _blank(g, view))
-def _blank(input: Array, view: Callable[[Array], Array]) -> Array:
+def _blank(input: Array, view: Path) -> Array:
     """``input`` with zeros where ``view`` looks. It is its own adjoint."""
-    out = input.copy()  # C order, in which every view operation gives a view
+    out = np.transpose(input, view.order).copy()
+    out = np.transpose(out, np.argsort(view.order))
     view(out)[...] = 0
     return out
 
 
 @primitive(input=lambda g, view: _blank(g, view), part=lambda g, view: view(g))
-def _overwrite(input: Array, part: Array, view: Callable[[Array], Array]) -> Array:
+def _overwrite(input: Array, part: Array, view: Path) -> Array:
     """``input`` after ``part`` was written where ``view`` looks (the memory holds it already)."""
     return input
 
@@ -42,12 +64,17 @@ _CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}  # a result of a higher one cannot 
 
 def check_writable(target: TensorBase, name: str) -> None:
     """Raise unless an in-place operation may write to ``target``."""
-    root = target if target._view is None else target._view.root
-    if mode.grad and root._requires_grad and root._node is None:
-        kind = "a leaf" if root is target else "a view of a leaf"
+    refresh(target)
+    for tensor, kind in ((target, "a leaf"), (target._view.root if target._view else target, "a view of a leaf")):
+        if mode.grad and tensor._requires_grad and tensor._node is None:
+            raise RuntimeError(
+                f"{name}: the tensor is {kind} that requires a gradient, so its value before the change would be lost; "
+                "change it within no_grad(), or change a clone()"
+            )
+    if mode.grad and target._view is not None and target._view.root._requires_grad and not target._requires_grad:
         raise RuntimeError(
-            f"{name}: the tensor is {kind} that requires a gradient, so its value before the change would be lost; "
-            "change it within no_grad(), or change a clone()"
+            f"{name}: the tensor is a view, taken within no_grad(), of a tensor that requires a gradient; "
+            "take the view outside of no_grad(), or change it within"
         )
     array = target._array
     if array.size and any(step == 0 and size > 1 for step, size in zip(array.strides, array.shape, strict=True)):
@@ -107,37 +134,36 @@ def take_history(target: Any, result: Any) -> None:
     """Make ``result``, which has taken the memory of ``target``, the history of it and of all its views."""
     refresh(target)
     rebase(target, result)
-    part, chain = target, [target]
-    while (view := part._view) is not None:
-        parent = view.parent
-        merged = _overwrite(parent, part, view=view.replay)
-        rebase(parent, merged)
-        part = parent
-        chain.append(part)
-    root = part
+    if (view := target._view) is None:
+        target._rebased += 1
+        return
+    # The root has changed in one part. Other views, also those between the two, take their history
+    # from the root when they are used next: through an expanded one, more may have changed than part.
+    root = view.root
+    rebase(root, _overwrite(root, target, view=Path(target)))
     root._rebased += 1
-    for tensor in chain[:-1]:
-        tensor._view.seen = root._rebased
+    view.seen = root._rebased
 
 
 def copy_(input: Any, src: Any, non_blocking: bool = False) -> Any:
     """Write ``src`` (a tensor or number that broadcasts to the shape) into ``input``."""
-    return _write(input, src, "copy_")
+    return write(input, src, "copy_")
 
 
 def fill_(input: Any, value: Any) -> Any:
     """Write ``value``, a number or a tensor without dimensions, into each element of ``input``."""
     if getattr(value, "ndim", 0):
         raise ValueError(f"fill_: value must be a number or a tensor without dimensions, got shape {tuple(value.shape)}")
-    return _write(input, value, "fill_")
+    return write(input, value, "fill_")
 
 
 def zero_(input: Any) -> Any:
     """Write 0 into each element of ``input``."""
-    return _write(input, 0, "zero_")
+    return write(input, 0, "zero_")
 
 
-def _write(input: Any, src: Any, name: str) -> Any:
+def write(input: Any, src: Any, name: str) -> Any:
+    """:func:`copy_`, with the name to report errors under."""
     if not isinstance(src, (TensorBase, np.ndarray, np.generic, int, float)):
         raise TypeError(f"{name}: expected a Tensor or a number, got {type(src).__name__}")
     try:
