@@ -38,8 +38,9 @@ def floats(draw: Any, shape: Any, low: float = -2.0, high: float = 2.0, avoid: S
     gap = (high - low) / max(size, 1)
     random = np.random.default_rng(draw(st.integers(0, 2**16)))
     values = low + gap * (random.permutation(size) + random.uniform(0.2, 0.55))
+    margin = min([gap, *np.diff(np.sort(avoid))]) / 5  # too narrow to lead to another value or kink
     for kink in avoid:
-        values = np.where(np.abs(values - kink) < gap / 5, kink + gap / 4, values)
+        values = np.where(np.abs(values - kink) < margin, kink + margin, values)
     return values.reshape(shape)
 
 

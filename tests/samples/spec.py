@@ -34,6 +34,7 @@ class Spec:
         half: it is meant for float16 and float32 too, and near the float64 result there.
         duck: it runs on arrays of another library that speaks NumPy's protocols.
         twice: a Tensor may be given for two inputs of equal shape.
+        any_shape: if it works on each element, all its inputs may have one element, or none.
     """
 
     function: Callable[..., Any]
@@ -46,3 +47,4 @@ class Spec:
     half: bool = True
     duck: bool = True
     twice: bool = True
+    any_shape: bool = True
