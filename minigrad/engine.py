@@ -161,7 +161,7 @@ class Node:
 
     plan: Plan
     edges: Sequence[Node | TensorBase | None]  # per input: its node, the leaf itself, or None
-    saved: list[Any] | None  # None once a backward has used and released it
+    saved: Sequence[Any] | None  # None once a backward has used and released it
     order: int
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -300,6 +300,9 @@ class Primitive:
         ]  # fmt: skip
 
 
+ALL, NOTHING = 1000, 1001  # values of Plan.shortcut
+
+
 class Plan:
     """For one operation and one choice of inputs that require a gradient: what backward needs."""
 
@@ -320,13 +323,22 @@ class Plan:
                 else:
                     chosen.append((i, rule, self._needs(rule, 1)))
         self.names = sorted({n: None for _, _, needs in chosen for n in needs}, key=[*primitive.inputs, *self._more()].index)
-        self.rules = [(i, rule, [self.names.index(n) for n in needs]) for i, rule, needs in chosen]
+        positions = [[self.names.index(n) for n in needs] for _, _, needs in chosen]
+        # What a rule takes of what is saved: nothing, the value at one position, or those at several.
+        self.rules: list[tuple[int | None, Callable, Any]] = [
+            (i, rule, k[0] if len(k) == 1 else k or None) for (i, rule, _), k in zip(chosen, positions, strict=True)
+        ]
         # What comes from where: an input by its number, the output as -1, everything else by name.
         self.sources = [
             -1 if n == "y" else primitive.inputs.index(n) if n in primitive.inputs else n for n in self.names
         ]
-        self.saves_inputs = not primitive.variadic and self.sources == list(range(len(primitive.inputs)))
-        self.saves_output = self.sources == [-1]  # these two shortcuts are most of what is ever recorded
+        self.shortcut: int | None = None  # save all inputs, nothing, one input (by its number), or the output (-1)
+        if not self.sources:
+            self.shortcut = NOTHING
+        elif not primitive.variadic and self.sources == list(range(len(primitive.inputs))):
+            self.shortcut = ALL
+        elif not primitive.variadic and len(self.sources) == 1 and isinstance(self.sources[0], int):
+            self.shortcut = self.sources[0]
         self.guarded = [k for k, source in enumerate(self.sources) if isinstance(source, int)]
 
     def _needs(self, rule: Callable, skip: int) -> list[str]:
@@ -434,10 +446,11 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
                     else:
                         edges.append(None)
                     a = a._array
-                    if dtype is None:
-                        dtype = a.dtype
-                    elif dtype is not a.dtype:
-                        plain = False
+                    if dtype is not a.dtype:
+                        if dtype is None:
+                            dtype = a.dtype
+                        else:
+                            plain = False
                 else:
                     plain = False
                     edges.append(None)
@@ -455,7 +468,7 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
             if promotion is not None and (not plain or (to_float and dtype.kind != "f")):
                 arrays = definition.promote(arrays)
             try:
-                out = forward(*arrays, **options)
+                out = forward(*arrays, **options) if options else forward(*arrays)
             except ValueError as error:
                 raise named(error, arrays) from None
             except OverflowError as error:
@@ -530,22 +543,29 @@ def new_node(plan: Plan, edges: list[Edge | None], arrays: Sequence[Array], out:
     node = _new(Node)
     node.plan = plan
     node.edges = edges
-    if plan.saves_inputs:
-        node.saved = saved = arrays
-    elif plan.saves_output:
-        node.saved = saved = [out]
+    shortcut = plan.shortcut  # takes most of what is ever recorded past the general case
+    if shortcut is None:
+        node.saved = plan.save(arrays, out, options, edges)
+    elif shortcut == -1:
+        node.saved = [out]
+    elif shortcut == ALL:
+        node.saved = arrays
+    elif shortcut == NOTHING:
+        node.saved = ()
     else:
-        node.saved = saved = plan.save(arrays, out, options, edges)
+        node.saved = [arrays[shortcut]]
     if exposed and plan.guarded:
-        node.digests = [memory.digest(value) for _, value in plan.guarded_values(saved)]
+        node.digests = [memory.digest(value) for _, value in plan.guarded_values(node.saved)]
     if out.__class__ is tuple:
         node.shape, node.dtype = tuple(o.shape for o in out), out[0].dtype
     else:
         node.shape, node.dtype = out.shape, out.dtype
     frame = _getframe(2)
-    while _internal.get(frame.f_code.co_filename, True) and is_internal(frame):
+    code = frame.f_code
+    while _internal.get(code.co_filename, True) and is_internal(frame):
         frame = frame.f_back
-    node.code, node.instruction = frame.f_code, frame.f_lasti
+        code = frame.f_code
+    node.code, node.instruction = code, frame.f_lasti
     node.order = clock()
     return node
 
@@ -660,7 +680,12 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
                 if target is not None and edges[target] is None:
                     continue
                 try:
-                    result = rule(g, *[saved[k] for k in takes]) if takes else rule(g)
+                    if takes is None:
+                        result = rule(g)
+                    elif takes.__class__ is int:
+                        result = rule(g, saved[takes])
+                    else:
+                        result = rule(g, *[saved[k] for k in takes])
                 except Exception as error:
                     error.add_note(f"in the gradient of {node.name}, recorded at {node.line}")
                     raise

@@ -68,7 +68,7 @@ class _FunctionPlan(Plan):
     ``save_for_backward``, and inputs that the context keeps as attributes.
     """
 
-    saves_inputs = saves_output = False
+    shortcut = None
     names = ["ctx", "saved_tensors"]
     guarded = [1]
     broadcasts = True  # as in PyTorch: a gradient may have the shape that its input broadcasts to

@@ -77,14 +77,15 @@ class _CheckpointPlan(Plan):
     """How the engine sees a checkpoint: its rule records the call, and says where the gradient goes on."""
 
     name = "checkpoint"
-    saves_inputs = saves_output = broadcasts = False
+    shortcut = None
+    broadcasts = False
     names = ["call", "args"]
     guarded = [1]
     expands = True
 
     def __init__(self) -> None:
         self.primitive = self  # type: ignore[assignment]
-        self.rules = [(None, _continue, [0])]
+        self.rules = [(None, _continue, 0)]
 
     def save(self, arrays: Sequence[Any], out: Any, options: dict[str, Any], edges: Sequence[Any]) -> list[Any]:
         return [options["call"], tuple(arrays)]
