@@ -1,6 +1,6 @@
 """Plant an error in each gradient rule, one at a time, and see whether the suite notices.
 
-    python -m tests.mutants [--op NAME ...] [--jobs 2] [--examples 12] [--verbose]
+    python -m tests.mutants [--op NAME ...] [--jobs 2] [--examples 40] [--verbose]
 
 A mutant is a rule with one small change in its syntax tree: a sign, a factor, a dropped or swapped
 operand, an index off by one, another axis, a sine for a cosine. It takes the place of the rule of
@@ -44,7 +44,7 @@ ROOT = Path(__file__).parents[1]
 NOT_RULES = {"promotion", "broadcasts", "view", "outputs", "inputs"}
 
 EQUIVALENT: dict[str, str] = {
-    # "operation.input: the mutated rule": why no test can tell it from the original
+    # "operation.input: before -> after": why no test can tell it from the original
 }
 
 # ---------------------------------------------------------------------------- finding the rules
@@ -60,11 +60,6 @@ class Rule:
     expression: ast.expr  # the lambda, or the name of the function
     helpers: dict[str, ast.FunctionDef]
 
-    @property
-    def trees(self) -> list[tuple[str, ast.AST]]:
-        """What can be mutated: the lambda, and the functions behind it."""
-        own = [("", self.expression)] if isinstance(self.expression, ast.Lambda) else []
-        return own + list(self.helpers.items())
 
 
 def rules_of(module: Any) -> Iterator[Rule]:
@@ -261,14 +256,22 @@ def _ring(*_: Any) -> None:
     raise TooLong
 
 
-def judge(primitive: Primitive, input: str, rule: Callable, proofs: list[tuple[Spec, list[Case]]]) -> str:
-    """What kills the mutant; empty if nothing does."""
+@contextlib.contextmanager
+def planted(primitive: Primitive, rules: dict[str, Callable]) -> Iterator[None]:
+    """Within it the operation has other ``rules`` for the inputs they name."""
     original = (primitive.rules, primitive.joint)
-    if input == "joint":
-        primitive.joint = rule
-    else:
-        primitive.rules = {**primitive.rules, input: rule}
+    primitive.joint = rules.get("joint", primitive.joint)
+    primitive.rules = {**primitive.rules, **{k: v for k, v in rules.items() if k != "joint"}}
     primitive.plans.clear()
+    try:
+        yield
+    finally:
+        primitive.rules, primitive.joint = original
+        primitive.plans.clear()
+
+
+def judge(proofs: list[tuple[Spec, list[Case]]]) -> str:
+    """What kills the mutant that is planted; empty if nothing does."""
     signal.signal(signal.SIGALRM, _ring)
     signal.alarm(20)
     try:
@@ -282,29 +285,18 @@ def judge(primitive: Primitive, input: str, rule: Callable, proofs: list[tuple[S
         return type(error).__name__
     finally:
         signal.alarm(0)
-        primitive.rules, primitive.joint = original
-        primitive.plans.clear()
     return ""
 
 
-def judge_by_family(primitive: Primitive, input: str, rule: Callable) -> str:
+def judge_by_family(primitive: Primitive) -> str:
     """The same by the tests of the operation's own file."""
     family = primitive.forward.__module__.rpartition(".")[2]
     path = ROOT / "tests" / f"test_{family}.py"
     if not path.exists():
         return ""
-    original = (primitive.rules, primitive.joint)
-    if input == "joint":
-        primitive.joint = rule
-    else:
-        primitive.rules = {**primitive.rules, input: rule}
-    primitive.plans.clear()
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            code = pytest.main(["-q", "-x", "--no-header", "-p", "no:xdist", str(path)])
-    finally:
-        primitive.rules, primitive.joint = original
-        primitive.plans.clear()
+    arguments = ["-q", "-x", "--no-header", "-p", "no:xdist", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        code = pytest.main([*arguments, str(path)])
     return path.name if code == 1 else ""
 
 
@@ -314,31 +306,34 @@ def mutants_of(name: str, examples: int) -> list[Mutant]:
     module = importlib.import_module(primitive.forward.__module__)
     specs = [s for n, s in SPECS.items() if (s.primitive or n) == name and s.order]
     proofs = [(s, draw(s, examples)) for s in specs]
-    if (sound := judge(primitive, "", lambda g: g, proofs)) != "":
-        raise RuntimeError(f"{name}: the rule as it is fails with {sound}")
+    if not proofs:
+        raise RuntimeError("no differentiable Spec")
+    if (complaint := judge(proofs)) != "":
+        raise RuntimeError(f"the rules as they are fail with {complaint}")
     file = os.path.relpath(str(module.__file__), ROOT)
-    found, seen = [], set()
-    for rule in rules_of(module):
-        if rule.operation != name:
-            continue
-        for where, tree in rule.trees:
-            seen.add(ast.unparse(tree))
-            for what, line, before, after, mutated in mutate(tree):
-                if (text := ast.unparse(mutated)) in seen:
-                    continue
-                seen.add(text)
-                try:
-                    function = build(rule, where, mutated)
-                except (SyntaxError, ValueError):
-                    continue
-                mutant = Mutant(name, rule.input, f"{file}:{line}", what, before, after)
-                try:
-                    mutant.killed = judge(primitive, rule.input, function, proofs) if proofs else ""
-                except TooLong:
-                    mutant.killed = "TooLong"
+    rules = [rule for rule in rules_of(module) if rule.operation == name]
+    # A lambda belongs to one rule; a function to all rules that use it.
+    sites: list[tuple[str, ast.AST, list[Rule]]]
+    sites = [("", r.expression, [r]) for r in rules if isinstance(r.expression, ast.Lambda)]
+    helpers = {helper: tree for rule in rules for helper, tree in rule.helpers.items()}
+    sites += [(helper, tree, [r for r in rules if helper in r.helpers]) for helper, tree in helpers.items()]
+    found = []
+    for where, tree, users in sites:
+        seen = {ast.unparse(tree)}
+        for what, line, before, after, mutated in mutate(tree):
+            if (text := ast.unparse(mutated)) in seen:
+                continue
+            seen.add(text)
+            try:
+                functions = {rule.input: build(rule, where, mutated) for rule in users}
+            except (SyntaxError, ValueError):
+                continue
+            mutant = Mutant(name, where or users[0].input, f"{file}:{line}", what, before, after)
+            with planted(primitive, functions):
+                mutant.killed = judge(proofs)
                 if not mutant.killed and mutant.key not in EQUIVALENT:
-                    mutant.killed = judge_by_family(primitive, rule.input, function)
-                found.append(mutant)
+                    mutant.killed = judge_by_family(primitive)
+            found.append(mutant)
     return found
 
 
@@ -346,7 +341,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--op", nargs="*", help="operations to mutate; default: all")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--examples", type=int, default=12, help="examples for each Spec")
+    parser.add_argument("--examples", type=int, default=40, help="examples for each Spec")
     parser.add_argument("--verbose", action="store_true", help="list the killed as well")
     options = parser.parse_args()
     names = options.op or sorted(n for n, p in REGISTRY.items() if p.rules or p.joint)
