@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import memory
-from .engine import Node, TensorBase, edge_of, mode, new_tensor
+from .engine import Node, TensorBase, edge_of, new_tensor
 from .engine import backward as traverse
 
 

@@ -68,7 +68,7 @@ class TensorBase:
     an instance overrides when it has something else to say.
     """
 
-    __slots__ = ("_array", "_node", "_requires_grad", "_view", "__dict__", "__weakref__")
+    __slots__ = ("__dict__", "__weakref__", "_array", "_node", "_requires_grad", "_view")
 
     _array: Array  # the values
     _node: Node | None  # how it was computed; None in leaves and constants
@@ -115,7 +115,7 @@ class View:
     hands its new history to its root at once; other views notice when they are used next.
     """
 
-    __slots__ = ("parent", "root", "replay", "seen")
+    __slots__ = ("parent", "replay", "root", "seen")
 
     def __init__(self, parent: TensorBase, replay: Callable[[Any], Any]) -> None:
         self.parent = parent
@@ -157,7 +157,7 @@ def rebase(tensor: TensorBase, result: TensorBase) -> None:
 class Node:
     """One recorded operation: its rules, what they need, and where its inputs came from."""
 
-    __slots__ = ("plan", "edges", "saved", "order", "shape", "dtype", "code", "instruction", "__dict__", "__weakref__")
+    __slots__ = ("__dict__", "__weakref__", "code", "dtype", "edges", "instruction", "order", "plan", "saved", "shape")
 
     plan: Plan
     edges: Sequence[Node | TensorBase | None]  # per input: its node, the leaf itself, or None
@@ -848,7 +848,7 @@ def _run_hooks(edge: Any, g: Any, create_graph: bool) -> Any:
 class grad_mode:
     """Switch recording on or off in this thread, within a ``with`` block."""
 
-    __slots__ = ("enabled", "before")
+    __slots__ = ("before", "enabled")
 
     def __init__(self, enabled: bool) -> None:
         self.enabled = enabled

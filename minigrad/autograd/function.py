@@ -69,8 +69,8 @@ class _FunctionPlan(Plan):
     """
 
     shortcut = None
-    names = ["ctx", "saved_tensors"]
-    guarded = [1]
+    names = ["ctx", "saved_tensors"]  # noqa: RUF012
+    guarded = [1]  # noqa: RUF012
     broadcasts = True  # as in PyTorch: a gradient may have the shape that its input broadcasts to
 
     def __init__(self, function: type[Function]) -> None:

@@ -17,10 +17,10 @@ from ..engine import TensorBase, new_tensor
 from ..grad_mode import enable_grad
 from ..ops import shaping
 
-Function = Callable[..., Any]
+F = Callable[..., Any]
 
 
-def vjp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
+def vjp(func: F, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
     """The value of ``func``, and ``v`` times its Jacobian. ``v`` is like the output; one number needs none."""
     call = _Call("vjp", func, inputs, create_graph, strict)
     cotangents = call.like(v, call.outputs, "the output")
@@ -29,7 +29,7 @@ def vjp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False, 
     return call.results(), call.finish(products, call.single_input)
 
 
-def jvp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
+def jvp(func: F, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
     """The value of ``func``, and its Jacobian times ``v``, which is like the inputs; one number needs none.
 
     The product with the transposed Jacobian is linear in its vector, and its gradient with respect
@@ -44,7 +44,7 @@ def jvp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False, 
     return call.results(), call.finish(products, call.single_output)
 
 
-def jacobian(func: Function, inputs: Any, create_graph: bool = False, strict: bool = False, vectorize: bool = False,
+def jacobian(func: F, inputs: Any, create_graph: bool = False, strict: bool = False, vectorize: bool = False,
              strategy: str = "reverse-mode") -> Any:  # fmt: skip
     """The derivative of each element of the output with respect to each of the input.
 
@@ -72,7 +72,7 @@ def jacobian(func: Function, inputs: Any, create_graph: bool = False, strict: bo
     return table[0] if call.single_output else tuple(table)
 
 
-def hessian(func: Function, inputs: Any, create_graph: bool = False, strict: bool = False, vectorize: bool = False,
+def hessian(func: F, inputs: Any, create_graph: bool = False, strict: bool = False, vectorize: bool = False,
             outer_jacobian_strategy: str = "reverse-mode") -> Any:  # fmt: skip
     """The second derivatives of ``func``, which returns one number.
 
@@ -89,12 +89,12 @@ def hessian(func: Function, inputs: Any, create_graph: bool = False, strict: boo
     return jacobian(slope, inputs, create_graph=create_graph, strict=strict)
 
 
-def vhp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
+def vhp(func: F, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
     """The value of ``func``, which returns one number, and ``v`` times its Hessian; ``v`` is like the inputs."""
     return _hessian_product("vhp", func, inputs, v, create_graph, strict)
 
 
-def hvp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
+def hvp(func: F, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
     """The value of ``func``, which returns one number, and its Hessian times ``v``, which is like the inputs.
 
     The Hessian is symmetric, so this is :func:`vhp`.
@@ -102,7 +102,7 @@ def hvp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False, 
     return _hessian_product("hvp", func, inputs, v, create_graph, strict)
 
 
-def _hessian_product(name: str, func: Function, inputs: Any, v: Any, create_graph: bool, strict: bool) -> tuple[Any, Any]:
+def _hessian_product(name: str, func: F, inputs: Any, v: Any, create_graph: bool, strict: bool) -> tuple[Any, Any]:
     call = _Call(name, func, inputs, create_graph, strict)
     _one_number(name, call.outputs)
     vectors = call.like(v, call.inputs, "the inputs")
@@ -115,7 +115,7 @@ def _hessian_product(name: str, func: Function, inputs: Any, v: Any, create_grap
 class _Call:
     """One call of ``func`` on inputs that require a gradient, and what the functions above do with it."""
 
-    def __init__(self, name: str, func: Function, inputs: Any, create_graph: bool, strict: bool) -> None:
+    def __init__(self, name: str, func: F, inputs: Any, create_graph: bool, strict: bool) -> None:
         self.name, self.create_graph, self.strict = name, create_graph, strict
         self.single_input = not isinstance(inputs, tuple)
         given = self.tensors(inputs, "inputs")
@@ -133,7 +133,7 @@ class _Call:
         found = list(values) if isinstance(values, tuple) else [values]
         for value in found:
             if not isinstance(value, TensorBase):
-                raise TypeError(f"{self.name}: {what} must be a Tensor or a tuple of Tensors, got {type(value).__name__}")
+                raise TypeError(f"{self.name}: {what} must be Tensors, one or a tuple, got {type(value).__name__}")
         return found
 
     def like(self, v: Any, others: Sequence[Any], what: str) -> list[Any]:
@@ -155,7 +155,8 @@ class _Call:
         found: Sequence[Any] = [None] * len(inputs)
         if used:
             ys, gs = zip(*used, strict=True)
-            found = grad(ys, inputs, gs, retain_graph=create_graph or keep, create_graph=create_graph, allow_unused=True)
+            keep = keep or create_graph
+            found = grad(ys, inputs, gs, retain_graph=keep, create_graph=create_graph, allow_unused=True)
         for i, g in enumerate(found):
             if self.strict and g is None:
                 raise RuntimeError(f"{self.name}: no output depends on input {i}, which strict does not allow")

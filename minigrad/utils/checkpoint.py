@@ -79,8 +79,8 @@ class _CheckpointPlan(Plan):
     name = "checkpoint"
     shortcut = None
     broadcasts = False
-    names = ["call", "args"]
-    guarded = [1]
+    names = ["call", "args"]  # noqa: RUF012
+    guarded = [1]  # noqa: RUF012
     expands = True
 
     def __init__(self) -> None:
