@@ -626,11 +626,11 @@ def heaviside(input: Array, values: Array) -> Array:
     return np.heaviside(input, values).astype(result_type(input, values), copy=False)
 
 
-@float_elementwise(input=lambda g, other: g * np.exp2(other), other=lambda g, y: g * y * _LN2)
+@float_elementwise(input=lambda g, other: g * 2.0**other, other=lambda g, y: g * y * _LN2)
 @quiet
 def ldexp(input: Array, other: Array) -> Array:
     """``input * 2**other``."""
-    return input * np.exp2(other)
+    return input * 2.0**other
 
 
 # ------------------------------------------------------------------------- comparison and logic

@@ -135,7 +135,8 @@ def _argmode(input: Array, dim: int) -> Array:
     skip = (slice(None),) * axis
     places = np.cumsum(np.ones_like(order), axis=axis) - 1
     same = np.equal(values[(*skip, slice(1, None))], values[(*skip, slice(0, -1))])
-    starts = np.where(np.concatenate([np.zeros_like(same[(*skip, slice(0, 1))]), same], axis=axis), 0, places)
+    same = np.concatenate([np.zeros_like(values[(*skip, slice(0, 1))], dtype=bool), same], axis=axis)
+    starts = np.where(same, 0, places)
     run = places - np.maximum.accumulate(starts, axis=axis)  # how many equal elements came before
     return np.take_along_axis(order, np.expand_dims(np.argmax(run, axis=axis), axis), axis)
 
