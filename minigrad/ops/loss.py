@@ -144,7 +144,7 @@ def _class_targets(name: str, input: Any, target: Any, weight: Any, ignore_index
     counts = np.not_equal(index, ignore_index)
     index = np.where(counts, index, 0).astype(np.int64, copy=False)
     outside = np.logical_or(index < 0, index >= classes)
-    if outside.any():
+    if np.any(outside):
         raise IndexError(f"{name}: target contains class {index[outside][0]}, but input of shape {input.shape} has the "
                          f"classes 0 to {classes - 1} (ignore_index is {ignore_index})")  # fmt: skip
     counts = counts.astype(input.dtype)
@@ -345,6 +345,7 @@ def poisson_nll_loss(input: Any, target: Any, log_input: bool = True, full: bool
     added in the logarithm. ``full`` adds Stirling's approximation of ``log(target!)`` for targets above 1.
     """
     _check("poisson_nll_loss", reduction, input, target)
+    target = target if target.dtype.kind == "f" else target.to(input.dtype)  # as counts are
     loss = exp(input) - target * input if log_input else input - target * log(input + eps)
     if full:
         large = where(target > 1, target, 1)
@@ -372,7 +373,7 @@ def gaussian_nll_loss(input: Any, target: Any, var: Any, full: bool = False, eps
     if var.ndim != input.ndim or len(wrong := [a for a, b in shapes if a != b]) > 1 or any(a != 1 for a in wrong):
         raise ValueError(f"gaussian_nll_loss: var of shape {var.shape} does not fit input of shape {input.shape}; it "
                          "may have size 1 in one dimension, or lack the last")  # fmt: skip
-    if (var._array < 0).any():
+    if np.any(np.less(var._array, 0)):
         raise ValueError(f"gaussian_nll_loss: var must not be negative, its smallest is {var._array.min():.6g}")
     var = var + (clamp(var, min=eps) - var).detach()
     loss = (log(var) + square(input - target) / var) * 0.5

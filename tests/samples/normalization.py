@@ -73,7 +73,7 @@ def _rms_norm(x: np.ndarray, shape: tuple[int, ...], weight: Any = None, eps: fl
     return y
 
 
-def _local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> np.ndarray:
+def _local_response_norm(x: Any, size: int, alpha: float, k: float, beta: float = 0.75) -> np.ndarray:
     y = np.empty_like(x)
     for c in range(x.shape[1]):
         squares = x[:, max(c - size // 2, 0) : c + (size - 1) // 2 + 1] ** 2
