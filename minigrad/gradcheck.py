@@ -190,7 +190,7 @@ class _Check:
     def vector_at(self, tensor: Any, array: np.ndarray) -> np.ndarray:
         """The same with ``array`` in the place of the values of ``tensor``, wherever ``func`` finds it."""
         before = tensor._array
-        tensor._array = array
+        tensor._array = np.asarray(array)  # arithmetic on an array without dimensions gives a number
         try:
             with np.errstate(all="ignore"):  # a step may leave the domain
                 return self.vector()

@@ -49,21 +49,24 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
         raise ValueError(f"pad: value is for mode 'constant', not {mode!r}")
     for dim, (low, high) in enumerate(widths):
         if low or high:
-            index = _source(shape[dim], low, high, mode, f"pad: {tuple(pad)} of shape {shape}")
-            input = getitem(input, (*(slice(None),) * dim, index))
+            _check_border(shape[dim], max(low, high), mode, f"pad: {tuple(pad)} of shape {shape}")
+            positions = np.arange(-low, shape[dim] + high, like=getattr(input, "_array", input))
+            input = getitem(input, (*(slice(None),) * dim, _source(positions, shape[dim], mode)))
     return input
 
 
-def _source(size: int, low: int, high: int, mode: str, name: str) -> np.ndarray:
-    """For each position along the padded dimension the one that it is a copy of."""
-    most = max(low, high)
-    limit = {"reflect": size - 1, "circular": size, "replicate": most if size else 0}[mode]
-    if most > limit:
+def _check_border(size: int, width: int, mode: str, name: str) -> None:
+    limit = {"reflect": size - 1, "circular": size, "replicate": width if size else 0}[mode]
+    if width > limit:
         raise ValueError(f"{name}: {mode!r} can pad a dimension of size {size} by at most {limit}")
-    positions = np.arange(-low, size + high)
+
+
+def _source(positions: Array, size: int, mode: str) -> Array:
+    """For each of the ``positions``, which may lie outside of ``range(size)``, the one that it is a copy of."""
     if mode == "replicate":
-        return positions.clip(0, size - 1)
-    if mode == "circular":  # what is left after cutting off goes round
-        first, last = max(-low, 0), size - max(-high, 0)
-        return first + (positions - first) % (last - first)
-    return size - 1 - np.abs(size - 1 - np.abs(positions))
+        return np.clip(positions, 0, size - 1)
+    if mode == "reflect":
+        return size - 1 - np.abs(size - 1 - np.abs(positions))
+    # circular: what is left after cutting off goes round
+    inside = positions[(positions >= 0) & (positions < size)]
+    return inside[(positions - max(int(positions[0]), 0)) % inside.size]

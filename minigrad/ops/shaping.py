@@ -311,11 +311,12 @@ def repeat_interleave(input: Any, repeats: Any, dim: int | None = None, *, outpu
     if dim is None:
         input, dim = ravel(input), 0
     dim = normalize_dim(dim, input.ndim, "repeat_interleave")
-    counts = np.asarray(getattr(repeats, "_array", repeats))
+    array = getattr(input, "_array", input)
+    counts = np.asarray(getattr(repeats, "_array", repeats), like=array)
     size = input.shape[dim]
-    if counts.dtype.kind not in "iu" or counts.size not in (1, size) or counts.ndim > 1 or counts.min(initial=0) < 0:
+    if counts.dtype.kind not in "iu" or counts.size not in (1, size) or counts.ndim > 1 or (counts < 0).any():
         raise ValueError(f"repeat_interleave: repeats must be a count, or one for each of the {size} slices, got {repeats!r}")
-    index = np.repeat(np.arange(size), counts)
+    index = np.repeat(np.arange(size, like=array), counts)
     if output_size not in (None, index.size):
         raise ValueError(f"repeat_interleave: output_size is {output_size}, but repeats add up to {index.size}")
     return getitem(input, (*(_ALL,) * dim, index))
