@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .tensor import Tensor  # first: the module minigrad.tensor makes room for the function
 
 # isort: split
+from . import autograd, cuda, linalg
 from .creation import (
     arange,
     as_tensor,
@@ -15,9 +16,9 @@ from .creation import (
     empty,
     empty_like,
     eye,
-    frombuffer,
     from_dlpack,
     from_numpy,
+    frombuffer,
     full,
     full_like,
     is_tensor,
@@ -29,7 +30,6 @@ from .creation import (
     zeros,
     zeros_like,
 )
-from . import autograd, cuda, linalg
 from .devices import device
 from .dtypes import (
     bool,
@@ -58,27 +58,6 @@ from .dtypes import (
     short,
     uint8,
 )
-from .printing import set_printoptions
-from .random import (
-    Generator,
-    bernoulli,
-    default_generator,
-    get_rng_state,
-    initial_seed,
-    manual_seed,
-    multinomial,
-    normal,
-    poisson,
-    rand,
-    rand_like,
-    randint,
-    randint_like,
-    randn,
-    randn_like,
-    randperm,
-    seed,
-    set_rng_state,
-)
 from .grad_mode import (
     enable_grad,
     inference_mode,
@@ -90,6 +69,8 @@ from .grad_mode import (
 
 # Operations, by family.
 from .ops.activation import celu, hardshrink, prelu, relu, selu, threshold
+from .ops.convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
+from .ops.distance import cosine_similarity, pairwise_distance
 from .ops.elementwise import (
     abs,
     absolute,
@@ -161,9 +142,9 @@ from .ops.elementwise import (
     less,
     less_equal,
     log,
-    log10,
     log1p,
     log2,
+    log10,
     logaddexp,
     logical_and,
     logical_not,
@@ -224,6 +205,47 @@ from .ops.indexing import (
     take,
     take_along_dim,
 )
+from .ops.linalg import (
+    addbmm,
+    addmm,
+    addmv,
+    addr,
+    baddbmm,
+    bmm,
+    cdist,
+    chain_matmul,
+    cholesky,
+    cross,
+    det,
+    dot,
+    einsum,
+    inner,
+    kron,
+    logdet,
+    matmul,
+    matrix_power,
+    mm,
+    mv,
+    outer,
+    slogdet,
+    tensordot,
+    vdot,
+)
+from .ops.linalg import (
+    inv as inverse,
+)
+from .ops.linalg import (
+    outer as ger,
+)
+from .ops.normalization import group_norm, layer_norm, rms_norm
+from .ops.pooling import (
+    adaptive_avg_pool1d,
+    adaptive_max_pool1d,
+    avg_pool1d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+)
 from .ops.reduction import (
     all,
     amax,
@@ -255,6 +277,7 @@ from .ops.reduction import (
     var,
     var_mean,
 )
+from .ops.resize import pixel_shuffle, pixel_unshuffle
 from .ops.shaping import (
     atleast_1d,
     atleast_2d,
@@ -320,44 +343,27 @@ from .ops.sorting import (
     unique,
     unique_consecutive,
 )
-from .ops.convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
-from .ops.linalg import (
-    addbmm,
-    addmm,
-    addmv,
-    addr,
-    baddbmm,
-    bmm,
-    cdist,
-    chain_matmul,
-    cholesky,
-    cross,
-    det,
-    dot,
-    einsum,
-    inner,
-    inv as inverse,
-    kron,
-    logdet,
-    matmul,
-    matrix_power,
-    mm,
-    mv,
-    outer,
-    outer as ger,
-    slogdet,
-    tensordot,
-    vdot,
+from .printing import set_printoptions
+from .random import (
+    Generator,
+    bernoulli,
+    default_generator,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    multinomial,
+    normal,
+    poisson,
+    rand,
+    rand_like,
+    randint,
+    randint_like,
+    randn,
+    randn_like,
+    randperm,
+    seed,
+    set_rng_state,
 )
-from .ops.pooling import (
-    adaptive_avg_pool1d,
-    adaptive_max_pool1d,
-    avg_pool1d,
-    max_pool1d,
-    max_pool2d,
-    max_pool3d,
-)
-from .ops.resize import pixel_shuffle, pixel_unshuffle
 from .serialization import load, save
 
 numel = Tensor.numel
