@@ -217,6 +217,8 @@ def _unpool(n: int, input: Any, indices: Any, kernel_size: Any, stride: Any, pad
         size = tuple((o - 1) * s - 2 * p + k for o, k, s, p in zip(input.shape[-n:], kernel, stride, padding))
     else:
         size = ntuple(tuple(output_size)[-n:], n, name, "output_size", 1)
+    if np.any((indices._array < 0) | (indices._array >= prod(size))):
+        raise IndexError(f"{name}: indices point beyond the output size {size}")
     lead = tuple(input.shape[:-n])
     flat = (*lead, prod(input.shape[-n:]))
     empty = new_tensor(np.zeros_like(input._array, shape=(*lead, prod(size))))
