@@ -19,7 +19,8 @@ from .activation import logsigmoid, relu
 from .distance import pairwise_distance
 from .elementwise import abs, clamp, exp, float_elementwise, log, minimum, sigmoid, sqrt, square, where, xlogy
 from .indexing import gather, scatter_add
-from .reduction import log_softmax, mean, softmax, sum
+from .reduction import log_softmax, logsumexp, mean, softmax, sum
+from .shaping import cat, stack
 
 
 def _reduce(loss: Any, reduction: str) -> Any:
@@ -479,3 +480,79 @@ def multilabel_margin_loss(input: Any, target: Any, *, reduction: str = "mean") 
     chosen = gather(input, -1, new_tensor(index.astype(np.int64)))
     slack = relu(1 - np.expand_dims(chosen, -1) + np.expand_dims(input, -2))
     return _reduce(sum(slack * new_tensor(wanted.astype(input.dtype)), (-2, -1)) / input.shape[-1], reduction)
+
+
+# ------------------------------------------------------------------------------------- sequences
+
+
+def _lengths(argument: str, lengths: Any, count: int, most: int) -> Array:
+    """Lengths, one for each sample, as an array."""
+    array = np.asarray(getattr(lengths, "_array", lengths)).reshape(-1)
+    if array.shape != (count,) or array.dtype.kind not in "iu" or not all(0 <= n <= most for n in array):
+        raise ValueError(f"ctc_loss: {argument} must be {count} integers from 0 to {most}, got {array.tolist()}")
+    return array.astype(np.int64)
+
+
+def _padded(targets: Array, lengths: Array) -> Array:
+    """Targets (N, S) or one after the other, as (N, longest)."""
+    if targets.ndim == 2:
+        return targets[:, : max(lengths, default=0)]
+    if targets.shape != (lengths.sum(),):
+        raise ValueError(f"ctc_loss: targets in a row must be as many as target_lengths add up to, {lengths.sum()}, "
+                         f"got shape {targets.shape}")  # fmt: skip
+    padded = np.zeros((len(lengths), max(lengths, default=0)), np.int64)
+    padded[np.arange(padded.shape[1]) < lengths[:, None]] = targets
+    return padded
+
+
+def ctc_loss(log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any, blank: int = 0,
+             reduction: str = "mean", zero_infinity: bool = False) -> Any:  # fmt: skip
+    """``-log`` of the probability of all paths that read as the target: connectionist temporal classification.
+
+    A path gives a class or ``blank`` at each step; it reads as what is left when repetitions are joined
+    and blanks then dropped (Graves et al. 2006). Unlike PyTorch's, the gradient is that of the
+    log-probabilities themselves; through :func:`log_softmax` both are the same.
+
+    Args:
+        log_probs: (T, N, C) or (T, C), from :func:`log_softmax`.
+        targets: classes (N, S), or (sum of target_lengths,).
+        input_lengths: steps of each sample, (N,), at most T.
+        target_lengths: classes of each target, (N,). The mean divides each loss by its target's length.
+        zero_infinity: 0 in place of the infinite loss of a target that is too long for its input.
+    """
+    _check_reduction("ctc_loss", reduction)
+    if log_probs.ndim not in (2, 3) or not log_probs.shape[0]:
+        raise ValueError(f"ctc_loss: log_probs must be (T, N, C) or (T, C) with T > 0, got shape {log_probs.shape}")
+    single = log_probs.ndim == 2
+    if single:
+        log_probs = np.expand_dims(log_probs, 1)
+    T, N, C = log_probs.shape
+    if not 0 <= blank < C:
+        raise ValueError(f"ctc_loss: blank must be one of the {C} classes, got {blank}")
+    steps = _lengths("input_lengths", input_lengths, N, T)
+    array = targets._array.reshape(1, -1) if single and targets.ndim == 1 else targets._array
+    lengths = _lengths("target_lengths", target_lengths, N, array.shape[-1])
+    classes = _padded(array, lengths)
+    if classes.size and not 0 <= classes.min() <= classes.max() < C:
+        raise ValueError(f"ctc_loss: targets must be classes 0 to {C - 1}, got {classes.min()} to {classes.max()}")
+    labels = np.full((N, 2 * classes.shape[1] + 1), blank)
+    labels[:, 1::2] = classes
+    skips = np.zeros(labels.shape, bool)  # where a path may come from two places before: past a blank, to a new class
+    skips[:, 3::2] = classes[:, 1:] != classes[:, :-1]
+    impossible = float(np.finfo(log_probs.dtype).min) / 4  # finite: differences of infinities would be NaN
+    emitted = gather(log_probs, 2, new_tensor(np.broadcast_to(labels, (T, *labels.shape)).copy()))
+    never = new_tensor(np.full((N, 2), impossible, log_probs.dtype))
+    start = new_tensor(np.arange(labels.shape[1]) < 2)
+    paths = where(start, emitted[0], impossible)
+    for t in range(1, T):
+        before = cat([never, paths], 1)
+        ways = [paths, before[:, 1:-1], where(new_tensor(skips), before[:, :-2], impossible)]
+        longer = clamp(logsumexp(stack(ways), 0) + emitted[t], min=impossible)
+        paths = where(new_tensor((t < steps)[:, None]), longer, paths)
+    ends = np.stack([2 * lengths, np.maximum(2 * lengths - 1, 0)], 1)
+    last = gather(paths, 1, new_tensor(ends))
+    loss = -logsumexp(where(new_tensor(np.stack([steps > 0, (steps > 0) & (lengths > 0)], 1)), last, impossible), 1)
+    loss = where(loss > -impossible / 2, 0.0 if zero_infinity else math.inf, loss)
+    if reduction == "mean":
+        return mean(loss / new_tensor(np.maximum(lengths, 1).astype(log_probs.dtype)))
+    return sum(loss) if reduction == "sum" else loss[0] if single else loss

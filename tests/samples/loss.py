@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -222,6 +223,28 @@ def with_variance(draw: Any) -> Case:
     return Case(draw(floats(shape)), draw(floats(shape)), var, full=draw(st.booleans()), reduction=draw(REDUCTIONS))
 
 
+@st.composite
+def sequences(draw: Any) -> Case:
+    """Three steps of three classes; some targets are too long for them, and some inputs shorter."""
+    N = draw(st.integers(1, 2))
+    lengths = draw(st.lists(st.integers(0, 2), min_size=N, max_size=N))
+    return Case(draw(floats((3, N, 3), -3, 0)), draw(integers((N, 2), 1, 2)), draw(st.sampled_from([[3] * N, [2] * N])),
+                lengths, reduction=draw(REDUCTIONS), zero_infinity=True)  # fmt: skip
+
+
+def _ctc(log_probs: np.ndarray, targets: np.ndarray, steps: list[int], lengths: list[int], reduction: str,
+         zero_infinity: bool) -> np.ndarray:  # fmt: skip
+    """By trying all paths."""
+    loss = np.zeros(len(steps))
+    for n, target in enumerate(targets):
+        total = 0.0
+        for path in itertools.product(range(3), repeat=steps[n]):
+            if [c for c, _ in itertools.groupby(path) if c != 0] == list(target[: lengths[n]]):
+                total += math.exp(sum(log_probs[t, n, c] for t, c in enumerate(path)))
+        loss[n] = -math.log(total) if total else 0
+    return reduce(loss / np.maximum(lengths, 1) if reduction == "mean" else loss, reduction)
+
+
 def counts(shape: tuple[int, ...]) -> Any:
     return integers(shape, 0, 5)
 
@@ -268,6 +291,7 @@ SPECS: dict[str, Spec] = {
         F.triplet_margin_loss, vectors(3, swap=[False, True], p=[2.0, 3.0], margin=[20.0]), _triplet, twice=False),
     "triplet_margin_with_distance_loss": Spec(
         F.triplet_margin_with_distance_loss, vectors(3, swap=[False, True], margin=[20.0]), _triplet, twice=False),
+    "ctc_loss": Spec(F.ctc_loss, sequences(), _ctc, duck=False),
     "multi_margin_loss": Spec(F.multi_margin_loss, margins(), _multi_margin, duck=False, half=False),
     "multilabel_margin_loss": Spec(
         F.multilabel_margin_loss,
@@ -327,5 +351,10 @@ ERRORS = [
     ("multi_margin p", lambda: F.multi_margin_loss(_x(2, 3), _i(0, 1), p=3), ValueError, "p must be 1 or 2"),
     ("multi_margin dims", lambda: F.multi_margin_loss(_x(2, 3, 1), _i(0, 1)), ValueError, r"\(N, C\) or \(C,\)"),
     ("multilabel classes", lambda: F.multilabel_margin_loss(_x(1, 2), mg.tensor([[2, -1]])), ValueError, "0 to 1"),
+    ("ctc dims", lambda: F.ctc_loss(_x(3), _i(1), [3], [1]), ValueError, r"\(T, N, C\) or \(T, C\)"),
+    ("ctc blank", lambda: F.ctc_loss(_x(3, 2), _i(1), [3], [1], blank=2), ValueError, "one of the 2 classes, got 2"),
+    ("ctc steps", lambda: F.ctc_loss(_x(3, 1, 2), _i(1), [4], [1]), ValueError, "input_lengths must be 1 integers"),
+    ("ctc target lengths", lambda: F.ctc_loss(_x(3, 2, 2), _i(1, 1, 1), [3, 3], [1, 1]), ValueError, "add up to, 2"),
+    ("ctc class", lambda: F.ctc_loss(_x(3, 1, 2), _i(2), [3], [1]), ValueError, "must be classes 0 to 1"),
     ("multilabel soft scalar", lambda: F.multilabel_soft_margin_loss(_x(), _x()), ValueError, r"expected \(..., C\)"),
 ]  # fmt: skip
