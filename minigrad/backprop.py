@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import memory
-from .engine import Node, TensorBase, edge_of, new_tensor
+from .engine import Node, TensorBase, edge_of, grad_mode, new_tensor
 from .engine import backward as traverse
 
 
@@ -41,9 +41,11 @@ def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None =
             retain_grad(tensor)
     keep = create_graph if retain_graph is None else retain_graph
     found = traverse(roots, cotangents, wanted=wanted, retain_graph=keep, create_graph=create_graph)
-    for edge, g in found.items():
-        if not isinstance(edge, Node):
-            _accumulate(edge, g)
+    with grad_mode(create_graph):
+        for edge, g in found.items():
+            # A leaf that has stopped to require a gradient since, or has become a result, gets none.
+            if not isinstance(edge, Node) and edge._requires_grad and edge._node is None:
+                _accumulate(edge, g)
 
 
 def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None,

@@ -138,10 +138,8 @@ def refresh(tensor: TensorBase) -> None:
         view = tensor._view
         assert view is not None
         view.seen = view.root._rebased
-        if view.parent._requires_grad:
-            with grad_mode(True):
-                again = view.replay(view.parent)
-            rebase(tensor, again)
+        with grad_mode(True):
+            rebase(tensor, view.replay(view.parent))
 
 
 def rebase(tensor: TensorBase, result: TensorBase) -> None:
@@ -319,10 +317,12 @@ class Plan:
                 if (rule := primitive.rules.get(name)) is None:
                     raise NotImplementedError(f"{primitive.name}: has no gradient with respect to {name!r}")
                 if primitive.variadic:  # one rule for all inputs, told which
-                    chosen.append((i, partial(_for_input, rule, i), self._needs(rule, 2)))
+                    needs = chosen[0][2] if chosen else self._needs(rule, 2)
+                    chosen.append((i, partial(_for_input, rule, i), needs))
                 else:
                     chosen.append((i, rule, self._needs(rule, 1)))
-        self.names = sorted({n: None for _, _, needs in chosen for n in needs}, key=[*primitive.inputs, *self._more()].index)
+        known = [*primitive.inputs, *self._more()]
+        self.names = sorted({name for _, _, needs in chosen for name in needs}, key=known.index)
         positions = [[self.names.index(n) for n in needs] for _, _, needs in chosen]
         # What a rule takes of what is saved: nothing, the value at one position, or those at several.
         self.rules: list[tuple[int | None, Callable, Any]] = [
@@ -554,8 +554,6 @@ def new_node(plan: Plan, edges: list[Edge | None], arrays: Sequence[Array], out:
         node.saved = ()
     else:
         node.saved = [arrays[shortcut]]
-    if exposed and plan.guarded:
-        node.digests = [memory.digest(value) for _, value in plan.guarded_values(node.saved)]
     if out.__class__ is tuple:
         node.shape, node.dtype = tuple(o.shape for o in out), out[0].dtype
     else:
@@ -567,6 +565,8 @@ def new_node(plan: Plan, edges: list[Edge | None], arrays: Sequence[Array], out:
         code = frame.f_code
     node.code, node.instruction = code, frame.f_lasti
     node.order = clock()
+    if exposed and _suspect(node):
+        node.digests = [memory.digest(value) for _, value in plan.guarded_values(node.saved)]
     return node
 
 
@@ -592,7 +592,9 @@ def pick(node: Node, out: Array, index: int, count: int) -> Any:
     """The Tensor of one of the outputs of a node."""
     if out.dtype.kind != "f":
         return new_tensor(out)
-    return new_tensor(out, True, node if count == 1 else new_node(_PICK, [node], (), out, {"index": index, "count": count}))
+    if count > 1:
+        node = new_node(_PICK, [node], (), out, {"index": index, "count": count})
+    return new_tensor(out, True, node)
 
 
 def _pick(whole: tuple, index: int, count: int) -> Array:
@@ -641,7 +643,7 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
     anomaly = mode.anomaly
 
     def finish(edge: Edge, g: Any) -> None:
-        found[edge] = g if create_graph or edge in fresh else np.array(g) if isinstance(g, np.generic) else g.copy()
+        found[edge] = g if create_graph or edge in fresh else _copy(g)
 
     starts = [edge_of(root) for root in roots]
     leading = None if targets is None else _leading_to(starts, targets)
@@ -667,8 +669,8 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
             saved = node.saved
             if saved is None:
                 raise _released(node)
-            if stamps or exposed:
-                _check_intact(node, saved)
+            if (stamps or exposed) and _suspect(node):
+                _check_intact(node)
             if not retain_graph and node.plan.guarded:
                 node.saved = None
             if create_graph:
@@ -717,19 +719,23 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
                             gi = present + gi
                             if not create_graph and gi.__class__ is ndarray:
                                 fresh.add(edge)
-                        elif gi.__class__ is ndarray and gi.base is None and gi is not g and _private(gi, g, saved, result):
+                        elif gi.__class__ is ndarray and gi.base is None and _private(gi, g, saved, result):
                             fresh.add(edge)
                     if present is None and edge.__class__ is Node:
                         heappush(heap, (-edge.order, edge))
                     grads[edge] = gi
-    for edge, g in grads.items():
-        if targets is not None and edge not in targets:
-            continue
-        if edge._hooks:  # type: ignore[union-attr]
-            g = _run_hooks(edge, g, create_graph)
-            fresh.discard(edge)
-        finish(edge, g)
+        for edge, g in grads.items():
+            if targets is not None and edge not in targets:
+                continue
+            if edge._hooks:  # type: ignore[union-attr]
+                g = _run_hooks(edge, g, create_graph)
+                fresh.discard(edge)
+            finish(edge, g)
     return found
+
+
+def _copy(g: Array) -> Array:
+    return np.array(g) if isinstance(g, np.generic) else g.copy()
 
 
 def _private(array: ndarray, g: Any, saved: Sequence[Any], result: Any) -> bool:
@@ -737,7 +743,7 @@ def _private(array: ndarray, g: Any, saved: Sequence[Any], result: Any) -> bool:
     for value in saved:
         if value is array or (value.__class__ is tuple and any(v is array for v in value)):
             return False
-    if g.__class__ is tuple and any(v is array for v in g):
+    if array is g or (g.__class__ is tuple and any(v is array for v in g)):
         return False
     return result is array or sum(r is array or getattr(r, "base", None) is array for r in result) == 1
 
@@ -769,10 +775,24 @@ def _released(node: Node) -> RuntimeError:
     )
 
 
-def _check_intact(node: Node, saved: list[Any]) -> None:
+def _suspect(node: Node) -> bool:
+    """Whether something that ``node`` saved lies in memory that is exposed or was changed since: a quick look."""
+    saved: Any = node.saved
+    for k in node.plan.guarded:
+        value = saved[k]
+        if value.__class__ is ndarray:
+            key = id(value if value.base is None else memory.owner(value))
+            if key in exposed or stamps.get(key, 0) > node.order:
+                return True
+        elif value.__class__ is tuple:
+            return True
+    return False
+
+
+def _check_intact(node: Node) -> None:
     """Raise if an array among what ``node`` saved has been changed since."""
     digests = node.digests
-    for k, (name, array) in enumerate(node.plan.guarded_values(saved)):
+    for k, (name, array) in enumerate(node.plan.guarded_values(node.saved)):  # type: ignore[arg-type]
         if not memory.intact(array, digests[k] if digests else None, node.order):
             raise RuntimeError(
                 f"{node.name}: its gradient needs {name!r} (shape {array.shape}, {array.dtype}) as it was when "
@@ -829,7 +849,7 @@ def _run_hooks(edge: Any, g: Any, create_graph: bool) -> Any:
         hooks, retained = edge.hooks, edge.retain() if edge.retain else None
     else:
         hooks, retained = edge._hooks, None
-    tensor = g if create_graph else new_tensor(np.array(g) if isinstance(g, np.generic) else g.copy())
+    tensor = g if create_graph else new_tensor(_copy(g))
     for hook in list((hooks or {}).values()):
         replaced = hook(tensor)
         if replaced is not None:

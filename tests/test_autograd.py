@@ -17,6 +17,7 @@ import pytest
 import minigrad as torch
 from minigrad import autograd
 from minigrad.autograd import functional
+from minigrad.ops.inplace import become
 from minigrad.utils.checkpoint import checkpoint, checkpoint_sequential
 
 
@@ -841,3 +842,37 @@ def test_collecting_garbage_in_backward_is_harmless() -> None:
     y.register_hook(lambda g: gc.collect() and None)
     y.sum().backward()
     assert x.grad.tolist() == [2, 4]
+
+
+def test_a_leaf_that_stopped_requiring_a_gradient_gets_none() -> None:
+    x, w = leaf(1.0), leaf(2.0)
+    y = x * w
+    x.requires_grad_(False)
+    y.backward()
+    assert x.grad is None
+    assert w.grad.tolist() == [1]
+
+
+def test_hooks_of_leaves_run_in_the_mode_of_the_traversal() -> None:
+    x, w = leaf(3.0), leaf(2.0)
+    modes = []
+    x.register_hook(lambda g: modes.append(torch.is_grad_enabled()) or g * w)
+    x.register_post_accumulate_grad_hook(lambda p: modes.append(torch.is_grad_enabled()))
+    (x * x).backward()
+    assert not x.grad.requires_grad
+    y = x * x
+    with torch.no_grad():
+        y.backward(create_graph=True)
+    assert modes == [False, False, True, True]
+    assert x.grad.requires_grad
+    assert autograd.grad(x.grad, w)[0].tolist() == [6]
+
+
+def test_a_view_of_what_became_constant_is_constant() -> None:
+    x = leaf(1.0, -2.0)
+    base = x * 2
+    view = base[:1]
+    become(base, base >= 0, "ge_")  # which has no gradient
+    assert not base.requires_grad
+    assert not view.requires_grad
+    assert view.tolist() == [1]
