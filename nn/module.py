@@ -404,11 +404,11 @@ class Module:
         return self._cast(dtype)
 
     def _cast(self, dtype: Any) -> Self:
-        return self._apply(lambda tensor: tensor.to(dtype) if tensor.dtype.kind == "f" else tensor)
+        return self._apply(lambda tensor: tensor.to(dtype=dtype) if tensor.dtype.kind == "f" else tensor)
 
     def type(self, dst_type: Any) -> Self:
         """Cast all parameters and buffers to ``dst_type``."""
-        return self._apply(lambda tensor: tensor.to(dst_type))
+        return self._apply(lambda tensor: tensor.to(dtype=dst_type))
 
     def half(self) -> Self:
         """Cast floating-point parameters and buffers to float16."""

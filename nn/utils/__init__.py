@@ -1,0 +1,5 @@
+"""Helpers around modules."""
+
+from __future__ import annotations
+
+from . import stateless
