@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from minigrad.engine import REGISTRY
 
 from . import properties
 from .properties import PROPERTIES, change_case, run
-from .samples.spec import Spec
+from .samples.spec import Case, Spec
 
 SAMPLES = [
     importlib.import_module(f"{__package__}.samples.{path.stem}")
@@ -44,18 +45,25 @@ def applies(property: str, spec: Spec) -> bool:
     return spec.order >= 1 or property not in DIFFERENTIABLE
 
 
+def for_each_case(name: str, prove: Callable[[Case], None]) -> None:
+    """Draw calls of an operation for a test to judge.
+
+    A decorator on the test itself would not do: there hypothesis stacks settings anew for each
+    parameter, and a thousand of them are deeper than Python's recursion limit.
+    """
+    given(SPECS[name].cases)(prove)()
+
+
 @pytest.mark.parametrize(
     ("name", "property"), [(n, p) for n in SPECS for p in PROPERTIES if applies(p, SPECS[n])], ids=lambda value: value
 )
-@given(data=st.data())
-def test_property(name: str, property: str, data: Any) -> None:
-    run(PROPERTIES[property], SPECS[name], data.draw(SPECS[name].cases))
+def test_property(name: str, property: str) -> None:
+    for_each_case(name, lambda case: run(PROPERTIES[property], SPECS[name], case))
 
 
 @pytest.mark.parametrize("name", [n for n, s in SPECS.items() if s.adjoint])
-@given(data=st.data())
-def test_adjoint(name: str, data: Any) -> None:
-    run(properties.is_adjoint, SPECS[name], data.draw(SPECS[name].cases))
+def test_adjoint(name: str) -> None:
+    for_each_case(name, lambda case: run(properties.is_adjoint, SPECS[name], case))
 
 
 @pytest.mark.parametrize("name", [n for n, s in SPECS.items() if s.edges])
@@ -72,16 +80,17 @@ def _elementwise() -> list[str]:
 
 @pytest.mark.parametrize("shape", [(), (0,), (2, 0)], ids=str)
 @pytest.mark.parametrize("name", _elementwise())
-@given(data=st.data())
-def test_elementwise_without_dimensions_and_empty(name: str, shape: tuple[int, ...], data: Any) -> None:
+def test_elementwise_without_dimensions_and_empty(name: str, shape: tuple[int, ...]) -> None:
     """What works on each element works on one, and on none."""
     def shrink(array: Any) -> Any:
         flat = array.ravel()
         return flat[:1].reshape(()) if shape == () and array.size else flat[:0].reshape(shape if shape else (0,))
 
-    case = change_case(data.draw(SPECS[name].cases), shrink)
-    for property in ("equals_reference", "gradient_fits_input", "first_order"):
-        run(PROPERTIES[property], SPECS[name], case)
+    def prove(case: Case) -> None:
+        for property in ("equals_reference", "gradient_fits_input", "first_order"):
+            run(PROPERTIES[property], SPECS[name], change_case(case, shrink))
+
+    for_each_case(name, prove)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
