@@ -33,8 +33,8 @@ def _getitem(input: Array, index: tuple) -> Array:
         if _is_array(index[-1]) and index[-1].dtype.kind != "b" and all(isinstance(i, slice) for i in index[:-1]):
             return np.take(input, index[-1], len(index) - 1)  # the same, and quicker
         return input[index]
-    except IndexError as error:
-        raise IndexError(f"getitem: {error} (the tensor has shape {tuple(input.shape)})") from None
+    except (IndexError, TypeError) as error:
+        raise type(error)(f"getitem: {error} (the tensor has shape {tuple(input.shape)})") from None
 
 
 @primitive(g=lambda g, index: _getitem(g, index))
@@ -201,17 +201,22 @@ def _written(g: Any, index: tuple) -> Any:
     """The gradient of the values written to ``index``: 0 where a later one took the place."""
     mask = kernels.stays(index, tuple(g.shape))
     found = _getitem(g, index=index)
-    return found if mask is None else np.where(mask, found, 0)
+    return found if mask is None else where(mask, found, 0)
 
 
 def index_put(input: Any, indices: tuple, values: Any, accumulate: bool = False) -> Any:
-    """A copy of ``input`` in which ``input[indices]`` is replaced by ``values``, or has them added.
+    """``input`` with ``values`` in place of ``input[indices]``, or added to it.
 
-    Where an element is found more than once, all values are added if ``accumulate``, else the last stays.
+    Args:
+        indices: integer or bool tensors, or None for a whole dimension.
+        accumulate: add. Where an element is found more than once, all its values are added; without
+            it the last stays.
     """
-    basic, advanced = _split(tuple(indices), input, "index_put")
-    if advanced is None or basic is not None:
-        raise TypeError("index_put: indices must be a tuple of integer or bool tensors")
+    arrays = [_ALL if item is None else _plain(item, input, "index_put") for item in indices]
+    arrays = [_index_array([item], input) if type(item) is int else item for item in arrays]  # from 0-d tensors
+    _, advanced = _split(tuple(arrays), input, "index_put")
+    if advanced is None or not all(_is_array(item) or item == _ALL for item in arrays):
+        raise TypeError(f"index_put: indices must be a tuple of integer or bool tensors, got {indices!r}")
     if not accumulate:
         return _index_put(input, values, index=advanced)
     found = _getitem(input, index=advanced)
@@ -382,7 +387,6 @@ def _combine(input: Any, places: tuple, src: Any, reduce: str, include_self: boo
         return (input if include_self else _index_put(input, 0, index=places)) + total(src)
     if reduce == "mean":
         count = np.maximum(total(np.ones_like(src)) + int(include_self), 1)
-        count = count if include_self else count
         whole = (input if include_self else _index_put(input, 0, index=places)) + total(src)
         return whole / count if input.dtype.kind == "f" else whole // count
     if reduce == "prod":  # one factor of each place after the other
@@ -404,7 +408,7 @@ def _combine(input: Any, places: tuple, src: Any, reduce: str, include_self: boo
     own = values == out if include_self else np.logical_not(_index_put(np.zeros_like(values, dtype=bool), True, places))
     mine = given == out[places]
     count = np.maximum(total(mine.astype(values.dtype)) + own, 1)
-    whole = np.where(own, input, 0) + total(np.where(mine, src, 0))
+    whole = where(own, input, 0) + total(where(mine, src, 0))
     return whole / count.astype(values.dtype) if values.dtype.kind == "f" else whole // count
 
 
@@ -436,11 +440,12 @@ def masked_select(input: Any, mask: Any) -> Any:
 def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
     """``input`` with the elements of ``source``, in order, where ``mask`` is True."""
     shape = np.broadcast_shapes(tuple(input.shape), tuple(_mask(mask, "masked_scatter").shape))
-    places = np.broadcast_to(getattr(mask, "_array", mask), shape)
-    count = int(np.sum(places))
-    if math.prod(source.shape) < count:
-        raise ValueError(f"masked_scatter: mask has {count} True elements, source only {math.prod(source.shape)}")
-    return index_put(np.broadcast_to(input, shape), (places,), np.reshape(source, (-1,))[:count])
+    places = np.reshape(np.broadcast_to(getattr(mask, "_array", mask), shape), (-1,))
+    count, given = int(np.sum(places)), math.prod(source.shape)
+    if given < count:
+        raise ValueError(f"masked_scatter: mask has {count} True elements, source only {given}")
+    flat = np.reshape(np.broadcast_to(input, shape), (-1,))
+    return np.reshape(index_put(flat, (places,), np.reshape(source, (-1,))[:count]), shape)
 
 
 @primitive(inputs=("input",))

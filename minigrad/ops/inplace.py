@@ -42,7 +42,7 @@ class Path:
 def _blank(input: Array, view: Path) -> Array:
     """``input`` with zeros where ``view`` looks. It is its own adjoint."""
     out = np.transpose(input, view.order).copy()
-    out = np.transpose(out, np.argsort(view.order))
+    out = np.transpose(out, sorted(range(out.ndim), key=view.order.__getitem__))
     view(out)[...] = 0
     return out
 
