@@ -78,6 +78,11 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
     return picked(input, _argtopk(input, k, dim, largest), dim, True)
 
 
+def _ranked(input: Array, rank: int, axis: int) -> Array:
+    """Where along ``axis`` the element is that sorting would put at place ``rank``."""
+    return np.argpartition(input, rank, axis=axis)[(slice(None),) * axis + (slice(rank, rank + 1),)]
+
+
 @primitive(inputs=("input",))
 def _argkth(input: Array, k: int, dim: int, name: str) -> Array:
     axis = _axis(name, input, dim, elements=True)
@@ -86,21 +91,21 @@ def _argkth(input: Array, k: int, dim: int, name: str) -> Array:
         raise ValueError(f"{name}: k must be from 1 to {size}, the size of dim {axis} of shape {input.shape}, got {k}")
     if not input.ndim:
         return np.zeros_like(input, dtype=np.int64)
-    return _order(input, axis)[(slice(None),) * axis + (slice(k - 1, k),)]
+    return _ranked(input, k - 1, axis)
 
 
 @numpy_keywords
 def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
-    """The ``k``-th smallest element along ``dim`` (``k`` counts from 1) and its index."""
+    """The ``k``-th smallest element along ``dim`` (``k`` counts from 1) and its index, at a tie any of them."""
     return picked(input, _argkth(input, k, dim, "kthvalue"), dim, keepdim)
 
 
 @primitive(input=lambda g, input, y: evenly(g, input, y))
 def _median(input: Array) -> Array:
-    flat = np.sort(np.reshape(input, (-1,)))  # NaN last
-    if not flat.size:
+    if not input.size or np.any(np.isnan(input)):
         return np.full_like(input, np.nan, shape=())
-    return flat[-1] if np.isnan(flat[-1]) else flat[(flat.size - 1) // 2]
+    middle = (input.size - 1) // 2
+    return np.partition(np.reshape(input, (-1,)), middle)[middle]
 
 
 @primitive(inputs=("input",))
@@ -108,11 +113,10 @@ def _argmedian(input: Array, dim: int) -> Array:
     axis = _axis("median", input, dim, elements=True)
     if not input.ndim:
         return np.zeros_like(input, dtype=np.int64)
-    order = _order(input, axis)
-    skip, last = (slice(None),) * axis, input.shape[axis] - 1
-    middle, end = order[(*skip, slice(last // 2, last // 2 + 1))], order[(*skip, slice(last, None))]
-    first_nan = np.expand_dims(np.argmax(np.isnan(input), axis=axis), axis)
-    return np.where(np.isnan(np.take_along_axis(input, end, axis)), first_nan, middle)
+    nan = np.isnan(input)
+    first_nan = np.expand_dims(np.argmax(nan, axis=axis), axis)
+    middle = _ranked(input, (input.shape[axis] - 1) // 2, axis)
+    return np.where(np.any(nan, axis=axis, keepdims=True), first_nan, middle)
 
 
 @numpy_keywords
