@@ -23,7 +23,7 @@ def contract(operands: tuple[Array, ...], terms: tuple[str, ...], output: str) -
     if len(operands) == 1:
         return _arranged(operands[0], terms[0], output)
     if len(operands) == 2:
-        return _contract_pair(*operands, *terms, output)
+        return _contract_pair(operands[0], operands[1], terms[0], terms[1], output)
     rest = list(zip(operands, terms))
     for step in _path(terms, output, tuple(a.shape for a in operands)):
         chosen = [rest.pop(i) for i in sorted(step, reverse=True)]

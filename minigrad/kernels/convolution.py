@@ -167,7 +167,7 @@ def col2im(patches: Array, spatial: Sizes, kernel: Sizes, stride: Sizes, padding
 
 def generic_im2col(x: Array, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes) -> Array:
     out = positions(x.shape[2:], kernel, stride, padding, dilation)
-    padded = np.pad(x, [(0, 0), (0, 0), *((before, max(after, 0)) for before, after in padding)])
+    padded: Array = np.pad(x, [(0, 0), (0, 0), *((before, max(after, 0)) for before, after in padding)])
     parts = [
         padded[(..., *(slice(i * d, i * d + s * (o - 1) + 1, s)
                        for i, d, s, o in zip(index, dilation, stride, out)))]
@@ -178,11 +178,11 @@ def generic_im2col(x: Array, kernel: Sizes, stride: Sizes, padding: Pairs, dilat
 
 def generic_col2im(patches: Array, spatial: Sizes, kernel: Sizes, stride: Sizes, padding: Pairs,
                    dilation: Sizes) -> Array:  # fmt: skip
-    total = None
+    total: Array = None
     for index in product(*map(range, kernel)):
         part = patches[(slice(None), slice(None), *index)]
         for axis, (i, n, s, (before, after), d) in enumerate(zip(index, spatial, stride, padding, dilation), 2):
-            part = _spaced(part, axis, s)
+            part = spaced(part, axis, s)
             widths = [(0, 0)] * part.ndim
             widths[axis] = (i * d, before + n + max(after, 0) - i * d - part.shape[axis])
             part = np.pad(part, widths)
@@ -190,7 +190,7 @@ def generic_col2im(patches: Array, spatial: Sizes, kernel: Sizes, stride: Sizes,
     return total[(..., *(slice(before, before + n) for (before, _), n in zip(padding, spatial)))]
 
 
-def _spaced(x: Array, axis: int, step: int) -> Array:
+def spaced(x: Array, axis: int, step: int) -> Array:
     """``x`` with ``step - 1`` zeros between neighbours along ``axis``."""
     if step == 1:
         return x

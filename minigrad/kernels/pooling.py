@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..memory import Array
-from .convolution import _spaced, generic_col2im
+from .convolution import generic_col2im, spaced
 
 Sizes = tuple[int, ...]
 
@@ -57,7 +57,7 @@ def pad(x: Array, pairs: tuple[tuple[int, int], ...], value: Any = 0) -> Array:
     lead = x.ndim - len(pairs)
     if type(x) is not np.ndarray:
         return np.pad(x, [(0, 0)] * lead + list(pairs), constant_values=value)
-    out = np.full((*x.shape[:lead], *(b + n + a for n, (b, a) in zip(x.shape[lead:], pairs))), value, x.dtype)
+    out: Array = np.full((*x.shape[:lead], *(b + n + a for n, (b, a) in zip(x.shape[lead:], pairs))), value, x.dtype)
     out[(..., *(slice(before, before + n) for n, (before, _) in zip(x.shape[lead:], pairs)))] = x
     return out
 
@@ -163,12 +163,13 @@ def window_spread(g: Array, w: Windows) -> Array:
         where = _section(axis, slice(before, before + size))
         shape = list(g.shape)
         shape[axis] = before + size + after
+        full: Array
         if type(g) is np.ndarray:
             full = np.zeros(shape, g.dtype)
             for part in parts:
                 full[_section(axis, part)] += g
         else:
-            spread, full = _spaced(g, g.ndim + axis, parts[0].step), 0
+            spread, full = spaced(g, g.ndim + axis, parts[0].step), 0
             for part in parts:
                 widths = [(0, 0)] * g.ndim
                 widths[axis] = (part.start, shape[axis] - part.start - spread.shape[axis])

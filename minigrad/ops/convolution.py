@@ -236,7 +236,7 @@ def _patch_options(name: str, spatial: Any, kernel_size: Any, dilation: Any, pad
                    stride: Any) -> tuple[dict[str, Any], Sizes]:  # fmt: skip
     """The options of the primitives, and the number of patches in each dimension."""
     kernel = ntuple(kernel_size, 2, name, "kernel_size", 1)
-    options = {
+    options: dict[str, Any] = {
         "kernel": kernel,
         "stride": ntuple(stride, 2, name, "stride", 1),
         "padding": _padding(name, ntuple(padding, 2, name, "padding"), 2, kernel, (1, 1), (1, 1)),

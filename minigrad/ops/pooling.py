@@ -92,6 +92,8 @@ def _max_pool_indices(input: Array, output: Array, windows: Windows) -> Array:
 def _max(n: int, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
          return_indices: bool) -> Any:  # fmt: skip
     windows = _windows(f"max_pool{n}d", n, input, kernel_size, stride, padding, dilation, ceil_mode)
+    if input.dtype.kind == "b":
+        raise TypeError(f"max_pool{n}d: a bool tensor has no order; convert it with .to(dtype)")
     y = _max_pool(input, windows=windows)
     return (y, _max_pool_indices(input, y, windows=windows)) if return_indices else y
 

@@ -355,6 +355,7 @@ ERRORS = [
     ("max_pool2d no kernel", lambda: F.max_pool2d(_IMAGE, 0), ValueError, "kernel_size must be at least 1, got 0"),
     ("max_pool2d three", lambda: F.max_pool2d(_IMAGE, (2, 2, 2)), ValueError, "kernel_size must be an int or 2 ints"),
     ("max_pool2d float", lambda: F.max_pool2d(_IMAGE, 2.5), TypeError, "kernel_size must be an int or 2 ints, got 2.5"),
+    ("max_pool2d bool", lambda: F.max_pool2d(_x(1, 4, 4, dtype=mg.bool), 2), TypeError, "a bool tensor has no order"),
     ("avg_pool2d integers", lambda: F.avg_pool2d(_x(1, 4, 4, dtype=mg.int64), 2), TypeError, "floating-point.*int64"),
     ("avg_pool2d divisor", lambda: F.avg_pool2d(_IMAGE, 2, divisor_override=0), ValueError, "must not be zero"),
     ("avg_pool3d image", lambda: F.avg_pool3d(_x(4, 4, 4), 2), ValueError, "avg_pool3d: input must have shape"),
