@@ -18,7 +18,7 @@ from ..memory import Array
 from .activation import logsigmoid, relu
 from .distance import pairwise_distance
 from .elementwise import abs, clamp, exp, float_elementwise, log, minimum, sigmoid, sqrt, square, where, xlogy
-from .indexing import gather, scatter_add
+from .indexing import gather
 from .reduction import log_softmax, logsumexp, mean, softmax, sum
 from .shaping import cat, stack
 
@@ -159,6 +159,15 @@ def _class_targets(name: str, input: Any, target: Any, weight: Any, ignore_index
     return new_tensor(index), new_tensor(share), new_tensor(counts)
 
 
+def _places(index: Any, input: Any) -> Any:
+    """The number, in C order, of the element of each target class in the input."""
+    dim = _class_dim(input)
+    before, classes, after = math.prod(input.shape[:dim]), input.shape[dim], math.prod(input.shape[dim + 1 :])
+    array = np.reshape(index._array, (before, 1, after))
+    rows, columns = np.arange(before, like=array), np.arange(after, like=array)
+    return new_tensor(np.reshape((np.reshape(rows, (-1, 1, 1)) * classes + array) * after + columns, index.shape))
+
+
 def _total(loss: Any, reduction: str) -> Any:
     """The reduction of a loss that is divided already; the mean of nothing is NaN."""
     return loss if reduction == "none" else sum(loss) if all(loss.shape) or reduction == "sum" else mean(loss)
@@ -176,28 +185,36 @@ def nll_loss(input: Any, target: Any, weight: Any = None, *, ignore_index: int =
     return _total(loss.reshape(target.shape), reduction)
 
 
-def _cross_entropy_input(g: Array, input: Array, index: Array, share: Array, spread: Array, weight: Array) -> Array:
+@primitive(inputs=("dense", "places", "amount"), dense=lambda g: g, amount=lambda g, places: -np.take(g, places))
+def _subtract_at(dense: Array, places: Array, amount: Array) -> Array:
+    """``dense`` with ``amount`` subtracted at some places, numbered in C order and all different."""
+    out = np.copy(dense, order="C")
+    np.put(out, places, np.take(out, places) - amount)
+    return out
+
+
+def _cross_entropy_input(g: Array, input: Array, places: Array, share: Array, spread: Array, weight: Array) -> Array:
     dim = _class_dim(input)
     g = np.expand_dims(g, dim)
     at_target = g * share
     if spread is None:
-        return scatter_add(softmax(input, dim) * at_target, dim, index, -at_target)
+        return _subtract_at(softmax(input, dim) * at_target, places, at_target)
     everywhere = g * spread
     total = input.shape[dim] if weight is None else np.sum(weight)
     dense = softmax(input, dim) * (at_target + everywhere * total) - everywhere * (1 if weight is None else weight)
-    return scatter_add(dense, dim, index, -at_target)
+    return _subtract_at(dense, places, at_target)
 
 
-@primitive(inputs=("input", "index", "share", "spread", "weight"), input=_cross_entropy_input)
-def _cross_entropy(input: Array, index: Array, share: Array, spread: Array, weight: Array) -> Array:
-    """``share * -log p[index] + spread * sum(weight * -log p)`` for ``p = softmax(input)``: softmax and loss in one.
+@primitive(inputs=("input", "places", "share", "spread", "weight"), input=_cross_entropy_input)
+def _cross_entropy(input: Array, places: Array, share: Array, spread: Array, weight: Array) -> Array:
+    """``share * -log p[places] + spread * sum(weight * -log p)`` for ``p = softmax(input)``: softmax and loss in one.
 
-    Backward is ``p - onehot`` (scaled). ``p`` is computed anew there, from the input that is alive anyway.
+    ``places`` are where the targets are, numbered in C order. Backward is ``p - onehot`` (scaled). ``p`` is computed anew there, from the input that is alive anyway.
     """
     dim = _class_dim(input)
     z = input - np.max(input, axis=dim, keepdims=True)
     log_total = np.log(np.sum(np.exp(z), axis=dim, keepdims=True))
-    loss = share * (log_total - np.take_along_axis(z, index, dim))
+    loss = share * (log_total - np.take(z, places))
     if spread is not None:
         terms = log_total - z if weight is None else weight * (log_total - z)
         loss = loss + spread * np.sum(terms, axis=dim, keepdims=True)
@@ -227,7 +244,7 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, *, ignore_index: 
     if label_smoothing:
         spread, share = counts * (label_smoothing / input.shape[_class_dim(input)]), share * (1 - label_smoothing)
         weights = None if weight is None else _per_class("cross_entropy", weight, input)
-    return _total(_cross_entropy(input, index, share, spread, weights), reduction)
+    return _total(_cross_entropy(input, _places(index, input), share, spread, weights), reduction)
 
 
 def _soft_cross_entropy(input: Any, target: Any, weight: Any, reduction: str, label_smoothing: float) -> Any:
