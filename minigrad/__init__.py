@@ -316,6 +316,7 @@ from .ops.shaping import (
     squeeze,
     stack,
     swapaxes,
+    swapdims,
     t,
     tensor_split,
     tile,

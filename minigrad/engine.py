@@ -254,6 +254,7 @@ class Primitive:
             raise TypeError(f"{self.name}: the rules {self.inputs} must name the first parameters of {names}")
         self.variadic = parameters[names[0]].kind is inspect.Parameter.VAR_POSITIONAL
         self.options = names[len(self.inputs) :]
+        self.option_names = dict.fromkeys(self.options).keys()
         self.positional = [n for n in self.options if parameters[n].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
         self.defaults = {n: p.default for n, p in parameters.items() if p.default is not inspect.Parameter.empty}
         self.plans: dict[int, Plan] = {}
@@ -266,6 +267,8 @@ class Primitive:
 
     def bind(self, args: tuple, options: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
         """Split the arguments of a call into its inputs, and all its options by name."""
+        if options.keys() == self.option_names and (self.variadic or len(args) == len(self.inputs)):
+            return args, options  # as the operations themselves call each other
         given = {_ALIASES.get(k, k) if k not in self.options else k: v for k, v in options.items()}
         names = self.positional if self.variadic else self.inputs + self.positional
         if not self.variadic:

@@ -630,12 +630,14 @@ class Tensor(TensorBase):
     squeeze = shaping.squeeze
     unsqueeze = shaping.unsqueeze
     transpose = shaping.transpose
-    swapaxes = swapdims = shaping.swapaxes
+    swapaxes = shaping.swapaxes
+    swapdims = shaping.swapdims
     t = shaping.t
     T = property(shaping.reverse_dims)
     mT = property(shaping.matrix_transpose)
     permute = shaping.permute
-    movedim = moveaxis = shaping.movedim
+    movedim = shaping.movedim
+    moveaxis = shaping.moveaxis
     expand = shaping.expand
     expand_as = shaping.expand_as
     broadcast_to = shaping.broadcast_to

@@ -56,12 +56,26 @@ def getitem(input: Any, index: Any) -> Any:
     integer tensor selects before the tensor is applied, so it does not move the tensor's
     dimensions to the front.
     """
-    if (type(index) is int and input.ndim) or (type(index) is slice and input.ndim):
-        return _getitem(input, index=(index, ...))
+    if (basic := _basic(index)) is not None:
+        return _getitem(input, index=basic)
     basic, advanced = _split(index, input, "getitem")
     if basic is not None:
         input = _getitem(input, index=basic)
     return input if advanced is None else _getitem(input, index=advanced)
+
+
+_BASIC = frozenset((int, slice, type(None), type(...)))
+_BOUND = frozenset((int, type(None)))
+
+
+def _basic(index: Any) -> tuple | None:
+    """``index``, with its Ellipsis, if it is basic beyond doubt: the quick way for what is most frequent."""
+    items = index if type(index) is tuple else (index,)
+    for item in items:
+        kind = type(item)
+        if kind not in _BASIC or (kind is slice and not {type(item.start), type(item.stop), type(item.step)} <= _BOUND):
+            return None
+    return items if ... in items else (*items, ...)
 
 
 def _split(index: Any, input: Any, name: str) -> tuple[tuple | None, tuple | None]:
@@ -160,7 +174,7 @@ def setitem(input: Any, index: Any, value: Any) -> None:
 
     Where an index finds an element more than once, the last value stays, and alone has a gradient.
     """
-    basic, advanced = _split(index, input, "setitem")
+    basic, advanced = (quick, None) if (quick := _basic(index)) is not None else _split(index, input, "setitem")
     target = input if basic is None else _getitem(input, index=basic)
     if advanced is None:
         write(target, value, "setitem")

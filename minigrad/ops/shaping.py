@@ -38,7 +38,7 @@ def _ints(values: tuple, keyword: Any, name: str) -> tuple[int, ...]:
 
 @primitive(input=lambda g, input_shape: np.reshape(g, input_shape), view=True)
 def _reshape(input: Array, shape: tuple[int, ...]) -> Array:
-    return np.reshape(input, shape)
+    return input.reshape(shape)
 
 
 def _inferred(input: Any, shape: tuple[int, ...], name: str) -> tuple[int, ...]:
@@ -150,7 +150,7 @@ def unsqueeze(input: Any, dim: int) -> Any:
 
 @primitive(input=lambda g, dim0, dim1: np.swapaxes(g, dim0, dim1), view=True)
 def _transpose(input: Array, dim0: int, dim1: int) -> Array:
-    return np.swapaxes(input, dim0, dim1)
+    return input.swapaxes(dim0, dim1)
 
 
 def transpose(input: Any, dim0: int, dim1: int) -> Any:
@@ -163,6 +163,9 @@ def transpose(input: Any, dim0: int, dim1: int) -> Any:
 def swapaxes(input: Any, axis0: int, axis1: int) -> Any:
     """:func:`transpose` under NumPy's name."""
     return transpose(input, axis0, axis1)
+
+
+swapdims = swapaxes
 
 
 def t(input: Any) -> Any:
@@ -186,7 +189,7 @@ def reverse_dims(input: Any) -> Any:
 
 @primitive(input=lambda g, dims: np.transpose(g, _inverse(dims)), view=True)
 def _permute(input: Array, dims: tuple[int, ...]) -> Array:
-    return np.transpose(input, dims)
+    return input.transpose(dims)
 
 
 def _inverse(dims: tuple[int, ...]) -> tuple[int, ...]:
@@ -295,9 +298,9 @@ def repeat(input: Any, *repeats: Any) -> Any:
     return _repeat(input, repeats=counts)
 
 
-def tile(input: Any, *dims: Any) -> Any:
+def tile(input: Any, *counts: Any, dims: Any = None) -> Any:
     """:func:`repeat`, where missing leading counts are 1."""
-    counts = _ints(dims, None, "tile")
+    counts = _ints(counts, dims, "tile")
     return repeat(input, (1,) * (input.ndim - len(counts)) + counts)
 
 
