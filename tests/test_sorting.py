@@ -102,7 +102,7 @@ def test_unique_returns_what_is_asked_for() -> None:
     same(mg.unique(x, return_inverse=True)[1].tolist(), [[0, 1, 1], [2, 0, 2]])
     assert len(x.unique(return_counts=True)) == 2
     same(x.unique(return_counts=True)[1].tolist(), [2, 2, 2])
-    columns, inverse, counts = mg.unique(x, return_inverse=True, return_counts=True, dim=1)
+    columns, inverse, _ = mg.unique(x, return_inverse=True, return_counts=True, dim=1)
     same(columns.tolist(), [[1, 2, 2], [3, 1, 3]])
     same(inverse.tolist(), [0, 1, 2])
     assert not mg.unique(mg.ones(2, requires_grad=True)).requires_grad

@@ -299,6 +299,12 @@ def log1p(input: Array) -> Array:
     return np.log1p(input)
 
 
+@float_elementwise(input=lambda g, y: g * y * (1 - y))
+def sigmoid(input: Array) -> Array:
+    """``1 / (1 + exp(-input))``, without overflow."""
+    return special.sigmoid(input)
+
+
 @float_elementwise(input=lambda g, input, other: g * sigmoid(input - other),
                    other=lambda g, input, other: g * sigmoid(other - input))  # fmt: skip
 @quiet
@@ -319,13 +325,6 @@ def xlogy(input: Array, other: Array) -> Array:
     """``input * log(other)``, which is 0 where ``input`` is 0."""
     zero = np.logical_and(np.equal(input, 0), ~np.isnan(other))
     return np.where(zero, 0, input * np.log(np.where(zero, np.ones_like(input), other)))
-
-
-@float_elementwise(input=lambda g, y: g * y * (1 - y))
-def sigmoid(input: Array) -> Array:
-    """``1 / (1 + exp(-input))``, without overflow."""
-    # tanh never overflows and keeps full precision: sigmoid(x) = (1 + tanh(x / 2)) / 2
-    return special.sigmoid(input)
 
 
 @float_elementwise(input=lambda g, input: g / (input * (1 - input)))
@@ -596,7 +595,8 @@ def clamp_max(input: Any, max: Any) -> Any:
 def _where(condition: Array, input: Array, other: Array) -> Array:
     if condition.dtype.kind != "b":
         raise TypeError(f"where: condition must be a bool tensor, got {condition.dtype}")
-    return np.where(condition, input, other).astype(result_type(input, other), copy=False)
+    out: Array = np.where(condition, input, other)
+    return out.astype(result_type(input, other), copy=False)
 
 
 def where(condition: Any, input: Any = None, other: Any = None) -> Any:

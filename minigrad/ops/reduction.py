@@ -311,7 +311,7 @@ def vector_norm(x: Any, ord: float = 2, dim: Dims = None, keepdim: bool = False,
 
 
 @numpy_keywords
-def norm(input: Any, p: float | str | None = "fro", dim: Dims = None, keepdim: bool = False, dtype: Any = None) -> Any:
+def norm(input: Any, p: Any = "fro", dim: Dims = None, keepdim: bool = False, dtype: Any = None) -> Any:
     """:func:`vector_norm` of order ``p``; ``"fro"``, the Frobenius norm of matrices, is order 2."""
     if p == "nuc":
         raise NotImplementedError("norm: the nuclear norm is not available")

@@ -198,7 +198,8 @@ def unique_consecutive(input: Any, return_inverse: bool = False, return_counts: 
 
 
 @primitive(inputs=("sorted_sequence", "input"))
-def _searchsorted(sorted_sequence: Array, input: Array, side: str, out_int32: bool) -> Array:
+def _searchsorted(sorted_sequence: Array, input: Array, side: Any, out_int32: bool) -> Array:
+    found: Array
     if sorted_sequence.ndim < 2:
         found = np.searchsorted(sorted_sequence, input, side=side)
     else:
