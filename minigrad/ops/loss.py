@@ -209,7 +209,8 @@ def _cross_entropy_input(g: Array, input: Array, places: Array, share: Array, sp
 def _cross_entropy(input: Array, places: Array, share: Array, spread: Array, weight: Array) -> Array:
     """``share * -log p[places] + spread * sum(weight * -log p)`` for ``p = softmax(input)``: softmax and loss in one.
 
-    ``places`` are where the targets are, numbered in C order. Backward is ``p - onehot`` (scaled). ``p`` is computed anew there, from the input that is alive anyway.
+    ``places`` are where the targets are, numbered in C order. Backward is ``p - onehot`` (scaled). ``p`` is
+    computed anew there, from the input that is alive anyway.
     """
     dim = _class_dim(input)
     z = input - np.max(input, axis=dim, keepdims=True)

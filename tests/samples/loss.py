@@ -11,6 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 import minigrad as mg
+from minigrad.ops import loss
 from minigrad.testing import booleans, floats, integers, shapes
 from nn import functional as F
 
@@ -21,7 +22,9 @@ SHAPES = shapes(0, 2, 1, 3)
 
 
 def reduce(loss: np.ndarray, reduction: str) -> np.ndarray:
-    return loss if reduction == "none" else np.asarray(loss.mean() if reduction == "mean" else loss.sum())
+    if reduction == "none":
+        return loss
+    return np.asarray(loss.sum() if reduction == "sum" else loss.mean() if loss.size else math.nan)
 
 
 def each(function: Callable[..., float]) -> Callable[..., np.ndarray]:
@@ -40,7 +43,7 @@ def pairs(draw: Any, low: float = -2.0, high: float = 2.0, avoid: tuple[float, .
     shape = draw(SHAPES)
     x = draw(floats(shape, low, high, avoid))
     if gap is not None:
-        y = x - draw(floats(shape, -3.0, 3.0, avoid=(0.0, gap, -gap)))
+        y = np.asarray(x - draw(floats(shape, -3.0, 3.0, avoid=(0.0, gap, -gap))))
     else:
         y = draw(floats(shape, low, high, avoid) if target is None else target(shape))
     chosen = {k: draw(st.sampled_from(v)) for k, v in options.items()}
@@ -135,6 +138,13 @@ def _with_weights(function: Callable) -> Callable[..., Any]:
     """``function``, with the class weights made a tensor."""
     return lambda x, target, weight=None, **options: function(
         x, target, None if weight is None else mg.tensor(weight, dtype=x.dtype), **options)  # fmt: skip
+
+
+def _subtract_at(dense: np.ndarray, places: np.ndarray, amount: np.ndarray) -> np.ndarray:
+    out = dense.copy()
+    for place, value in zip(places.flat, amount.flat, strict=True):
+        out[np.unravel_index(place, out.shape)] -= value
+    return out
 
 
 @st.composite
@@ -263,6 +273,11 @@ SPECS: dict[str, Spec] = {
     "weighted cross_entropy": Spec(_with_weights(F.cross_entropy), classified(True, smoothing=True), _cross_entropy,
                                    duck=False),
     "cross_entropy of probabilities": Spec(F.cross_entropy, soft_classified(), _soft_cross_entropy),
+    "subtract_at": Spec(
+        loss._subtract_at,
+        st.builds(Case, floats((2, 3)), st.sampled_from([[[0], [5]], [[4], [2]]]).map(np.array), floats((2, 1))),
+        _subtract_at,
+    ),
     "nll_loss": Spec(F.nll_loss, classified(False), _nll),
     "weighted nll_loss": Spec(_with_weights(F.nll_loss), classified(True), _nll, duck=False),
     "binary_cross_entropy": elementwise(F.binary_cross_entropy, _bce, low=0.05, high=0.95),
