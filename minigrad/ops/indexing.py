@@ -162,7 +162,9 @@ def _unwrapped(item: Any) -> Any:
     if isinstance(item, (list, tuple, range)):
         return [_unwrapped(i) for i in item]
     if item is None or item is ... or isinstance(item, slice):
-        raise TypeError("getitem: a list as index stands for a tensor of integers or bools; use a tuple for several indices")
+        raise TypeError(
+            "getitem: a list as index stands for a tensor of integers or bools; use a tuple for several indices"
+        )
     return item
 
 
@@ -245,7 +247,7 @@ def _positions(index: Any, size: int, name: str) -> Array:
     array = getattr(index, "_array", index)
     if not _is_array(array) or array.dtype.kind not in "iu":
         raise TypeError(f"{name}: index must be an integer tensor, got {getattr(array, 'dtype', type(array).__name__)}")
-    if array.size and not (0 <= (low := int(array.min())) and (high := int(array.max())) < size):
+    if array.size and not ((low := int(array.min())) >= 0 and (high := int(array.max())) < size):
         raise IndexError(f"{name}: index {low if low < 0 else high} is out of range for a dimension of size {size}")
     return array.astype(np.intp)  # a copy: backward needs it as it is now
 
@@ -289,7 +291,7 @@ def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
 def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     """``input`` with ``value``, a number or 0-d tensor, in the slices that ``index`` names along ``dim``."""
     if getattr(value, "ndim", 0):
-        raise ValueError(f"index_fill: value must be a number or a tensor without dimensions, got shape {tuple(value.shape)}")
+        raise ValueError(f"index_fill: value must be a number or a 0-d tensor, got shape {tuple(value.shape)}")
     return _index_put(input, value, index=_rows(input, dim, index, "index_fill")[1])
 
 
@@ -298,7 +300,9 @@ def _along(input: Any, dim: int, index: Any, name: str) -> tuple:
     dim = normalize_dim(dim, input.ndim, name)
     shape = tuple(input.shape)
     array = _positions(index, shape[dim], name)
-    if array.ndim != len(shape) or any(n > m for d, (n, m) in enumerate(zip(array.shape, shape, strict=True)) if d != dim):
+    if array.ndim != len(shape) or any(
+        n > m for d, (n, m) in enumerate(zip(array.shape, shape, strict=True)) if d != dim
+    ):
         raise ValueError(f"{name}: index of shape {array.shape} does not fit into shape {shape} apart from dim {dim}")
     ones = [1] * len(shape)
     return tuple(
@@ -323,12 +327,14 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
         return gather(np.reshape(input, (-1,)), 0, np.reshape(indices, (-1,)))
     dim = normalize_dim(dim, input.ndim, "take_along_dim")
     if indices.ndim != input.ndim:
-        raise ValueError(f"take_along_dim: indices {tuple(indices.shape)} and input {tuple(input.shape)} differ in dimensions")
+        raise ValueError(
+            f"take_along_dim: indices {tuple(indices.shape)} and input {tuple(input.shape)} differ in dimensions"
+        )
     try:
         shape = np.broadcast_shapes(*((*x.shape[:dim], 1, *x.shape[dim + 1 :]) for x in (input, indices)))
     except ValueError:
         raise ValueError(
-            f"take_along_dim: indices {tuple(indices.shape)} do not broadcast to {tuple(input.shape)} apart from dim {dim}"
+            f"take_along_dim: {tuple(indices.shape)} and {tuple(input.shape)} do not broadcast apart from dim {dim}"
         ) from None
     input, indices = (np.broadcast_to(x, (*shape[:dim], x.shape[dim], *shape[dim + 1 :])) for x in (input, indices))
     return gather(input, dim, indices)
@@ -409,7 +415,9 @@ def _combine(input: Any, places: tuple, src: Any, reduce: str, include_self: boo
         places = tuple(np.broadcast_to(p, turn.shape) for p in places)
         for k in range(int(turn.max()) + 1 if turn.size else 0):
             now = turn == k
-            out = out * _index_put(np.ones_like(input), _getitem(src, index=(now,)), index=tuple(p[now] for p in places))
+            out = out * _index_put(
+                np.ones_like(input), _getitem(src, index=(now,)), index=tuple(p[now] for p in places)
+            )
         return out
     # Which elements are extreme is constant: the result is the mean of those that are.
     best = np.maximum if reduce == "amax" else np.minimum
@@ -430,7 +438,7 @@ def _combine(input: Any, places: tuple, src: Any, reduce: str, include_self: boo
 
 
 def _mask(mask: Any, name: str) -> Any:
-    if getattr(mask, "dtype", None) != bool:
+    if getattr(getattr(mask, "dtype", None), "kind", "") != "b":
         raise TypeError(f"{name}: mask must be a bool tensor, got {getattr(mask, 'dtype', type(mask).__name__)}")
     return mask
 
@@ -438,10 +446,12 @@ def _mask(mask: Any, name: str) -> Any:
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """``value``, a number or 0-d tensor, where ``mask`` is True, and ``input`` elsewhere."""
     if getattr(value, "ndim", 0):
-        raise ValueError(f"masked_fill: value must be a number or a tensor without dimensions, got shape {tuple(value.shape)}")
+        raise ValueError(f"masked_fill: value must be a number or a 0-d tensor, got shape {tuple(value.shape)}")
     result = where(_mask(mask, "masked_fill"), value, input)
     if result.dtype != input.dtype:
-        raise TypeError(f"masked_fill: a value of type {getattr(value, 'dtype', type(value).__name__)} does not fit into {input.dtype}")
+        raise TypeError(
+            f"masked_fill: a value of {getattr(value, 'dtype', type(value).__name__)} does not fit into {input.dtype}"
+        )
     return result
 
 
@@ -479,13 +489,15 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
 # ---------------------------------------------------------------------------------------- embeddings
 
 
-@primitive(inputs=("weight", "indices"),
-           weight=lambda g, indices, weight_shape, padding_idx: embedding_adjoint(g, indices, weight_shape, padding_idx))  # fmt: skip
+@primitive(
+    inputs=("weight", "indices"),
+    weight=lambda g, indices, weight_shape, padding_idx: embedding_adjoint(g, indices, weight_shape, padding_idx),
+)
 def embedding(weight: Array, indices: Array, padding_idx: int | None = None) -> Array:
     """The rows of ``weight`` (n, ...) at ``indices``; the row ``padding_idx`` gets no gradient."""
     if indices.dtype.kind not in "iu":
         raise TypeError(f"embedding: indices must be an integer tensor, got {indices.dtype}")
-    if indices.size and not (0 <= (low := int(indices.min())) and (high := int(indices.max())) < weight.shape[0]):
+    if indices.size and not ((low := int(indices.min())) >= 0 and (high := int(indices.max())) < weight.shape[0]):
         raise IndexError(f"embedding: index {low if low < 0 else high} is out of range for {weight.shape[0]} rows")
     return np.take(weight, indices, 0)
 

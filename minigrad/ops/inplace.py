@@ -78,10 +78,14 @@ def check_writable(target: TensorBase, name: str) -> None:
         )
     array = target._array
     if array.size and any(step == 0 and size > 1 for step, size in zip(array.strides, array.shape, strict=True)):
-        raise RuntimeError(f"{name}: several elements of this expanded tensor are one place in memory; clone() it first")
+        raise RuntimeError(
+            f"{name}: several elements of this expanded tensor are one place in memory; clone() it first"
+        )
     if not array.flags.writeable:
-        raise RuntimeError(f"{name}: the tensor's memory is read-only (it came from a read-only NumPy array, or is a view "
-                           "whose elements overlap); clone() it first")  # fmt: skip
+        raise RuntimeError(
+            f"{name}: the tensor's memory is read-only (it came from a read-only NumPy array, or is a view whose "
+            "elements overlap); clone() it first"
+        )
 
 
 def become(target: Any, result: Any, name: str, since: int | None = None) -> Any:
@@ -153,7 +157,7 @@ def copy_(input: Any, src: Any, non_blocking: bool = False) -> Any:
 def fill_(input: Any, value: Any) -> Any:
     """Write ``value``, a number or a tensor without dimensions, into each element of ``input``."""
     if getattr(value, "ndim", 0):
-        raise ValueError(f"fill_: value must be a number or a tensor without dimensions, got shape {tuple(value.shape)}")
+        raise ValueError(f"fill_: value must be a number or a 0-d tensor, got shape {tuple(value.shape)}")
     return write(input, value, "fill_")
 
 

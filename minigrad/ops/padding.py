@@ -39,7 +39,10 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     given = [(to_int(low), to_int(high)) for low, high in zip(pad[::2], pad[1::2], strict=True)]
     widths = ((0, 0),) * (input.ndim - len(given)) + tuple(reversed(given))
     shape = tuple(input.shape)
-    if any(n + low + high < 0 or n + min(low, 0) < 0 or n + min(high, 0) < 0 for n, (low, high) in zip(shape, widths, strict=True)):
+    if any(
+        n + low + high < 0 or n + min(low, 0) < 0 or n + min(high, 0) < 0
+        for n, (low, high) in zip(shape, widths, strict=True)
+    ):
         raise ValueError(f"pad: {tuple(pad)} cuts off more than there is in shape {shape}")
     if mode == "constant":
         return _pad(input, widths=widths, value=value or 0)

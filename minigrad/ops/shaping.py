@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..arguments import normalize_dim, normalize_dims
-from ..engine import TensorBase, new_tensor, primitive, sum_to
+from ..engine import new_tensor, primitive, sum_to
 from ..memory import Array
 from .indexing import getitem
 
@@ -49,10 +49,14 @@ def _inferred(input: Any, shape: tuple[int, ...], name: str) -> tuple[int, ...]:
         raise ValueError(f"{name}: the sizes {shape} must be at least 0, but for one -1, which is inferred")
     if -1 in shape:
         if known == 0 or size % known:
-            raise ValueError(f"{name}: no size in place of the -1 fits a tensor of shape {tuple(input.shape)} into {shape}")
+            raise ValueError(
+                f"{name}: no size in place of the -1 fits a tensor of shape {tuple(input.shape)} into {shape}"
+            )
         shape = tuple(size // known if n == -1 else n for n in shape)
     elif known != size:
-        raise ValueError(f"{name}: a tensor of shape {tuple(input.shape)} has {size} elements, shape {shape} has {known}")
+        raise ValueError(
+            f"{name}: a tensor of shape {tuple(input.shape)} has {size} elements, shape {shape} has {known}"
+        )
     return shape
 
 
@@ -91,7 +95,9 @@ def _strides(array: Array) -> tuple[int, ...]:
 
 def _view_as_dtype(input: Any, dtype: Any) -> Any:
     if input._requires_grad:
-        raise RuntimeError("view: the bytes of a tensor that requires a gradient cannot be read as another dtype; detach() it")
+        raise RuntimeError(
+            "view: the bytes of a tensor that requires a gradient cannot be read as another dtype; detach() it"
+        )
     try:
         return new_tensor(input._array.view(dtype))
     except (ValueError, TypeError) as error:
@@ -126,7 +132,9 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
     missing = math.prod(n for n in sizes if n != -1)
     full = tuple(shape[dim] // missing if n == -1 and missing else n for n in sizes)
     if math.prod(full) != shape[dim] or min(full, default=-1) < 0:
-        raise ValueError(f"unflatten: sizes {sizes} do not multiply up to {shape[dim]}, the size of dim {dim} in {shape}")
+        raise ValueError(
+            f"unflatten: sizes {sizes} do not multiply up to {shape[dim]}, the size of dim {dim} in {shape}"
+        )
     return _reshape(input, shape=(*shape[:dim], *full, *shape[dim + 1 :]))
 
 
@@ -200,7 +208,9 @@ def permute(input: Any, *order: Any, dims: Any = None) -> Any:
     """The dimensions in another order: dimension ``i`` of the result is ``dims[i]`` of ``input``."""
     order = _ints(order, dims, "permute")
     if len(order) != input.ndim:
-        raise ValueError(f"permute: {order} must name each of the {input.ndim} dimensions of shape {tuple(input.shape)}")
+        raise ValueError(
+            f"permute: {order} must name each of the {input.ndim} dimensions of shape {tuple(input.shape)}"
+        )
     return _permute(input, dims=normalize_dims(order, input.ndim, "permute"))
 
 
@@ -238,7 +248,7 @@ def expand(input: Any, *sizes: Any, size: Any = None) -> Any:
     full = tuple(shape[i - extra] if n == -1 and i >= extra else n for i, n in enumerate(target))
     if extra < 0 or min(full, default=0) < 0 or any(o not in (1, n) for o, n in zip(shape, full[extra:], strict=True)):
         raise ValueError(
-            f"expand: shape {shape} cannot be expanded to {target}: sizes other than 1 must stay, new dimensions come in front"
+            f"expand: shape {shape} cannot be expanded to {target}: sizes other than 1 must stay, and new ones lead"
         )
     return _expand(input, shape=full)
 
@@ -318,7 +328,9 @@ def repeat_interleave(input: Any, repeats: Any, dim: int | None = None, *, outpu
     counts = np.asarray(getattr(repeats, "_array", repeats), like=array)
     size = input.shape[dim]
     if counts.dtype.kind not in "iu" or counts.size not in (1, size) or counts.ndim > 1 or (counts < 0).any():
-        raise ValueError(f"repeat_interleave: repeats must be a count, or one for each of the {size} slices, got {repeats!r}")
+        raise ValueError(
+            f"repeat_interleave: repeats must be a count, or one for each of the {size} slices, got {repeats!r}"
+        )
     index = np.repeat(np.arange(size, like=array), counts)
     if output_size not in (None, index.size):
         raise ValueError(f"repeat_interleave: output_size is {output_size}, but repeats add up to {index.size}")
@@ -328,7 +340,9 @@ def repeat_interleave(input: Any, repeats: Any, dim: int | None = None, *, outpu
 # ------------------------------------------------------------------------------------------- joining
 
 
-@primitive(tensors=lambda g, index, tensors_shape, dim: getitem(g, _part(index, tensors_shape, dim)), promotion="common")
+@primitive(
+    tensors=lambda g, index, tensors_shape, dim: getitem(g, _part(index, tensors_shape, dim)), promotion="common"
+)
 def _cat(*tensors: Array, dim: int) -> Array:
     return np.concatenate(tensors, dim)
 
@@ -343,7 +357,9 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     """The tensors one after the other along ``dim``; all other sizes must agree."""
     tensors = _several((tensors,), "cat")
     shapes = [tuple(x.shape) for x in tensors]
-    filled = [x for x, shape in zip(tensors, shapes, strict=True) if shape != (0,)] or list(tensors[:1])  # PyTorch skips (0,)
+    filled = [x for x, shape in zip(tensors, shapes, strict=True) if shape != (0,)] or list(
+        tensors[:1]
+    )  # PyTorch skips (0,)
     if not filled:
         raise ValueError("cat: expected at least one tensor")
     ndim = filled[0].ndim
@@ -430,7 +446,9 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
     if any(x.ndim > 1 for x in tensors):
         raise ValueError(f"meshgrid: expected vectors, got shapes {[tuple(x.shape) for x in tensors]}")
     shape = tuple(math.prod(x.shape) for x in tensors)
-    grid = [expand(_reshape(x, shape=(*(1,) * i, -1, *(1,) * (len(shape) - i - 1))), shape) for i, x in enumerate(tensors)]
+    grid = [
+        expand(_reshape(x, shape=(*(1,) * i, -1, *(1,) * (len(shape) - i - 1))), shape) for i, x in enumerate(tensors)
+    ]
     return tuple(transpose(x, 0, 1) if indexing == "xy" and len(shape) > 1 else x for x in grid)
 
 
@@ -562,7 +580,9 @@ def roll(input: Any, shifts: int | Sequence[int], dims: int | Sequence[int] | No
 def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
     """The tensor turned ``k`` times by 90 degrees, from the first towards the second of ``dims``; a copy."""
     if input.ndim < 2 or len(dims) != 2:
-        raise ValueError(f"rot90: expected two dims of a tensor with at least two, got {dims} and shape {tuple(input.shape)}")
+        raise ValueError(
+            f"rot90: expected two dims of a tensor with at least two, got {dims} and shape {tuple(input.shape)}"
+        )
     first, second = normalize_dims(tuple(dims), input.ndim, "rot90")
     k = to_int(k) % 4
     if k == 0:
@@ -594,7 +614,9 @@ def _need_matrix(input: Array, name: str) -> None:
         raise ValueError(f"{name}: expected at least 2 dimensions, got shape {tuple(input.shape)}")
 
 
-@primitive(input=lambda g, input_shape, offset, dim1, dim2: diagonal_adjoint(g, input_shape, offset, dim1, dim2), view=True)
+@primitive(
+    input=lambda g, input_shape, offset, dim1, dim2: diagonal_adjoint(g, input_shape, offset, dim1, dim2), view=True
+)
 def diagonal(input: Array, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Array:
     """The elements whose index in ``dim2`` is that in ``dim1`` plus ``offset``, along a new last dimension; a view."""
     _need_matrix(input, "diagonal")
@@ -656,7 +678,9 @@ def trace(input: Any) -> Any:
 def _unfold(input: Array, dimension: int, size: int, step: int) -> Array:
     if size == 0:  # NumPy has no windows of nothing
         shape = input.shape
-        return np.zeros_like(input, shape=(*shape[:dimension], shape[dimension] // step + 1, *shape[dimension + 1 :], 0))
+        return np.zeros_like(
+            input, shape=(*shape[:dimension], shape[dimension] // step + 1, *shape[dimension + 1 :], 0)
+        )
     writable = step >= size and input.flags.writeable  # overlapping windows cannot be written to one by one
     windows = np.lib.stride_tricks.sliding_window_view(input, size, dimension, writeable=writable)
     return windows[(*(_ALL,) * dimension, slice(None, None, step))]

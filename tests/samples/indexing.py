@@ -170,7 +170,9 @@ def index_copy(x: np.ndarray, dim: int, index: np.ndarray, source: Any) -> np.nd
 def _gather(draw: Draw) -> Case:
     x = array(draw, min_dims=1)
     dim = dim_of(draw, x.ndim)
-    shape = tuple(draw(st.integers(0, 4)) if d == dim % x.ndim else draw(st.integers(1, n)) for d, n in enumerate(x.shape))
+    shape = tuple(
+        draw(st.integers(0, 4)) if d == dim % x.ndim else draw(st.integers(1, n)) for d, n in enumerate(x.shape)
+    )
     return Case(x, dim, draw(integers(shape, 0, x.shape[dim] - 1)))
 
 
@@ -201,7 +203,9 @@ def scatter(x: np.ndarray, dim: int, index: np.ndarray, src: Any, reduce: str | 
     return out
 
 
-def scatter_reduce(x: np.ndarray, dim: int, index: np.ndarray, src: np.ndarray, reduce: str, include_self: bool) -> np.ndarray:
+def scatter_reduce(
+    x: np.ndarray, dim: int, index: np.ndarray, src: np.ndarray, reduce: str, include_self: bool
+) -> np.ndarray:
     found: dict[tuple[int, ...], list[float]] = {}
     for i, place in places(x, dim, index):
         found.setdefault(place, [x[place]] if include_self else []).append(src[i])
@@ -216,7 +220,9 @@ def _take_along_dim(draw: Draw) -> Case:
     if draw(st.booleans()):
         return Case(x, draw(integers(shapes(1, 2, 1, 3), 0, x.size - 1)))
     dim = dim_of(draw, x.ndim)
-    shape = tuple(draw(st.integers(1, 3)) if d == dim % x.ndim else draw(st.sampled_from([1, n])) for d, n in enumerate(x.shape))
+    shape = tuple(
+        draw(st.integers(1, 3)) if d == dim % x.ndim else draw(st.sampled_from([1, n])) for d, n in enumerate(x.shape)
+    )
     return Case(x, draw(integers(shape, 0, x.shape[dim] - 1)), dim)
 
 
@@ -305,40 +311,105 @@ NUMBER = np.array(1.5)
 EMPTY = np.zeros((2, 0))
 
 SPECS: dict[str, Spec] = {
-    "getitem": Spec(Tensor.__getitem__, drawn(_basic), lambda x, index: np.asarray(x[index]), adjoint=True,
-                    edges=[Case(NUMBER, ...), Case(NUMBER, None), Case(NUMBER, ()), Case(EMPTY, (slice(None), None))]),
-    "getitem by arrays": Spec(Tensor.__getitem__, drawn(_advanced), lambda x, index: x[index], adjoint=True, primitive="getitem",
-                              edges=[Case(NUMBER, np.array(True)), Case(NUMBER, False), Case(EMPTY, np.array([1, 1])), Case(np.ones(3), [])]),
-    "getitem_adjoint": Spec(own(lambda g, shape, index: indexing.getitem_adjoint(g, index=index, shape=shape)), drawn(_adjoint), getitem_adjoint, adjoint=True, duck=False),
+    "getitem": Spec(
+        Tensor.__getitem__,
+        drawn(_basic),
+        lambda x, index: np.asarray(x[index]),
+        adjoint=True,
+        edges=[Case(NUMBER, ...), Case(NUMBER, None), Case(NUMBER, ()), Case(EMPTY, (slice(None), None))],
+    ),
+    "getitem by arrays": Spec(
+        Tensor.__getitem__,
+        drawn(_advanced),
+        lambda x, index: x[index],
+        adjoint=True,
+        primitive="getitem",
+        edges=[Case(NUMBER, np.array(True)), Case(NUMBER, False), Case(EMPTY, np.array([1, 1])), Case(np.ones(3), [])],
+    ),
+    "getitem_adjoint": Spec(
+        own(lambda g, shape, index: indexing.getitem_adjoint(g, index=index, shape=shape)),
+        drawn(_adjoint),
+        getitem_adjoint,
+        adjoint=True,
+        duck=False,
+    ),
     "setitem": Spec(assigned, drawn(_setitem), setitem, duck=False),
     "index_put": Spec(mg.index_put, drawn(lambda draw: Case(*_index_put(draw).args[:3], False)), index_put),
     "index_put accumulating": Spec(mg.index_put, drawn(lambda draw: Case(*_index_put(draw).args[:3], True)), index_put),
-    "index_select": Spec(mg.index_select, drawn(lambda draw: _rows(draw, source=False)), lambda x, dim, i: np.take(x, i, dim)),
+    "index_select": Spec(
+        mg.index_select, drawn(lambda draw: _rows(draw, source=False)), lambda x, dim, i: np.take(x, i, dim)
+    ),
     "index_add": Spec(mg.index_add, drawn(_rows), index_add),
-    "index_add with alpha": Spec(lambda *a: mg.index_add(*a, alpha=-0.5), drawn(_rows), lambda *a: index_add(*a, alpha=-0.5)),
+    "index_add with alpha": Spec(
+        lambda *a: mg.index_add(*a, alpha=-0.5), drawn(_rows), lambda *a: index_add(*a, alpha=-0.5)
+    ),
     "index_copy": Spec(mg.index_copy, drawn(_rows), index_copy),
-    "index_fill": Spec(mg.index_fill, drawn(lambda draw: Case(*_rows(draw, source=False).args, draw(st.sampled_from([1.5, NUMBER])))), index_copy),
+    "index_fill": Spec(
+        mg.index_fill,
+        drawn(lambda draw: Case(*_rows(draw, source=False).args, draw(st.sampled_from([1.5, NUMBER])))),
+        index_copy,
+    ),
     "gather": Spec(mg.gather, drawn(_gather), gather, adjoint=True, edges=[Case(EMPTY, 0, np.zeros((1, 0), int))]),
     "scatter": Spec(mg.scatter, drawn(_scatter), scatter),
     "scatter a number": Spec(mg.scatter, drawn(lambda draw: Case(*_gather(draw).args, 2.5)), scatter),
-    "scatter and combine": Spec(lambda *a: mg.scatter(*a[:4], reduce=a[4]), drawn(lambda draw: _scatter(draw, st.sampled_from(["add", "multiply"]))), scatter),
+    "scatter and combine": Spec(
+        lambda *a: mg.scatter(*a[:4], reduce=a[4]),
+        drawn(lambda draw: _scatter(draw, st.sampled_from(["add", "multiply"]))),
+        scatter,
+    ),
     "scatter_add": Spec(mg.scatter_add, drawn(_scatter), lambda *a: scatter(*a, reduce="add")),
-    "scatter_reduce": Spec(lambda *a: mg.scatter_reduce(*a[:5], include_self=a[5]),
-                           drawn(lambda draw: _scatter(draw, st.sampled_from(["sum", "prod", "mean", "amax", "amin"]), st.booleans())), scatter_reduce),
+    "scatter_reduce": Spec(
+        lambda *a: mg.scatter_reduce(*a[:5], include_self=a[5]),
+        drawn(lambda draw: _scatter(draw, st.sampled_from(["sum", "prod", "mean", "amax", "amin"]), st.booleans())),
+        scatter_reduce,
+    ),
     "take_along_dim": Spec(mg.take_along_dim, drawn(_take_along_dim), take_along_dim),
-    "take": Spec(mg.take, drawn(lambda draw: Case(x := array(draw), draw(integers(shapes(0, 2, 1, 3), -x.size, x.size - 1)))), np.take),
-    "masked_fill": Spec(mg.masked_fill, drawn(lambda draw: _masked(draw, draw(st.sampled_from([-1.5, NUMBER])))), lambda x, m, v: np.where(m, v, x)),
+    "take": Spec(
+        mg.take,
+        drawn(lambda draw: Case(x := array(draw), draw(integers(shapes(0, 2, 1, 3), -x.size, x.size - 1)))),
+        np.take,
+    ),
+    "masked_fill": Spec(
+        mg.masked_fill,
+        drawn(lambda draw: _masked(draw, draw(st.sampled_from([-1.5, NUMBER])))),
+        lambda x, m, v: np.where(m, v, x),
+    ),
     "masked_select": Spec(mg.masked_select, drawn(_masked), masked_select),
-    "masked_scatter": Spec(mg.masked_scatter, drawn(lambda draw: _masked(draw, np.arange(30.0))), masked_scatter, half=False),
+    "masked_scatter": Spec(
+        mg.masked_scatter, drawn(lambda draw: _masked(draw, np.arange(30.0))), masked_scatter, half=False
+    ),
     "argwhere": Spec(mg.argwhere, drawn(lambda draw: Case(np.round(array(draw)))), np.argwhere, order=0),
-    "nonzero": Spec(lambda x: mg.nonzero(x, as_tuple=True), drawn(lambda draw: Case(np.round(array(draw, 1)))), lambda x: list(np.nonzero(x)), order=0),
-    "embedding": Spec(indexing.embedding, drawn(lambda draw: Case(*_embedding(draw).args[:2])), lambda w, i: w[i], adjoint=True),
+    "nonzero": Spec(
+        lambda x: mg.nonzero(x, as_tuple=True),
+        drawn(lambda draw: Case(np.round(array(draw, 1)))),
+        lambda x: list(np.nonzero(x)),
+        order=0,
+    ),
+    "embedding": Spec(
+        indexing.embedding, drawn(lambda draw: Case(*_embedding(draw).args[:2])), lambda w, i: w[i], adjoint=True
+    ),
     "embedding_adjoint": Spec(indexing.embedding_adjoint, drawn(_embedding_adjoint), embedding_adjoint, adjoint=True),
-    "one_hot": Spec(indexing.one_hot, drawn(lambda draw: Case(draw(integers(shapes(0, 2, 1, 3), 0, 3)), draw(st.integers(4, 6)))), lambda i, n: np.eye(n, dtype=int)[i], order=0),
+    "one_hot": Spec(
+        indexing.one_hot,
+        drawn(lambda draw: Case(draw(integers(shapes(0, 2, 1, 3), 0, 3)), draw(st.integers(4, 6)))),
+        lambda i, n: np.eye(n, dtype=int)[i],
+        order=0,
+    ),
     "blank": Spec(lambda x: inplace._blank(x, view=Corner()), st.builds(Case, matrix), _blank, adjoint=True),
-    "overwrite": Spec(overwritten, drawn(lambda draw: Case(x := draw(matrix), draw(floats(x.shape[:1])))), _overwrite, duck=False),
-    "replaced": Spec(copied, drawn(lambda draw: Case(*(draw(floats(s)) for s in (lambda a, b: (np.broadcast_shapes(a, b), b))(*draw(broadcastable(2)))))), lambda x, v: np.broadcast_to(v, x.shape), duck=False),
-}  # fmt: skip
+    "overwrite": Spec(
+        overwritten, drawn(lambda draw: Case(x := draw(matrix), draw(floats(x.shape[:1])))), _overwrite, duck=False
+    ),
+    "replaced": Spec(
+        copied,
+        drawn(
+            lambda draw: Case(
+                *(draw(floats(s)) for s in (lambda a, b: (np.broadcast_shapes(a, b), b))(*draw(broadcastable(2))))
+            )
+        ),
+        lambda x, v: np.broadcast_to(v, x.shape),
+        duck=False,
+    ),
+}
 
 
 def x(*shape: int) -> Any:
@@ -353,48 +424,158 @@ ERRORS = [
     ("too many", lambda: x(2, 3)[0, 0, 0], IndexError, r"getitem: too many indices .*\(2, 3\)"),
     ("number", lambda: x()[0], IndexError, "getitem: too many indices"),
     ("too many with arrays", lambda: x(2)[i(0), i(0)], IndexError, r"getitem: 2 indices for a tensor of shape \(2,\)"),
-    ("two dots with arrays", lambda: x(2, 3)[..., i(0), ...], IndexError, "getitem: an index can contain only one Ellipsis"),
+    (
+        "two dots with arrays",
+        lambda: x(2, 3)[..., i(0), ...],
+        IndexError,
+        "getitem: an index can contain only one Ellipsis",
+    ),
     ("far", lambda: x(2, 3)[2], IndexError, r"getitem: index 2 is out of bounds .*\(2, 3\)"),
     ("far in array", lambda: x(2, 3)[:, i(0, 3)], IndexError, "getitem: index 3 is out of bounds"),
     ("mask shape", lambda: x(2, 3)[mg.tensor([True, False, True])], IndexError, "getitem: boolean index did not match"),
     ("arrays", lambda: x(2, 3)[i(0, 1), i(0, 1, 2)], IndexError, "getitem: shape mismatch"),
     ("two dots", lambda: x(2, 3)[..., ...], IndexError, "getitem: an index can only have a single ellipsis"),
     ("float", lambda: x(2, 3)[1.0], TypeError, "getitem: an index can be an int, .* got float"),
-    ("float tensor", lambda: x(2, 3)[x(2)], TypeError, "getitem: an index must have an integer or bool dtype, got float32"),
+    (
+        "float tensor",
+        lambda: x(2, 3)[x(2)],
+        TypeError,
+        "getitem: an index must have an integer or bool dtype, got float32",
+    ),
     ("bytes", lambda: x(2, 3)[mg.zeros(2, dtype=np.uint8)], TypeError, "getitem: a uint8 index is ambiguous"),
     ("text", lambda: x(2)["a"], TypeError, "getitem: an index can be .* got str"),
     ("slices in a list", lambda: x(2, 3)[[slice(None), 0]], TypeError, "getitem: a list as index stands for a tensor"),
-    ("slice bound", lambda: x(2)[: 1.5], TypeError, "getitem: an index can be .* got float"),
-    ("index_put slices", lambda: x(2, 3).index_put((slice(1), i(0)), x(1)), TypeError, "index_put: indices must be a tuple"),
-    ("index_put shape", lambda: x(3).index_put((i(0, 1),), x(3)), ValueError, r"index_put: a value of shape \(3,\) .* \(2,\)"),
-    ("index_select far", lambda: x(2).index_select(0, i(2)), IndexError, "index_select: index 2 is out of range .* size 2"),
+    ("slice bound", lambda: x(2)[:1.5], TypeError, "getitem: an index can be .* got float"),
+    (
+        "index_put slices",
+        lambda: x(2, 3).index_put((slice(1), i(0)), x(1)),
+        TypeError,
+        "index_put: indices must be a tuple",
+    ),
+    (
+        "index_put shape",
+        lambda: x(3).index_put((i(0, 1),), x(3)),
+        ValueError,
+        r"index_put: a value of shape \(3,\) .* \(2,\)",
+    ),
+    (
+        "index_select far",
+        lambda: x(2).index_select(0, i(2)),
+        IndexError,
+        "index_select: index 2 is out of range .* size 2",
+    ),
     ("index_select negative", lambda: x(2).index_select(0, i(-1)), IndexError, "index_select: index -1"),
-    ("index_select dims", lambda: x(2).index_select(0, mg.tensor([[0]])), ValueError, "index_select: index must have at most one"),
+    (
+        "index_select dims",
+        lambda: x(2).index_select(0, mg.tensor([[0]])),
+        ValueError,
+        "index_select: index must have at most one",
+    ),
     ("index_select dim", lambda: x(2).index_select(1, i(0)), IndexError, "index_select: dim 1"),
-    ("index_select type", lambda: x(2).index_select(0, x(1)), TypeError, "index_select: index must be an integer tensor, got float32"),
-    ("index_add shape", lambda: x(2, 3).index_add(0, i(0), x(2, 3)), ValueError, r"index_add: source has shape \(2, 3\), .* \(1, 3\)"),
+    (
+        "index_select type",
+        lambda: x(2).index_select(0, x(1)),
+        TypeError,
+        "index_select: index must be an integer tensor, got float32",
+    ),
+    (
+        "index_add shape",
+        lambda: x(2, 3).index_add(0, i(0), x(2, 3)),
+        ValueError,
+        r"index_add: source has shape \(2, 3\), .* \(1, 3\)",
+    ),
     ("index_copy shape", lambda: x(2, 3).index_copy(1, i(0), x(2, 3)), ValueError, r"index_copy: source .* \(2, 1\)"),
     ("index_fill value", lambda: x(2).index_fill(0, i(0), x(1)), ValueError, "index_fill: value must be a number"),
-    ("gather dims", lambda: x(2, 3).gather(0, i(0)), ValueError, r"gather: index of shape \(1,\) does not fit into shape \(2, 3\)"),
+    (
+        "gather dims",
+        lambda: x(2, 3).gather(0, i(0)),
+        ValueError,
+        r"gather: index of shape \(1,\) does not fit into shape \(2, 3\)",
+    ),
     ("gather larger", lambda: x(2, 3).gather(0, mg.zeros(1, 4, dtype=np.int64)), ValueError, "gather: index of shape"),
     ("gather far", lambda: x(3).gather(0, i(3)), IndexError, "gather: index 3 is out of range"),
-    ("gather sparse", lambda: mg.gather(x(3), 0, i(0), sparse_grad=True), NotImplementedError, "gather: there are no sparse"),
+    (
+        "gather sparse",
+        lambda: mg.gather(x(3), 0, i(0), sparse_grad=True),
+        NotImplementedError,
+        "gather: there are no sparse",
+    ),
     ("scatter nothing", lambda: x(3).scatter(0, i(0)), TypeError, "scatter: missing argument 'src'"),
-    ("scatter reduce", lambda: x(3).scatter(0, i(0), 1.0, reduce="max"), ValueError, "scatter: reduce must be None, 'add'"),
-    ("scatter src", lambda: x(3).scatter(0, i(0, 1), x(1)), ValueError, r"scatter: index of shape \(2,\) does not fit into src of shape \(1,\)"),
+    (
+        "scatter reduce",
+        lambda: x(3).scatter(0, i(0), 1.0, reduce="max"),
+        ValueError,
+        "scatter: reduce must be None, 'add'",
+    ),
+    (
+        "scatter src",
+        lambda: x(3).scatter(0, i(0, 1), x(1)),
+        ValueError,
+        r"scatter: index of shape \(2,\) does not fit into src of shape \(1,\)",
+    ),
     ("scatter_add far", lambda: x(3).scatter_add(0, i(-1), x(1)), IndexError, "scatter_add: index -1"),
-    ("scatter_reduce", lambda: x(3).scatter_reduce(0, i(0), x(1), "max"), ValueError, "scatter_reduce: reduce must be sum, prod"),
-    ("take_along_dim dims", lambda: mg.take_along_dim(x(2, 3), i(0), 1), ValueError, "take_along_dim: .* differ in dimensions"),
-    ("take_along_dim shape", lambda: mg.take_along_dim(x(2, 3), mg.zeros(3, 1, dtype=np.int64), 1), ValueError, "take_along_dim: .* do not broadcast"),
+    (
+        "scatter_reduce",
+        lambda: x(3).scatter_reduce(0, i(0), x(1), "max"),
+        ValueError,
+        "scatter_reduce: reduce must be sum, prod",
+    ),
+    (
+        "take_along_dim dims",
+        lambda: mg.take_along_dim(x(2, 3), i(0), 1),
+        ValueError,
+        "take_along_dim: .* differ in dimensions",
+    ),
+    (
+        "take_along_dim shape",
+        lambda: mg.take_along_dim(x(2, 3), mg.zeros(3, 1, dtype=np.int64), 1),
+        ValueError,
+        "take_along_dim: .* do not broadcast",
+    ),
     ("take far", lambda: mg.take(x(2, 3), i(6)), IndexError, "take: index 6 is out of range"),
-    ("masked_fill mask", lambda: x(2).masked_fill(i(0, 1), 1), TypeError, "masked_fill: mask must be a bool tensor, got int64"),
+    (
+        "masked_fill mask",
+        lambda: x(2).masked_fill(i(0, 1), 1),
+        TypeError,
+        "masked_fill: mask must be a bool tensor, got int64",
+    ),
     ("masked_fill value", lambda: x(2).masked_fill(x(2) > 0, x(2)), ValueError, "masked_fill: value must be a number"),
-    ("masked_fill type", lambda: i(1).masked_fill(i(1) > 0, 0.5), TypeError, "masked_fill: a value of type float does not fit into int64"),
-    ("masked_select mask", lambda: x(2).masked_select(x(2)), TypeError, "masked_select: mask must be a bool tensor, got float32"),
-    ("masked_scatter", lambda: x(2).masked_scatter(x(2) == 0, x(1)), ValueError, "masked_scatter: mask has 2 True elements, source only 1"),
-    ("embedding type", lambda: indexing.embedding(x(2, 3), x(2)), TypeError, "embedding: indices must be an integer tensor"),
-    ("embedding far", lambda: indexing.embedding(x(2, 3), i(2)), IndexError, "embedding: index 2 is out of range for 2 rows"),
+    (
+        "masked_fill type",
+        lambda: i(1).masked_fill(i(1) > 0, 0.5),
+        TypeError,
+        "masked_fill: a value of float does not fit into int64",
+    ),
+    (
+        "masked_select mask",
+        lambda: x(2).masked_select(x(2)),
+        TypeError,
+        "masked_select: mask must be a bool tensor, got float32",
+    ),
+    (
+        "masked_scatter",
+        lambda: x(2).masked_scatter(x(2) == 0, x(1)),
+        ValueError,
+        "masked_scatter: mask has 2 True elements, source only 1",
+    ),
+    (
+        "embedding type",
+        lambda: indexing.embedding(x(2, 3), x(2)),
+        TypeError,
+        "embedding: indices must be an integer tensor",
+    ),
+    (
+        "embedding far",
+        lambda: indexing.embedding(x(2, 3), i(2)),
+        IndexError,
+        "embedding: index 2 is out of range for 2 rows",
+    ),
     ("one_hot type", lambda: indexing.one_hot(x(2)), TypeError, "one_hot: expected an integer tensor"),
-    ("one_hot far", lambda: indexing.one_hot(i(0, 3), 3), ValueError, r"one_hot: class numbers must be in range\(3\), got 0 to 3"),
+    (
+        "one_hot far",
+        lambda: indexing.one_hot(i(0, 3), 3),
+        ValueError,
+        r"one_hot: class numbers must be in range\(3\), got 0 to 3",
+    ),
     ("one_hot empty", lambda: indexing.one_hot(i()), ValueError, "one_hot: num_classes must be given"),
-]  # fmt: skip
+]

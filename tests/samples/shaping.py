@@ -122,7 +122,10 @@ def _movedim(draw: Draw) -> Case:
 def _expand(draw: Draw) -> Case:
     small, full = draw(broadcastable(2, max_side=3))
     full = np.broadcast_shapes(small, full)
-    sizes = [-1 if i >= len(full) - len(small) and draw(st.booleans()) and n == small[i - len(full)] else n for i, n in enumerate(full)]
+    sizes = [
+        -1 if i >= len(full) - len(small) and draw(st.booleans()) and n == small[i - len(full)] else n
+        for i, n in enumerate(full)
+    ]
     return Case(draw(floats(small)), tuple(sizes))
 
 
@@ -303,41 +306,92 @@ EMPTY = np.zeros((2, 0))
 NUMBER = np.array(1.5)
 
 SPECS: dict[str, Spec] = {
-    "reshape": Spec(mg.reshape, drawn(_reshape), np.reshape, adjoint=True, edges=[Case(EMPTY, (0, 3)), Case(EMPTY, (-1, 2)), Case(NUMBER, (1, -1))]),
+    "reshape": Spec(
+        mg.reshape,
+        drawn(_reshape),
+        np.reshape,
+        adjoint=True,
+        edges=[Case(EMPTY, (0, 3)), Case(EMPTY, (-1, 2)), Case(NUMBER, (1, -1))],
+    ),
     "view": Spec(lambda x, size: x.contiguous().view(size), drawn(_reshape), np.reshape, edges=[Case(EMPTY, (0,))]),
-    "reshape_as": Spec(lambda x, y: x.reshape_as(y.T), drawn(lambda draw: Case(x := array(draw), np.zeros(x.shape, int))), lambda x, y: x.reshape(y.T.shape)),
-    "view_as": Spec(lambda x, y: x.contiguous().view_as(y), drawn(lambda draw: Case(x := array(draw), np.zeros((1, *x.shape), int))), lambda x, y: x.reshape(y.shape)),
+    "reshape_as": Spec(
+        lambda x, y: x.reshape_as(y.T),
+        drawn(lambda draw: Case(x := array(draw), np.zeros(x.shape, int))),
+        lambda x, y: x.reshape(y.T.shape),
+    ),
+    "view_as": Spec(
+        lambda x, y: x.contiguous().view_as(y),
+        drawn(lambda draw: Case(x := array(draw), np.zeros((1, *x.shape), int))),
+        lambda x, y: x.reshape(y.shape),
+    ),
     "flatten": Spec(mg.flatten, drawn(_flatten), flatten, edges=[Case(EMPTY, 0, 1), Case(NUMBER, 0, 0)]),
     "unflatten": Spec(mg.unflatten, drawn(_unflatten), unflatten),
     "ravel": Spec(mg.ravel, alone(), np.ravel, edges=[Case(EMPTY), Case(NUMBER)]),
     "squeeze": Spec(mg.squeeze, drawn(_squeeze), squeeze, edges=[Case(NUMBER), Case(NUMBER, -1), Case(EMPTY)]),
     "unsqueeze": Spec(mg.unsqueeze, drawn(_unsqueeze), np.expand_dims, edges=[Case(EMPTY, 1)]),
-    "transpose": Spec(mg.transpose, drawn(lambda draw: _transpose(draw, 1)), lambda x, a, b: np.swapaxes(x, a, b) if x.ndim else x, adjoint=True, edges=[Case(NUMBER, 0, -1)]),
+    "transpose": Spec(
+        mg.transpose,
+        drawn(lambda draw: _transpose(draw, 1)),
+        lambda x, a, b: np.swapaxes(x, a, b) if x.ndim else x,
+        adjoint=True,
+        edges=[Case(NUMBER, 0, -1)],
+    ),
     "swapaxes": Spec(mg.swapaxes, drawn(_transpose), lambda x, a, b: np.swapaxes(x, a, b) if x.ndim else x),
     "t": Spec(mg.t, alone(max_dims=2), np.transpose, edges=[Case(EMPTY)]),
     "T": Spec(lambda x: x.T, alone(), np.transpose),
     "mT": Spec(lambda x: x.mT, alone(min_dims=2), lambda x: x.swapaxes(-1, -2)),
     "permute": Spec(mg.permute, drawn(_permute), np.transpose, adjoint=True, edges=[Case(EMPTY, (1, 0))]),
     "movedim": Spec(mg.movedim, drawn(_movedim), np.moveaxis),
-    "expand": Spec(Tensor.expand, drawn(_expand), expand, adjoint=True, edges=[Case(NUMBER, (0,)), Case(EMPTY, (3, 2, 0))]),
-    "expand_as": Spec(lambda x, y: x.expand_as(y), drawn(lambda draw: Case(x := array(draw), np.zeros((2, *x.shape), int))), lambda x, y: np.broadcast_to(x, y.shape)),
+    "expand": Spec(
+        Tensor.expand, drawn(_expand), expand, adjoint=True, edges=[Case(NUMBER, (0,)), Case(EMPTY, (3, 2, 0))]
+    ),
+    "expand_as": Spec(
+        lambda x, y: x.expand_as(y),
+        drawn(lambda draw: Case(x := array(draw), np.zeros((2, *x.shape), int))),
+        lambda x, y: np.broadcast_to(x, y.shape),
+    ),
     "broadcast_to": Spec(mg.broadcast_to, drawn(lambda draw: Case(x := array(draw), (2, *x.shape))), np.broadcast_to),
-    "broadcast_tensors": Spec(mg.broadcast_tensors, drawn(lambda draw: Case(*(draw(floats(s)) for s in draw(broadcastable(3))))), lambda *x: list(np.broadcast_arrays(*x))),
+    "broadcast_tensors": Spec(
+        mg.broadcast_tensors,
+        drawn(lambda draw: Case(*(draw(floats(s)) for s in draw(broadcastable(3))))),
+        lambda *x: list(np.broadcast_arrays(*x)),
+    ),
     "repeat": Spec(Tensor.repeat, drawn(_repeat), np.tile, adjoint=True),
-    "tile": Spec(mg.tile, drawn(lambda draw: Case(array(draw, max_dims=2), tuple(draw(st.lists(st.integers(0, 3), max_size=3))))), np.tile),
+    "tile": Spec(
+        mg.tile,
+        drawn(lambda draw: Case(array(draw, max_dims=2), tuple(draw(st.lists(st.integers(0, 3), max_size=3))))),
+        np.tile,
+    ),
     "repeat_interleave": Spec(mg.repeat_interleave, drawn(_repeat_interleave), np.repeat),
-    "cat": Spec(mg.cat, drawn(lambda draw: _several(draw, same=False, min_dims=1)), np.concatenate, edges=[Case([EMPTY, EMPTY], 1)]),
+    "cat": Spec(
+        mg.cat,
+        drawn(lambda draw: _several(draw, same=False, min_dims=1)),
+        np.concatenate,
+        edges=[Case([EMPTY, EMPTY], 1)],
+    ),
     "stack": Spec(mg.stack, drawn(_several), np.stack, edges=[Case([EMPTY, EMPTY], 1)]),
     "hstack": Spec(mg.hstack, drawn(_stacked), np.hstack),
     "vstack": Spec(mg.vstack, drawn(_stacked), np.vstack),
     "dstack": Spec(mg.dstack, drawn(_stacked), np.dstack),
     "atleast_1d": Spec(mg.atleast_1d, alone(), np.atleast_1d),
     "atleast_2d": Spec(mg.atleast_2d, alone(), np.atleast_2d),
-    "atleast_3d": Spec(mg.atleast_3d, drawn(lambda draw: Case([array(draw), array(draw)])), lambda x: list(np.atleast_3d(*x))),
+    "atleast_3d": Spec(
+        mg.atleast_3d, drawn(lambda draw: Case([array(draw), array(draw)])), lambda x: list(np.atleast_3d(*x))
+    ),
     "meshgrid": Spec(mg.meshgrid, drawn(_grid), lambda *x, indexing: list(np.meshgrid(*x, indexing=indexing))),
-    "cartesian_prod": Spec(mg.cartesian_prod, drawn(lambda draw: Case(*_grid(draw).args)), lambda *x: x[0] if len(x) == 1 else np.array(list(itertools.product(*x)))),
+    "cartesian_prod": Spec(
+        mg.cartesian_prod,
+        drawn(lambda draw: Case(*_grid(draw).args)),
+        lambda *x: x[0] if len(x) == 1 else np.array(list(itertools.product(*x))),
+    ),
     "select": Spec(mg.select, drawn(_select), lambda x, dim, i: np.take(x, i, dim)),
-    "narrow": Spec(mg.narrow, drawn(_narrow), lambda x, dim, a, n: np.take(x, np.arange(a % max(x.shape[dim], 1) if a < 0 else a, (a % x.shape[dim] if a < 0 else a) + n), dim)),
+    "narrow": Spec(
+        mg.narrow,
+        drawn(_narrow),
+        lambda x, dim, a, n: np.take(
+            x, np.arange(a % max(x.shape[dim], 1) if a < 0 else a, (a % x.shape[dim] if a < 0 else a) + n), dim
+        ),
+    ),
     "split": Spec(mg.split, drawn(_split), split, edges=[Case(EMPTY, 2, 1)]),
     "chunk": Spec(mg.chunk, drawn(_chunk), lambda x, n, dim: split(x, -(-x.shape[dim] // n), dim)),
     "tensor_split": Spec(mg.tensor_split, drawn(_tensor_split), np.array_split, edges=[Case(EMPTY, 3, 1)]),
@@ -353,17 +407,27 @@ SPECS: dict[str, Spec] = {
     "diagonal_adjoint": Spec(shaping.diagonal_adjoint, drawn(_diagonal_adjoint), diagonal_adjoint, adjoint=True),
     "diag_embed": Spec(mg.diag_embed, drawn(_diag_embed), diag_embed),
     "diag": Spec(mg.diag, drawn(lambda draw: Case(array(draw, 1, 2), draw(st.integers(-2, 2)))), np.diag),
-    "diagflat": Spec(mg.diagflat, drawn(lambda draw: Case(array(draw, max_dims=2), draw(st.integers(-2, 2)))), np.diagflat),
+    "diagflat": Spec(
+        mg.diagflat, drawn(lambda draw: Case(array(draw, max_dims=2), draw(st.integers(-2, 2)))), np.diagflat
+    ),
     "trace": Spec(mg.trace, alone(2, 2), np.trace),
     "unfold_dimension": Spec(Tensor.unfold, drawn(_unfold), unfold, adjoint=True, primitive="unfold"),
     "unfold_adjoint": Spec(shaping.unfold_adjoint, drawn(_unfold_adjoint), unfold_adjoint, adjoint=True),
-    "pad": Spec(padding.pad, drawn(lambda draw: _pad(draw, ["constant"])), pad, edges=[Case(EMPTY, [1, 1], "constant")]),
-    "pad with 0": Spec(lambda x, *a: padding.pad(x, *a), drawn(lambda draw: Case(array(draw, 1, 2, 2), [1, -1])), lambda x, w: pad(x, w, "constant"), adjoint=True, primitive="pad"),
+    "pad": Spec(
+        padding.pad, drawn(lambda draw: _pad(draw, ["constant"])), pad, edges=[Case(EMPTY, [1, 1], "constant")]
+    ),
+    "pad with 0": Spec(
+        lambda x, *a: padding.pad(x, *a),
+        drawn(lambda draw: Case(array(draw, 1, 2, 2), [1, -1])),
+        lambda x, w: pad(x, w, "constant"),
+        adjoint=True,
+        primitive="pad",
+    ),
     "pad with itself": Spec(padding.pad, drawn(lambda draw: _pad(draw, ["reflect", "replicate", "circular"])), pad),
     "clone": Spec(mg.clone, alone(), np.copy, adjoint=True, edges=[Case(EMPTY)]),
     "contiguous view": Spec(lambda x: x.T.contiguous(), alone(), np.transpose),
     "contiguous": Spec(lambda x: x[None].expand(2, *x.shape).contiguous(), alone(), lambda x: np.stack([x, x])),
-}  # fmt: skip
+}
 
 
 def x(*shape: int) -> Any:
@@ -371,7 +435,12 @@ def x(*shape: int) -> Any:
 
 
 ERRORS = [
-    ("reshape size", lambda: x(2, 3).reshape(4), ValueError, r"reshape: a tensor of shape \(2, 3\) has 6 elements, shape \(4,\) has 4"),
+    (
+        "reshape size",
+        lambda: x(2, 3).reshape(4),
+        ValueError,
+        r"reshape: a tensor of shape \(2, 3\) has 6 elements, shape \(4,\) has 4",
+    ),
     ("reshape inferred", lambda: x(2, 3).reshape(4, -1), ValueError, "reshape: no size in place of the -1"),
     ("reshape ambiguous", lambda: x(0, 3).reshape(0, -1), ValueError, "reshape: no size in place of the -1"),
     ("reshape twice", lambda: x(2, 3).reshape(-1, -1), ValueError, "one -1"),
@@ -400,14 +469,29 @@ ERRORS = [
     ("broadcast_tensors", lambda: mg.broadcast_tensors(x(2), x(3)), ValueError, r"\(2,\) and \(3,\) do not broadcast"),
     ("repeat", lambda: x(2, 3).repeat(2), ValueError, r"repeat: \(2,\) must be a count for each of the 2"),
     ("repeat negative", lambda: x(2).repeat(-1), ValueError, "repeat: "),
-    ("repeat_interleave count", lambda: x(2).repeat_interleave(mg.tensor([1, 2, 3])), ValueError, "repeat_interleave: repeats must"),
+    (
+        "repeat_interleave count",
+        lambda: x(2).repeat_interleave(mg.tensor([1, 2, 3])),
+        ValueError,
+        "repeat_interleave: repeats must",
+    ),
     ("repeat_interleave size", lambda: x(2).repeat_interleave(2, output_size=3), ValueError, "output_size is 3, .* 4"),
     ("cat none", lambda: mg.cat([]), ValueError, "cat: expected at least one tensor"),
     ("cat number", lambda: mg.cat([mg.tensor(1.0)]), ValueError, "cat: .* use stack"),
-    ("cat shapes", lambda: mg.cat([x(2, 3), x(2, 4)]), ValueError, r"cat: shapes \(2, 3\) and \(2, 4\) must agree in all dimensions but 0"),
+    (
+        "cat shapes",
+        lambda: mg.cat([x(2, 3), x(2, 4)]),
+        ValueError,
+        r"cat: shapes \(2, 3\) and \(2, 4\) must agree in all dimensions but 0",
+    ),
     ("cat dim", lambda: mg.cat([x(2), x(2)], 1), IndexError, "cat: dim 1"),
     ("cat type", lambda: mg.cat([x(2), 3]), TypeError, "cat: expected tensors, got int"),
-    ("stack shapes", lambda: mg.stack([x(2), x(3)]), ValueError, r"stack: all shapes must be equal, got \(2,\) and \(3,\)"),
+    (
+        "stack shapes",
+        lambda: mg.stack([x(2), x(3)]),
+        ValueError,
+        r"stack: all shapes must be equal, got \(2,\) and \(3,\)",
+    ),
     ("stack none", lambda: mg.stack([]), ValueError, "stack: expected at least one"),
     ("select far", lambda: x(2).select(0, 2), IndexError, "select: index 2 is out of range"),
     ("select number", lambda: x().select(0, 0), IndexError, "select: the tensor has no dimensions"),
@@ -432,8 +516,13 @@ ERRORS = [
     ("pad odd", lambda: padding.pad(x(2), (1,)), ValueError, "pad: expected a .low, high. pair"),
     ("pad many", lambda: padding.pad(x(2), (1, 1, 1, 1)), ValueError, "at most the 1 dimensions"),
     ("pad mode", lambda: padding.pad(x(2), (1, 1), "mirror"), ValueError, "pad: mode must be constant, reflect"),
-    ("pad reflect", lambda: padding.pad(x(2), (2, 0), "reflect"), ValueError, "'reflect' can pad a dimension of size 2 by at most 1"),
+    (
+        "pad reflect",
+        lambda: padding.pad(x(2), (2, 0), "reflect"),
+        ValueError,
+        "'reflect' can pad a dimension of size 2 by at most 1",
+    ),
     ("pad circular", lambda: padding.pad(x(2), (3, 0), "circular"), ValueError, "by at most 2"),
     ("pad cut", lambda: padding.pad(x(2), (-1, -2)), ValueError, r"pad: \(-1, -2\) cuts off more"),
     ("pad value", lambda: padding.pad(x(2), (1, 1), "reflect", 1.0), ValueError, "pad: value is for mode 'constant'"),
-]  # fmt: skip
+]
