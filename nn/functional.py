@@ -4,7 +4,6 @@ Most are operations of ``minigrad.ops``, the same objects. Here are those that n
 are composed of others.
 """
 
-# ruff: noqa: F401 (most names are here to be imported from here)
 from __future__ import annotations
 
 from typing import Any
