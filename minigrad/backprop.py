@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import memory
-from .engine import Node, TensorBase, edge_of, grad_mode, new_tensor
+from .engine import Node, TensorBase, edge_of, grad_mode, mode, new_tensor
 from .engine import backward as traverse
 
 
@@ -148,7 +148,7 @@ def _cotangents(roots: Sequence[Any], given: Any, create_graph: bool, name: str)
 def _accumulate(leaf: Any, g: Any) -> None:
     """Add ``g`` (an array of our own, or a Tensor that was recorded) to the ``.grad`` of a leaf."""
     present = leaf._grad
-    if isinstance(g, TensorBase):
+    if mode.grad:  # create_graph
         leaf._grad = g * 1 if present is None else present + g  # a Tensor that nobody else holds
     elif present is None:
         leaf._grad = new_tensor(g)

@@ -94,7 +94,7 @@ class TensorBase:
 
 
 tensor_class: type = TensorBase  # minigrad.tensor puts Tensor here
-_new = object.__new__
+_new: Any = object.__new__
 _getframe = sys._getframe
 
 
@@ -374,7 +374,7 @@ class Plan:
                 saved.append(shapes if variadic else shapes[self.primitive.inputs.index(source[:-6])])
         return saved
 
-    def guarded_values(self, saved: list[Any]) -> list[tuple[str, Array]]:
+    def guarded_values(self, saved: Sequence[Any]) -> list[tuple[str, Array]]:
         """The arrays among what was saved, and what the operation calls them."""
         arrays: list[tuple[str, Array]] = []
         for k in self.guarded:
@@ -385,7 +385,7 @@ class Plan:
                 arrays.append((name, value))
         return arrays
 
-    def as_tensors(self, node: Node, saved: list[Any]) -> list[Any]:
+    def as_tensors(self, node: Node, saved: Sequence[Any]) -> list[Any]:
         """What ``node`` saved, with arrays as Tensors that lead where their gradients belong."""
         values = list(saved)
         for k in self.guarded:
@@ -395,7 +395,7 @@ class Plan:
             elif value.__class__ is tuple:
                 values[k] = tuple(map(as_tensor, value, node.edges))
             else:
-                values[k] = as_tensor(value, node.edges[source])
+                values[k] = as_tensor(value, node.edges[source])  # type: ignore[index]
         return values
 
 
@@ -471,7 +471,7 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
             if promotion is not None and (not plain or (to_float and dtype.kind != "f")):
                 arrays = definition.promote(arrays)
             try:
-                out = forward(*arrays, **options) if options else forward(*arrays)
+                out = forward(*arrays, **options) if options else forward(*arrays)  # type: ignore[call-arg]
             except ValueError as error:
                 raise named(error, arrays) from None
             except OverflowError as error:
@@ -564,7 +564,7 @@ def new_node(plan: Plan, edges: list[Edge | None], arrays: Sequence[Array], out:
     frame = _getframe(2)
     code = frame.f_code
     while _internal.get(code.co_filename, True) and is_internal(frame):
-        frame = frame.f_back
+        frame = frame.f_back  # type: ignore[assignment]
         code = frame.f_code
     node.code, node.instruction = code, frame.f_lasti
     node.order = clock()
@@ -655,7 +655,7 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
         if edge in grads:
             g = grads[edge] + g
         elif edge.__class__ is Node:
-            heappush(heap, (-edge.order, edge))  # type: ignore[arg-type]
+            heappush(heap, (-edge.order, edge))
         grads[edge] = g
     with grad_mode(create_graph), np.errstate(all="ignore"):  # a gradient may be infinite or NaN, quietly
         while heap:
@@ -699,7 +699,7 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
                 elif result.__class__ is dict:  # it recorded anew what it stands for: go on there
                     pairs = result.items()
                     if targets is not None:
-                        leading |= _leading_to(result, targets)
+                        leading |= _leading_to(result, targets)  # type: ignore[operator]
                 else:
                     pairs = zip(edges, result, strict=True)
                 for edge, gi in pairs:
@@ -762,8 +762,8 @@ def _leading_to(starts: Iterable[Edge | None], targets: set[Edge]) -> set[Edge]:
     while stack:
         node = stack.pop()
         if node not in nodes:
-            nodes.add(node)  # type: ignore[arg-type]
-            stack.extend(edge for edge in node.edges if edge.__class__ is Node)  # type: ignore[union-attr]
+            nodes.add(node)
+            stack.extend(edge for edge in node.edges if edge.__class__ is Node)
     leading: set[Edge] = set()
     for node in sorted(nodes, key=lambda n: n.order):
         if node.plan.expands or any(edge in targets or edge in leading for edge in node.edges):
@@ -825,7 +825,7 @@ def _fit(g: Any, edge: Edge, node: Node) -> Any:
             )
         g = sum_to(g, shape)
     if g.dtype != edge.dtype:
-        g = g.to(edge.dtype) if isinstance(g, TensorBase) else g.astype(edge.dtype)
+        g = g.to(edge.dtype) if isinstance(g, tensor_class) else g.astype(edge.dtype)
     return g
 
 

@@ -72,9 +72,9 @@ def checksum(array: Array) -> int:
     data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
     whole = data.size // _weights.nbytes * _weights.nbytes
     if not whole:
-        return zlib.crc32(data)
+        return zlib.crc32(data.data)
     sums = data[:whole].view(np.uint64).reshape(-1, _weights.size) @ _weights  # modulo 2**64
-    return zlib.crc32(data[whole:], zlib.crc32(sums))
+    return zlib.crc32(data[whole:].data, zlib.crc32(sums.data))
 
 
 def changed(array: Array) -> None:

@@ -81,11 +81,11 @@ class _FunctionPlan(Plan):
     def save(self, arrays: Sequence[Any], out: Any, options: dict[str, Any], edges: Sequence[Any]) -> list[Any]:
         return [options["ctx"], tuple(arrays), options["kept"]]
 
-    def guarded_values(self, saved: list[Any]) -> list[tuple[str, Any]]:
+    def guarded_values(self, saved: Sequence[Any]) -> list[tuple[str, Any]]:
         kept = [(f"ctx.{name}", array) for name, array in saved[2].items()]
         return [*super().guarded_values(saved), *kept]
 
-    def as_tensors(self, node: Node, saved: list[Any]) -> list[Any]:
+    def as_tensors(self, node: Node, saved: Sequence[Any]) -> list[Any]:
         ctx, arrays, _ = saved
         tensors = []
         for source, array in zip(ctx._sources, arrays, strict=True):

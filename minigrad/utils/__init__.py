@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from .. import data
+from . import checkpoint
 
 for _name, _module in list(sys.modules.items()):
     if _name == data.__name__ or _name.startswith(data.__name__ + "."):

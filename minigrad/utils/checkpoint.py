@@ -90,8 +90,8 @@ class _CheckpointPlan(Plan):
     def save(self, arrays: Sequence[Any], out: Any, options: dict[str, Any], edges: Sequence[Any]) -> list[Any]:
         return [options["call"], tuple(arrays)]
 
-    def as_tensors(self, node: Any, saved: list[Any]) -> list[Any]:
-        return saved
+    def as_tensors(self, node: Any, saved: Sequence[Any]) -> list[Any]:
+        return list(saved)
 
 
 def _continue(g: Any, call: _Call) -> dict[Any, Any]:
