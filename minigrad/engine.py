@@ -825,7 +825,7 @@ def _fit(g: Any, edge: Edge, node: Node) -> Any:
             )
         g = sum_to(g, shape)
     if g.dtype != edge.dtype:
-        g = g.to(edge.dtype) if isinstance(g, tensor_class) else g.astype(edge.dtype)
+        g = g.to(edge.dtype) if isinstance(g, TensorBase) else g.astype(edge.dtype)  # type: ignore[attr-defined]
     return g
 
 
