@@ -156,7 +156,7 @@ class _ConvTranspose(_Base):
         ]
         largest = [size + s - 1 for size, s in zip(smallest, self.stride, strict=True)]
         if any(not low <= size <= high for low, size, high in zip(smallest, wanted, largest, strict=True)):
-            raise ValueError(f"{name}: output_size {wanted} is not possible for an input of shape {tuple(input.shape)}; "
+            raise ValueError(f"{name}: output_size {wanted} is not possible for an input of shape {input.shape}; "
                              f"valid sizes range from {smallest} to {largest}")  # fmt: skip
         return tuple(size - low for size, low in zip(wanted, smallest, strict=True))
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 from minigrad import engine
 from minigrad.backprop import RemovableHandle
 from minigrad.ops.observing import observe
+from minigrad.optim.optimizer import zero_grad
 from minigrad.tensor import Tensor
 
 from .parameter import Buffer, Parameter
@@ -367,9 +368,7 @@ class Module:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or fill them with zeros."""
-        for param in self.parameters():
-            if param.grad is not None:
-                param.grad = None if set_to_none else param.grad.detach().zero_()
+        zero_grad(self.parameters(), set_to_none)
 
     # ----------------------------------------------------------------------- conversion
 
@@ -645,10 +644,7 @@ class _BackwardObserver:
         if not positions or not engine.mode.grad:
             return args
         self.inputs = positions
-        observed = list(args)
-        for i, tensor in zip(positions, observe(*[args[i] for i in positions], hook=self.arrived), strict=True):
-            observed[i] = tensor
-        return tuple(observed)
+        return _observed(args, positions, self.arrived)
 
     def observe_outputs(self, result: Any) -> Any:
         outputs = result if isinstance(result, tuple) else (result,)
@@ -669,13 +665,13 @@ class _BackwardObserver:
                 self.run_hooks((None,) * self.count)
             return tuple(current[i] for i in positions)
 
-        observed = list(outputs)
-        for i, tensor in zip(positions, observe(*[outputs[i] for i in positions], hook=departed), strict=True):
-            observed[i] = tensor
-        return tuple(observed) if isinstance(result, tuple) else observed[0]
+        observed = _observed(outputs, positions, departed)
+        return observed if isinstance(result, tuple) else observed[0]
 
     def arrived(self, grads: tuple) -> tuple:
         assert self.inputs is not None
+        if self.grad_output is None:  # a second derivative, on its way through the inputs alone
+            return grads
         grad_input: list[Any] = [None] * self.count
         for i, g in zip(self.inputs, grads, strict=True):
             grad_input[i] = g
@@ -686,7 +682,15 @@ class _BackwardObserver:
         for hook in list(self.module._backward_hooks.values()):
             if (replaced := hook(self.module, grad_input, self.grad_output)) is not None:
                 grad_input = _as_tuple(replaced, len(grad_input), "a full backward hook")
+        self.grad_output = None
         return grad_input
+
+
+def _observed(values: tuple, positions: list[int], hook: Callable[[tuple], tuple]) -> tuple:
+    """``values`` with those at ``positions`` passed through an operation that tells ``hook`` of their gradients."""
+    result = observe(*[values[i] for i in positions], hook=hook)
+    observed = dict(zip(positions, result if isinstance(result, tuple) else (result,), strict=True))
+    return tuple(observed.get(i, value) for i, value in enumerate(values))
 
 
 def _as_tuple(value: Any, count: int, what: str) -> tuple:

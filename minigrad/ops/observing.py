@@ -11,8 +11,9 @@ from ..engine import TensorBase, new_tensor, primitive
 from ..memory import Array
 
 
-def _show(g: tuple, hook: Callable[[tuple], tuple]) -> list[Any]:
+def _show(g: Any, hook: Callable[[tuple], tuple]) -> list[Any]:
     """The gradients that ``hook`` makes of ``g``; it sees Tensors, and None for unused outputs."""
+    g = g if isinstance(g, tuple) else (g,)
     tensors = tuple(new_tensor(a) if a is not None and not isinstance(a, TensorBase) else a for a in g)
     results = []
     for old, new in zip(g, hook(tensors), strict=True):
@@ -25,5 +26,6 @@ def _show(g: tuple, hook: Callable[[tuple], tuple]) -> list[Any]:
 
 @primitive(joint=lambda g, hook: _show(g, hook), inputs=("tensors",))
 def observe(*tensors: Array, hook: Callable[[tuple], tuple]) -> Any:
-    """The tensors themselves. In backward ``hook`` gets the tuple of their gradients, and returns it or another."""
-    return tuple(t.copy() for t in tensors)
+    """The tensors themselves, or the only one. In backward ``hook`` gets a tuple of their gradients and returns one."""
+    copies = tuple(t.copy() for t in tensors)
+    return copies if len(copies) > 1 else copies[0]

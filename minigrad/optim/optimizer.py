@@ -49,6 +49,17 @@ def refuse(optimizer: str, **options: Any) -> None:
             raise NotImplementedError(f"{optimizer}: {name}={value!r} is not supported")
 
 
+def zero_grad(params: Iterable[Any], set_to_none: bool) -> None:
+    """Forget the gradients of ``params``, or fill them with zeros."""
+    for param in params:
+        if set_to_none:
+            param.grad = None
+        elif param.grad is not None:
+            if param.grad.requires_grad:
+                param.grad = param.grad.detach()
+            param.grad.zero_()
+
+
 class Optimizer:
     """Base class of all optimizers.
 
@@ -104,9 +115,7 @@ class Optimizer:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, or fill them with zeros; to be called before each backward."""
         for group in self.param_groups:
-            for param in group["params"]:
-                if param.grad is not None:
-                    param.grad = None if set_to_none else param.grad.detach().zero_()
+            zero_grad(group["params"], set_to_none)
 
     # ------------------------------------------------------------------------------- step
 

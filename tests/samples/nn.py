@@ -19,6 +19,10 @@ SPECS = {
         st.builds(Case, floats(shapes(0, 2)), floats(shapes(0, 2))),
         lambda a, b: (a, b),
     ),
+    "observe one": Spec(
+        lambda a: observe(a, hook=lambda grads: grads), st.builds(Case, floats(shapes(0, 2))), lambda a: a,
+        primitive="observe",
+    ),
 }
 
 
