@@ -54,7 +54,7 @@ class _Broken(nn.Module):
 
 
 class _Endless(IterableDataset):
-    def __iter__(self):  # noqa: ANN204
+    def __iter__(self) -> object:
         return iter(range(3))
 
 
@@ -73,7 +73,8 @@ ERRORS = [
     ("parameter name", lambda: nn.Module().register_parameter("a.b", None), KeyError, r"'\.'.*'a\.b'"),
     ("parameter name type", lambda: nn.Module().register_parameter(3, None), TypeError, "string, got int"),
     ("parameter type", lambda: nn.Module().register_parameter("a", mg.ones(1)), TypeError, "'Tensor' object to param"),
-    ("parameter taken", lambda: nn.Module().register_parameter("training", None), KeyError, "'training' already exists"),
+    ("parameter taken", lambda: nn.Module().register_parameter("training", None), KeyError,
+     "'training' already exists"),
     ("buffer type", lambda: nn.Module().register_buffer("a", 1.0), TypeError, "'float' object to buffer 'a'"),
     ("buffer taken", lambda: nn.Linear(1, 1).register_buffer("weight", None), KeyError, "'weight' already exists"),
     ("module type", lambda: nn.Module().add_module("a", 1), TypeError, "int is not a Module subclass"),
@@ -83,14 +84,16 @@ ERRORS = [
     ("train mode", lambda: nn.Identity().train("yes"), ValueError, "expected to be a bool"),
     ("to integers", lambda: nn.Linear(1, 1).to(mg.int64), TypeError, "int64"),
     ("to cuda", lambda: nn.Linear(1, 1).to("cuda"), RuntimeError, "cuda"),
-    ("always_call", lambda: nn.Identity().register_forward_hook(print, always_call=True), NotImplementedError, "always"),
+    ("always_call", lambda: nn.Identity().register_forward_hook(print, always_call=True), NotImplementedError,
+     "always"),
     ("get_submodule", lambda: nn.Sequential(nn.Identity()).get_submodule("0.x"), AttributeError, "'x'"),
     ("get_parameter", lambda: nn.Linear(1, 1).get_parameter("w"), AttributeError, "Linear has no parameter 'w'"),
     ("get_buffer", lambda: nn.Linear(1, 1).get_buffer("weight"), AttributeError, "Linear has no buffer 'weight'"),
     ("load_state_dict type", lambda: nn.Linear(1, 1).load_state_dict([1]), TypeError, "dict-like"),
     ("load_state_dict shape", lambda: nn.Linear(1, 2).load_state_dict(nn.Linear(2, 2).state_dict()), RuntimeError,
      r"size mismatch for weight.*\(2, 2\).*\(2, 1\)"),
-    ("load_state_dict value", lambda: nn.Linear(1, 1, bias=False).load_state_dict({"weight": 3}), RuntimeError, "got int"),
+    ("load_state_dict value", lambda: nn.Linear(1, 1, bias=False).load_state_dict({"weight": 3}), RuntimeError,
+     "got int"),
     ("functional_call name", lambda: nn.utils.stateless.functional_call(nn.Linear(1, 1), {"w": 1}), KeyError, "'w'"),
     # containers
     ("Sequential index", lambda: nn.Sequential(nn.Identity())[1], IndexError, "index 1 is out of range for 1 modules"),
@@ -125,7 +128,8 @@ ERRORS = [
     ("Conv2d input", lambda: nn.Conv2d(3, 4, 3)(mg.ones(1, 2, 5, 5)), ValueError, "2 channels.*expects 3"),
     ("ConvTranspose2d mode", lambda: nn.ConvTranspose2d(1, 1, 3, padding_mode="reflect"), ValueError, "only .zeros."),
     ("ConvTranspose2d padding", lambda: nn.ConvTranspose2d(1, 1, 3, padding="same"), ValueError, "int or a tuple"),
-    ("ConvTranspose2d size", lambda: nn.ConvTranspose2d(1, 1, 3, 2)(mg.ones(1, 1, 2, 2), output_size=(9, 9)), ValueError,
+
+        ("ConvTranspose2d size", lambda: nn.ConvTranspose2d(1, 1, 3, 2)(mg.ones(1, 1, 2, 2), output_size=(9, 9)), ValueError,
      r"\(9, 9\) is not possible.*\[5, 5\] to \[6, 6\]"),
     ("MaxPool2d padding", lambda: nn.MaxPool2d(2, padding=2), ValueError, "at most half of kernel_size 2"),
     ("MaxPool2d kernel", lambda: nn.MaxPool2d("2"), TypeError, "kernel_size"),
