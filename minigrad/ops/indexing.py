@@ -14,11 +14,11 @@ import numpy as np
 
 from .. import memory
 from ..arguments import normalize_dim
-from ..engine import TensorBase, edge_of, mode, primitive, sum_to
+from ..engine import TensorBase, primitive, sum_to
 from ..kernels import indexing as kernels
 from ..memory import Array
 from .elementwise import where
-from .inplace import become, check_writable, write
+from .inplace import become, check_writable, records, write
 
 _ALL = slice(None)
 
@@ -99,7 +99,7 @@ def _split(index: Any, input: Any, name: str) -> tuple[tuple | None, tuple | Non
         elif _is_array(item):
             basic += [_ALL] * count
             # Backward needs the index as it is now, not as someone may have changed it by then.
-            advanced.append(item.copy() if _records(input) else item)
+            advanced.append(item.copy() if records(input) else item)
         else:
             basic.append(item)
             if not isinstance(item, int):
@@ -180,17 +180,12 @@ def setitem(input: Any, index: Any, value: Any) -> None:
     target = input if basic is None else _getitem(input, index=basic)
     if advanced is None:
         write(target, value, "setitem")
-    elif _records(target) or _records(value):
+    elif records(target, value):
         become(target, _index_put(target, value, index=advanced), "setitem")
     else:
         check_writable(target, "setitem")
         _put(target._array, advanced, getattr(value, "_array", value))
         memory.changed(target._array)
-
-
-def _records(operand: Any) -> bool:
-    """Whether an operation on ``operand`` leaves a node behind."""
-    return mode.grad and isinstance(operand, TensorBase) and edge_of(operand) is not None
 
 
 @primitive(input=lambda g, index: _index_put(g, 0, index=index),

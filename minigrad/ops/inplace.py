@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import memory
-from ..engine import Node, TensorBase, mode, primitive, rebase, refresh
+from ..engine import Node, TensorBase, edge_of, mode, primitive, rebase, refresh
 from ..memory import Array
 
 
@@ -60,6 +60,11 @@ def _replaced(input: Array, value: Array) -> Array:
 
 
 _CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}  # a result of a higher one cannot be stored in a lower one
+
+
+def records(*operands: Any) -> bool:
+    """Whether an operation on these operands leaves a node behind."""
+    return mode.grad and any(isinstance(a, TensorBase) and edge_of(a) is not None for a in operands)
 
 
 def check_writable(target: TensorBase, name: str) -> None:
@@ -171,6 +176,11 @@ def write(input: Any, src: Any, name: str) -> Any:
     if not isinstance(src, (TensorBase, np.ndarray, np.generic, int, float)):
         raise TypeError(f"{name}: expected a Tensor or a number, got {type(src).__name__}")
     try:
-        return become(input, _replaced(input, src), name)
+        if records(input, src):
+            return become(input, _replaced(input, src), name)
+        check_writable(input, name)
+        np.copyto(input._array, getattr(src, "_array", src), casting="unsafe")
     except ValueError:
         raise ValueError(f"{name}: shape {np.shape(src)} does not broadcast to {input.shape}") from None
+    memory.changed(input._array)
+    return input
