@@ -129,8 +129,8 @@ ERRORS = [
     ("ConvTranspose2d mode", lambda: nn.ConvTranspose2d(1, 1, 3, padding_mode="reflect"), ValueError, "only .zeros."),
     ("ConvTranspose2d padding", lambda: nn.ConvTranspose2d(1, 1, 3, padding="same"), ValueError, "int or a tuple"),
 
-        ("ConvTranspose2d size", lambda: nn.ConvTranspose2d(1, 1, 3, 2)(mg.ones(1, 1, 2, 2), output_size=(9, 9)), ValueError,
-     r"\(9, 9\) is not possible.*\[5, 5\] to \[6, 6\]"),
+        ("ConvTranspose2d size", lambda: nn.ConvTranspose2d(1, 1, 3, 2)(mg.ones(1, 1, 2, 2), output_size=(9, 9)),
+     ValueError, r"\(9, 9\) is not possible.*\[5, 5\] to \[6, 6\]"),
     ("MaxPool2d padding", lambda: nn.MaxPool2d(2, padding=2), ValueError, "at most half of kernel_size 2"),
     ("MaxPool2d kernel", lambda: nn.MaxPool2d("2"), TypeError, "kernel_size"),
     ("AvgPool2d divisor", lambda: nn.AvgPool2d(2, divisor_override=0), ValueError, "divisor_override"),
