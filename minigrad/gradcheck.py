@@ -12,6 +12,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,8 +51,8 @@ def gradcheck(func: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, atol:
         eps: the smallest step of the differences, relative for inputs above 1. The first is ``sqrt(eps)``.
         raise_exception: raise a :class:`GradcheckError`; otherwise return False.
         nondet_tol: by how much two calls may differ.
-        fast_mode: first compare one random projection of the Jacobian for each input. Only where
-            that disagrees is the full comparison made, to tell what is wrong.
+        fast_mode: first compare one random projection of the Jacobian. Only where that disagrees is
+            the full comparison made, to tell what is wrong.
     """
     inputs = (inputs,) if isinstance(inputs, TensorBase) else tuple(inputs)
     check = _Check("gradcheck", func, inputs, [f"input {i}" for i in range(len(inputs))],
@@ -187,15 +188,17 @@ class _Check:
             outputs = self.outputs()
         return np.concatenate([np.ravel(o._array) for o in outputs]).astype(np.float64)
 
-    def vector_at(self, tensor: Any, array: np.ndarray) -> np.ndarray:
-        """The same with ``array`` in the place of the values of ``tensor``, wherever ``func`` finds it."""
-        before = tensor._array
-        tensor._array = np.asarray(array)  # arithmetic on an array without dimensions gives a number
+    @contextmanager
+    def placed(self, tensors: Sequence[Any], arrays: Sequence[np.ndarray]) -> Iterator[None]:
+        """Within it ``tensors`` have ``arrays`` for values, wherever ``func`` finds them."""
+        before = [t._array for t in tensors]
+        for tensor, array in zip(tensors, arrays, strict=True):
+            tensor._array = np.asarray(array)  # arithmetic on an array without dimensions gives a number
         try:
-            with np.errstate(all="ignore"):  # a step may leave the domain
-                return self.vector()
+            yield
         finally:
-            tensor._array = before
+            for tensor, array in zip(tensors, before, strict=True):
+                tensor._array = array
 
     def gradients(self, outputs: Sequence[Any], cotangents: Sequence[Any],
                   create_graph: bool = False) -> tuple[Any, ...]:  # fmt: skip
@@ -230,12 +233,17 @@ class _Check:
 
     # ------------------------------------------------------------------ numerical derivative
 
-    def slope(self, tensor: Any, directions: Sequence[np.ndarray], f: np.ndarray, h: float) -> _Slope:
-        """The derivatives along each of ``directions``, from differences over ``h`` and ``h / 2``."""
-        x = tensor._array
-        points = [
-            [self.vector_at(tensor, x + t * d) for t in (h, -h, h / 2, -h / 2)] for d in directions
-        ]
+    def slope(self, tensors: Sequence[Any], directions: Sequence[Sequence[np.ndarray]], f: np.ndarray,
+              h: float) -> _Slope:  # fmt: skip
+        """The derivatives along ``directions`` (each an array per tensor), by differences over ``h`` and ``h / 2``."""
+        xs = [t._array for t in tensors]
+        points: list[list[np.ndarray]] = []
+        for direction in directions:
+            points.append([])
+            for t in (h, -h, h / 2, -h / 2):
+                moved = [x + t * d for x, d in zip(xs, direction, strict=True)]
+                with self.placed(tensors, moved), np.errstate(all="ignore"):  # a step may leave the domain
+                    points[-1].append(self.vector())
         far, near = (np.array(points).reshape(len(directions), 2, 2, f.size)[:, s] for s in (0, 1))
         rights = [(far[:, 0] - f) / h, (near[:, 0] - f) / (h / 2)]
         lefts = [(f - far[:, 1]) / h, (f - near[:, 1]) / (h / 2)]
@@ -262,7 +270,7 @@ class _Check:
             directions.append(unit)
         units = np.array([d.max() for d in directions]).reshape(-1, 1)
         step = math.sqrt(self.eps)
-        best = self.slope(tensor, directions, f, step)
+        best = self.slope([tensor], [[d] for d in directions], f, step)
         self._rescale(best, units)
         doubtful = ~(np.abs(best.value - expected) <= self.tolerance(best.value)) | best.bent
         rows = np.flatnonzero(doubtful.any(axis=1))
@@ -270,7 +278,7 @@ class _Check:
             return best
         finer = []
         for h in (step / 10, step / 100, self.eps):
-            found = self.slope(tensor, [directions[k] for k in rows], f, h)
+            found = self.slope([tensor], [[directions[k]] for k in rows], f, h)
             self._rescale(found, units[rows])
             finer.append(found)
             better = ~(best.error[rows] <= found.error)  # also where the first steps left the domain
@@ -340,15 +348,14 @@ class _Check:
 
     def agrees_in_projection(self, f: np.ndarray, cotangents: list[np.ndarray],
                              gradients: tuple[np.ndarray, ...]) -> bool:  # fmt: skip
-        """Whether the Jacobian of each input agrees when multiplied by a random vector on each side."""
-        weights = np.concatenate([c.ravel() for c in cotangents])
-        for i, g in zip(self.checked, gradients, strict=True):
-            direction = _random(g.shape, 1000 + i)
-            slope = self.slope(self.inputs[i], [direction], f, math.sqrt(self.eps))
-            expected = float(np.sum(g * direction))
-            if not abs(float(slope.value[0] @ weights) - expected) <= self.tolerance(expected):
-                return False
-        return True
+        """Whether the Jacobian of all inputs together agrees when multiplied by a random vector on each side."""
+        distinct = {id(self.inputs[i]): (self.inputs[i], g) for i, g in zip(self.checked, gradients, strict=True)}
+        tensors, gradients = zip(*distinct.values(), strict=True)
+        directions = [_random(g.shape, 1000 + k) for k, g in enumerate(gradients)]
+        slope = self.slope(tensors, [directions], f, math.sqrt(self.eps))
+        expected = float(sum(np.sum(g * d) for g, d in zip(gradients, directions, strict=True)))
+        numerical = float(slope.value[0] @ np.concatenate([c.ravel() for c in cotangents]))
+        return abs(numerical - expected) <= self.tolerance(expected)
 
     def compare_jacobians(self, f: np.ndarray) -> None:
         """Compare every element."""
@@ -380,20 +387,20 @@ class _Check:
             return np.minimum(self.tolerance(g), 1e-9 * (1 + np.abs(g).max(initial=0.0))) + self.nondet_tol
 
         advice = "\nIt is right for contiguous memory and only wrong for a non-contiguous layout."
-        for i in self.checked:
-            tensor = self.inputs[i]
-            if math.prod(tensor.shape) < 2:
-                continue
-            before = tensor._array
-            tensor._array = _scattered(before)
-            try:
+
+        def scatter(tensors: list[Any], state: str) -> None:
+            with self.placed(tensors, [_scattered(t._array) for t in tensors]):
                 values, found = self.projected(cotangents)
-            finally:
-                tensor._array = before
-            state = f"where {self.names[i]} (shape {tensor.shape}) is not contiguous"
             self.compare(values, f, close(f), f"the values are wrong {state}", advice)
             for k, g, expected in zip(self.checked, found, gradients, strict=True):
                 self.compare(g, expected, close(expected), f"the gradient of {self.names[k]} is wrong {state}", advice)
+
+        try:
+            scatter([self.inputs[i] for i in self.checked], "where the inputs are not contiguous")
+        except GradcheckError:
+            for i in self.checked:
+                scatter([self.inputs[i]], f"where {self.names[i]} (shape {self.inputs[i].shape}) is not contiguous")
+            raise
         ones = [np.ones(shape) for shape in self.shapes]
         for what, plain, special in (
             ("not contiguous", cotangents, [_scattered(c) for c in cotangents]),

@@ -88,7 +88,7 @@ SPECS: dict[str, Spec] = {
         F.prelu,
         st.sampled_from([((2, 3), 3), ((2, 3), 1), ((2, 2, 2), 2), ((4,), 1), ((), 1)]).flatmap(
             lambda s: st.builds(Case, floats(s[0]), floats((s[1],), 0.1, 0.9))),
-        _prelu,
+        _prelu, any_shape=False,
         primitive="leaky_relu",
         twice=False,
     ),
