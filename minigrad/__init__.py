@@ -19,6 +19,7 @@ from .dtypes import (
     int16, int32, int64, is_complex, is_floating_point, is_signed, long, promote_types, result_type,
     set_default_dtype, short, uint8,
 )
+from .gradcheck import gradcheck, gradgradcheck
 from .grad_mode import (
     enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled,
 )

@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, Phase, settings
 
 from minigrad import dtypes, engine
 
+collect_ignore = ["data"]  # the scripts there made reference values, with torch
+
 # `dev` is for a quick answer, `ci` for a thorough one that is the same each time. Chosen by
 # HYPOTHESIS_PROFILE, or by pytest's --hypothesis-profile, which wins.
 _COMMON = {

@@ -188,7 +188,8 @@ SPECS: dict[str, Spec] = {
                 lambda a: np.linalg.solve(a, np.broadcast_to(np.eye(a.shape[-1]), a.shape)),
                 half=False, edges=[Case(np.ones((0, 0))), Case(np.ones((0, 2, 2)))]),
     "solve": Spec(linalg.solve, systems(),
-                  lambda a, b: np.linalg.solve(a, b[:, None])[:, 0] if b.ndim == 1 else np.linalg.inv(a) @ b,
+                  lambda a, b: (np.linalg.solve(a, b[..., None])[..., 0] if b.ndim == 1 or b.shape == a.shape[:-1]
+                                else np.linalg.inv(a) @ b),
                   half=False),
     "solve from the right": Spec(
         lambda a, b: linalg.solve(a, b, left=False), on(((3, 3), (2, 3)), ((2, 3, 3), (2, 2, 3))).map(
