@@ -237,7 +237,7 @@ class _Pickler:
             raise TypeError(f"save: {place} holds a {type(array).__name__}; only NumPy's arrays can be saved")
         root, size = memory.owner(array), array.itemsize
         dense = root.flags.c_contiguous or root.flags.f_contiguous
-        regular = all(step >= 0 and step % size == 0 for step in array.strides)
+        regular = all(step >= 0 and step % size == 0 for n, step in zip(array.shape, array.strides, strict=True) if n > 1)
         if array.size == 0 or not dense or not regular or root.dtype != array.dtype:
             root = array = np.ascontiguousarray(array).reshape(array.shape)  # a storage of its own
         if (key := (id(root), root.dtype.str)) not in self.numbers:
@@ -245,7 +245,15 @@ class _Pickler:
             self.storages.append(root.ravel("K"))
             self.alive.append(root)
         offset = (array.__array_interface__["data"][0] - root.__array_interface__["data"][0]) // size
-        return self.numbers[key], root.size, offset if array.size else 0, tuple(step // size for step in array.strides)
+        strides = _row_major(array.shape)
+        if not array.flags.c_contiguous:  # a dimension of size 1 may have any stride, even a negative one
+            strides = tuple(step // size if n > 1 else 1 for n, step in zip(array.shape, array.strides, strict=True))
+        return self.numbers[key], root.size, offset if array.size else 0, strides
+
+
+def _row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The strides, in elements, of an array without gaps."""
+    return tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
 
 
 # ---------------------------------------------------------------------------------------- loading
@@ -296,7 +304,7 @@ def _load(file: BinaryIO, path: Any) -> Any:
     except LoadError:
         raise
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError,
-            OverflowError, NotImplementedError, RuntimeError, MemoryError, struct.error) as error:  # fmt: skip
+            OverflowError, NotImplementedError, RuntimeError, MemoryError, Warning, struct.error) as error:  # fmt: skip
         reason = f"{type(error).__name__}: {error}"
         raise LoadError(f"load: the file is damaged, or not one that torch.save writes ({reason})") from error
 
@@ -436,7 +444,7 @@ def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, requires_
     elif last >= storage.size:
         raise LoadError(f"load: a tensor of shape {size} and stride {stride} at {offset} exceeds its storage "
                         f"of {storage.size} elements")  # fmt: skip
-    elif stride == tuple(math.prod(size[i + 1 :]) for i in range(len(size))):
+    elif stride == _row_major(size):
         array = storage[offset : last + 1].reshape(size)
     else:
         steps = [step * storage.itemsize for step in stride]

@@ -40,12 +40,13 @@ def contents() -> dict[str, object]:
         "frozen": torch.nn.Parameter(torch.ones(2), requires_grad=False),
         "model": linear.state_dict(),
         "optimizer": optimizer.state_dict(),
-        "plain": (1, -5, 300, 2**40, -(2**70), 3.5, float("inf"), True, False, None, "text \u20ac", b"bytes\xff", {1, 2}),
+        "plain": (1, -5, 300, 2**40, -(2**70), 3.5, float("inf"), True, False, None, "text \u20ac", b"bytes\xff",
+                  {1, 2}),
         "ordered": OrderedDict(a=1, b=[2, (3,)]),
         "size": base.shape,
         "dtype": torch.float32,
         "device": torch.device("cpu"),
-    }
+    }  # fmt: skip
 
 
 torch.save(contents(), HERE / "torch.pt")
