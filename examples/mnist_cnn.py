@@ -167,7 +167,7 @@ def train(args: argparse.Namespace) -> None:
     for epoch in range(first, args.epochs):
         model.train()
         total = correct = seen = 0
-        with tqdm(loader, f"epoch {epoch + 1}/{args.epochs}", leave=False, unit="batch") as bar:
+        with tqdm(loader, f"epoch {epoch + 1}/{args.epochs}", leave=False, unit="batch", disable=None) as bar:
             for i, (images, labels) in enumerate(bar):
                 for group in optimizer.param_groups:
                     group["lr"] = args.lr * schedule((epoch + (i + 1) / len(loader)) / args.epochs)
