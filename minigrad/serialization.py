@@ -237,7 +237,8 @@ class _Pickler:
             raise TypeError(f"save: {place} holds a {type(array).__name__}; only NumPy's arrays can be saved")
         root, size = memory.owner(array), array.itemsize
         dense = root.flags.c_contiguous or root.flags.f_contiguous
-        regular = all(step >= 0 and step % size == 0 for n, step in zip(array.shape, array.strides, strict=True) if n > 1)
+        steps = [step for n, step in zip(array.shape, array.strides, strict=True) if n > 1]
+        regular = all(step >= 0 and step % size == 0 for step in steps)
         if array.size == 0 or not dense or not regular or root.dtype != array.dtype:
             root = array = np.ascontiguousarray(array).reshape(array.shape)  # a storage of its own
         if (key := (id(root), root.dtype.str)) not in self.numbers:
