@@ -3,10 +3,10 @@
     python -m tests.mutants [--op NAME ...] [--jobs 2] [--examples 40] [--verbose]
 
 A mutant is a rule with one small change in its syntax tree: a sign, a factor, a dropped or swapped
-operand, an index off by one, another axis, a sine for a cosine. It takes the place of the rule of
-the registered operation, and first- and second-order properties (tests/properties.py) of the
-operation's Specs run against it on examples drawn beforehand. Those that survive also have to pass
-the family's own tests, tests/test_<family>.py, where ties and kinks are. Run by hand.
+operand, an index off by one, another axis, a sine for a cosine. It takes the place of the rule in
+the registered operations that use it, and first- and second-order properties (tests/properties.py)
+of all Specs that record these run against it, on examples drawn beforehand. What survives also has
+to pass the family's own tests, tests/test_<family>.py, where ties and kinks are. Run by hand.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import contextlib
 import copy
 import importlib
 import inspect
-import io
 import os
 import signal
 import sys
@@ -26,6 +25,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -34,10 +34,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
 
-from minigrad.engine import REGISTRY, Primitive
+from minigrad.engine import REGISTRY, edge_of
 
-from .properties import accepts_expanded, first_order, second_order
-from .samples.spec import Case, Spec
+from .properties import accepts_expanded, call, differentiable, first_order, recorded, run, second_order
+from .samples.spec import Case
 from .test_ops import SPECS
 
 ROOT = Path(__file__).parents[1]
@@ -102,7 +102,8 @@ SWAPPED_CALLS = {
 }  # fmt: skip
 UNWRAPPED_CALLS = {"sum", "flip", "swapaxes", "transpose", "roll", "cumsum", "sqrt", "moveaxis", "square", "exp", "cos",
                    "tril", "triu", "abs", "sign", "conj", "matrix_transpose", "log", "tanh", "sigmoid"}  # fmt: skip
-COMMUTATIVE = {"equal", "not_equal", "logical_and", "logical_or", "logical_xor", "maximum", "minimum", "hypot"}
+COMMUTATIVE = {"equal", "not_equal", "logical_and", "logical_or", "logical_xor", "maximum", "minimum", "hypot",
+               "swapaxes"}
 OPERATORS: dict[type, type] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult,
     ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
@@ -159,7 +160,7 @@ def changes(node: ast.AST, names: list[str]) -> Iterator[tuple[str, ast.AST]]:
 def mutate(tree: ast.AST) -> Iterator[tuple[str, int, str, str, ast.AST]]:
     """Each mutant of a lambda or function: what was done, the line, before, after, and the new tree."""
     arguments = tree.args  # type: ignore[attr-defined]
-    names = [a.arg for a in (*arguments.args, *arguments.kwonlyargs) if not a.arg.endswith("shape")]
+    names = [a.arg for a in (*arguments.args, *arguments.kwonlyargs) if not a.arg.endswith(("shape", "name"))]
     if isinstance(tree, ast.Lambda):
         for text, change in (("sign", "-({})"), ("factor", "2 * ({})"), ("factor", "0 * ({})")):
             mutant = copy.deepcopy(tree)
@@ -221,8 +222,7 @@ def build(rule: Rule, where: str, tree: ast.AST) -> Callable:
 
 @dataclass
 class Mutant:
-    operation: str
-    input: str
+    owner: str  # the operation and its input, or the function that several rules share
     place: str  # file:line
     what: str
     before: str
@@ -231,21 +231,56 @@ class Mutant:
 
     @property
     def key(self) -> str:
-        return f"{self.operation}.{self.input}: {self.before} -> {self.after}"
+        return f"{self.owner}: {self.before} -> {self.after}"
 
 
-def draw(spec: Spec, examples: int) -> list[Case]:
-    """The same examples each time."""
+@dataclass
+class Site:
+    """Something to mutate: a lambda, which belongs to one rule, or a function, to all rules that use it."""
+
+    where: str  # the function; empty for a lambda
+    tree: ast.AST
+    users: list[Rule]
+
+
+def sites_of(module: Any) -> list[Site]:
+    rules = list(rules_of(module))
+    sites = [Site("", r.expression, [r]) for r in rules if isinstance(r.expression, ast.Lambda)]
+    helpers = {helper: tree for rule in rules for helper, tree in rule.helpers.items()}
+    return sites + [Site(helper, tree, [r for r in rules if helper in r.helpers]) for helper, tree in helpers.items()]
+
+
+@cache
+def drawn(name: str, examples: int) -> list[Case]:
+    """Examples for a Spec, the same each time."""
     cases: list[Case] = []
 
     @seed(0)
     @settings(max_examples=examples, database=None, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(spec.cases)
+    @given(SPECS[name].cases)
     def collect(case: Case) -> None:
         cases.append(case)
 
     collect()
     return cases[::-1]  # large ones first: they find more
+
+
+@cache
+def recorders(examples: int) -> dict[str, list[str]]:
+    """For each operation the Specs that record it, those that are named after it first."""
+    found: dict[str, list[str]] = {}
+    for name, spec in SPECS.items():
+        nodes: set[str] = set()
+        for case in drawn(name, examples)[:8] if spec.order else ():
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")
+                nodes |= recorded([edge_of(t) for t in differentiable(call(spec, case)[1])])
+        for node in nodes:
+            found.setdefault(node, []).append(name)
+    for operation, names in found.items():
+        names.sort(key=lambda name, own=operation: (SPECS[name].primitive or name) != own)
+        del names[12:]
+    return found
 
 
 class TooLong(Exception):
@@ -257,83 +292,87 @@ def _ring(*_: Any) -> None:
 
 
 @contextlib.contextmanager
-def planted(primitive: Primitive, rules: dict[str, Callable]) -> Iterator[None]:
-    """Within it the operation has other ``rules`` for the inputs they name."""
-    original = (primitive.rules, primitive.joint)
-    primitive.joint = rules.get("joint", primitive.joint)
-    primitive.rules = {**primitive.rules, **{k: v for k, v in rules.items() if k != "joint"}}
-    primitive.plans.clear()
+def planted(rules: list[tuple[Rule, Callable]]) -> Iterator[None]:
+    """Within it the operations have other functions for their rules."""
+    primitives = {rule.operation: REGISTRY[rule.operation] for rule, _ in rules}
+    before = [(p, p.rules, p.joint) for p in primitives.values()]
+    for rule, function in rules:
+        primitive = primitives[rule.operation]
+        if rule.input == "joint":
+            primitive.joint = function
+        else:
+            primitive.rules = {**primitive.rules, rule.input: function}
+        primitive.plans.clear()
     try:
         yield
     finally:
-        primitive.rules, primitive.joint = original
-        primitive.plans.clear()
+        for primitive, original, joint in before:
+            primitive.rules, primitive.joint = original, joint
+            primitive.plans.clear()
 
 
-def judge(proofs: list[tuple[Spec, list[Case]]]) -> str:
-    """What kills the mutant that is planted; empty if nothing does."""
+def judge(names: list[str], examples: int) -> str:
+    """What kills the mutant that is planted, of the properties of these Specs; empty if nothing does."""
     signal.signal(signal.SIGALRM, _ring)
-    signal.alarm(20)
+    signal.alarm(60)
     try:
-        for spec, cases in proofs:
-            for case in cases:
+        for name in names:
+            for case in drawn(name, examples):
                 for property in (first_order, second_order, accepts_expanded):
-                    with warnings.catch_warnings(), np.errstate(all="ignore"):
-                        warnings.simplefilter("ignore")
-                        property(spec, case)
+                    if property is not second_order or SPECS[name].order > 1:
+                        run(property, SPECS[name], case)
     except Exception as error:
-        return type(error).__name__
+        return f"{type(error).__name__} in {name}"
     finally:
         signal.alarm(0)
     return ""
 
 
-def judge_by_family(primitive: Primitive) -> str:
-    """The same by the tests of the operation's own file."""
-    family = primitive.forward.__module__.rpartition(".")[2]
-    path = ROOT / "tests" / f"test_{family}.py"
-    if not path.exists():
+def judge_by_family(module: Any) -> str:
+    """The same by the tests of the operations' own file."""
+    family = module.__name__.rpartition(".")[2]
+    paths = [str(p) for p in (ROOT / "tests").glob(f"test_{family}*.py")]
+    if not paths:
         return ""
-    arguments = ["-q", "-x", "--no-header", "-p", "no:xdist", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        code = pytest.main([*arguments, str(path)])
-    return path.name if code == 1 else ""
+    child = os.fork()  # pytest leaves much behind
+    if not child:
+        quiet = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(quiet, 1)
+        os.dup2(quiet, 2)
+        os._exit(pytest.main(["-q", "-x", "-n0", "-W", "ignore::pytest.PytestAssertRewriteWarning", *paths]))
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code not in (0, 1):
+        raise RuntimeError(f"{', '.join(paths)} cannot be run: pytest says {code}")
+    return "the family's tests" if code else ""
 
 
-def mutants_of(name: str, examples: int) -> list[Mutant]:
-    """All mutants of one operation, judged."""
-    primitive = REGISTRY[name]
-    module = importlib.import_module(primitive.forward.__module__)
-    specs = [s for n, s in SPECS.items() if (s.primitive or n) == name and s.order]
-    proofs = [(s, draw(s, examples)) for s in specs]
-    if not proofs:
-        raise RuntimeError("no differentiable Spec")
-    if (complaint := judge(proofs)) != "":
-        raise RuntimeError(f"the rules as they are fail with {complaint}")
+def mutants_of(module_name: str, number: int, examples: int) -> list[Mutant]:
+    """All mutants of one site, judged."""
+    module = importlib.import_module(module_name)
+    site = sites_of(module)[number]
+    operations = sorted({rule.operation for rule in site.users})
+    names = list(dict.fromkeys(name for o in operations for name in recorders(examples).get(o, ())))
+    owner = site.where or f"{operations[0]}.{site.users[0].input}"
+    if not names:
+        raise RuntimeError(f"{owner}: no Spec records {', '.join(operations)}")
+    if complaint := judge(names, examples):
+        raise RuntimeError(f"{owner}: the rules as they are fail with {complaint}")
     file = os.path.relpath(str(module.__file__), ROOT)
-    rules = [rule for rule in rules_of(module) if rule.operation == name]
-    # A lambda belongs to one rule; a function to all rules that use it.
-    sites: list[tuple[str, ast.AST, list[Rule]]]
-    sites = [("", r.expression, [r]) for r in rules if isinstance(r.expression, ast.Lambda)]
-    helpers = {helper: tree for rule in rules for helper, tree in rule.helpers.items()}
-    sites += [(helper, tree, [r for r in rules if helper in r.helpers]) for helper, tree in helpers.items()]
-    found = []
-    for where, tree, users in sites:
-        seen = {ast.unparse(tree)}
-        for what, line, before, after, mutated in mutate(tree):
-            if (text := ast.unparse(mutated)) in seen:
-                continue
-            seen.add(text)
-            try:
-                functions = {rule.input: build(rule, where, mutated) for rule in users}
-            except (SyntaxError, ValueError):
-                continue
-            mutant = Mutant(name, where or users[0].input, f"{file}:{line}", what, before, after)
-            with planted(primitive, functions):
-                mutant.killed = judge(proofs)
-                if not mutant.killed and mutant.key not in EQUIVALENT:
-                    mutant.killed = judge_by_family(primitive)
-            found.append(mutant)
+    found, seen = [], {ast.unparse(site.tree)}
+    for what, line, before, after, mutated in mutate(site.tree):
+        if (text := ast.unparse(mutated)) in seen:
+            continue
+        seen.add(text)
+        try:
+            functions = [(rule, build(rule, site.where, mutated)) for rule in site.users]
+        except (SyntaxError, ValueError):
+            continue
+        mutant = Mutant(owner, f"{file}:{line}", what, before, after)
+        with planted(functions):
+            mutant.killed = judge(names, examples)
+            if not mutant.killed and mutant.key not in EQUIVALENT:
+                mutant.killed = judge_by_family(module)
+        found.append(mutant)
     return found
 
 
@@ -344,31 +383,43 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=40, help="examples for each Spec")
     parser.add_argument("--verbose", action="store_true", help="list the killed as well")
     options = parser.parse_args()
-    names = options.op or sorted(n for n, p in REGISTRY.items() if p.rules or p.joint)
-    if unknown := set(names) - set(REGISTRY):
+    wanted = set(options.op or REGISTRY)
+    if unknown := wanted - set(REGISTRY):
         parser.error(f"no operation is named {', '.join(sorted(unknown))}")
+    modules = sorted({p.forward.__module__ for p in REGISTRY.values() if p.forward.__module__.startswith("minigrad")})
+    sites = [
+        (module, number)
+        for module in modules
+        for number, site in enumerate(sites_of(importlib.import_module(module)))
+        if wanted & {rule.operation for rule in site.users}
+    ]
     start = time.time()
     mutants: list[Mutant] = []
+    complaints = 0
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
-        futures = {name: pool.submit(mutants_of, name, options.examples) for name in names}
-        for name, future in futures.items():
+        futures = [pool.submit(mutants_of, *site, options.examples) for site in sites]
+        for future in futures:
             try:
                 found = future.result()
             except Exception as error:
-                print(f"{name}: {error}")
+                print(error, flush=True)
+                complaints += 1
                 continue
             mutants += found
             for mutant in found:
-                if options.verbose or not mutant.killed:
-                    state = mutant.killed or ("equivalent" if mutant.key in EQUIVALENT else "SURVIVED")
-                    print(f"{mutant.place}: {state}: {mutant.operation}.{mutant.input}, {mutant.what}")
+                if options.verbose or not (mutant.killed or mutant.key in EQUIVALENT):
+                    state = mutant.killed or EQUIVALENT.get(mutant.key, "SURVIVED")
+                    print(f"{mutant.place}: {state}: {mutant.owner}, {mutant.what}")
                     print(f"    - {mutant.before}\n    + {mutant.after}", flush=True)
     counted = [m for m in mutants if m.key not in EQUIVALENT]
     killed = sum(bool(m.killed) for m in counted)
-    print(f"{len(mutants)} mutants of {len(names)} operations in {time.time() - start:.0f} s; "
-          f"{len(mutants) - len(counted)} equivalent; {killed} of {len(counted)} others killed "
+    stale = EQUIVALENT.keys() - {m.key for m in mutants} if not options.op else ()
+    for key in sorted(stale):
+        print(f"no such mutant any more: {key}")
+    print(f"{len(mutants)} mutants of {len(sites)} rules in {time.time() - start:.0f} s; "
+          f"{len(mutants) - len(counted)} are known to be equivalent; {killed} of the {len(counted)} others killed "
           f"({100 * killed / max(len(counted), 1):.1f}%)")  # fmt: skip
-    return int(killed < len(counted))
+    return int(killed < len(counted) or complaints > 0)
 
 
 if __name__ == "__main__":

@@ -87,6 +87,11 @@ def stepwise(function: Callable, reference: Callable, shift: float = 0.0, **opti
     return Spec(function, values.map(np.asarray).map(Case), reference, **{"edges": [EXTREMES], **options})
 
 
+def tied(function: Callable, **options: Any) -> Spec:
+    """A choice between equal elements, of which the gradient is shared."""
+    return Spec(function, floats(shapes()).map(lambda x: Case(x, x.copy())), lambda a, b: a, order=1, **options)
+
+
 def comparison(function: Callable, reference: Callable) -> Spec:
     """A question about each pair of elements, of which some are equal."""
     cases = broadcastable().flatmap(lambda s: st.builds(Case, whole(s[0]), whole(s[1])))
@@ -137,9 +142,9 @@ SPECS: dict[str, Spec] = {
                            (1.0, 3.0), half=False, edges=[QUOTIENTS]),
     "div floored": binary(lambda a, b: mg.div(a, b, rounding_mode="floor"), np.floor_divide, 0.55, 0.95, (1.0, 3.0),
                           primitive="floor_divide", half=False, edges=[QUOTIENTS]),
-    "remainder": binary(mg.remainder, lambda a, b: a - b * np.floor(a / b), 0.55, 0.95, (-3.0, -1.0), half=False,
+    "remainder": binary(mg.remainder, lambda a, b: a - b * np.floor(a / b), 3.3, 3.9, (-1.05, -1.0), half=False,
                         edges=[QUOTIENTS]),
-    "fmod": binary(mg.fmod, lambda a, b: a - b * np.trunc(a / b), -0.95, -0.55, (1.0, 3.0), half=False,
+    "fmod": binary(mg.fmod, lambda a, b: a - b * np.trunc(a / b), -3.9, -3.3, (1.0, 1.05), half=False,
                    edges=[QUOTIENTS]),
     "neg": unary(mg.neg, np.negative, adjoint=True),
     "positive": Spec(mg.positive, floats(shapes()).map(Case), np.copy, order=0),
@@ -192,6 +197,8 @@ SPECS: dict[str, Spec] = {
     "acosh": unary(mg.acosh, np.arccosh, 1.3, 3.0),
     "atanh": unary(mg.atanh, np.arctanh, -0.8, 0.8),
     "sinc": unary(mg.sinc, _sinc, edges=()),
+    "sinc at 0": Spec(mg.sinc, st.sampled_from([0.0, [0.0, 0.7], [[-1.3], [0.0]]]).map(np.array).map(Case), _sinc,
+                      primitive="sinc"),
     "erf": unary(mg.erf, erf, -5.0, 5.0),
     "erfc": unary(mg.erfc, erfc, -5.0, 5.0),
     "deg2rad": unary(mg.deg2rad, np.deg2rad, -90.0, 90.0, primitive="mul"),
@@ -206,6 +213,8 @@ SPECS: dict[str, Spec] = {
     "frac": stepwise(mg.frac, lambda x: np.modf(x)[0], edges=()),
     "maximum": Spec(mg.maximum, apart(), lambda a, b: np.where(a > b, a, b)),
     "minimum": Spec(mg.minimum, apart(), lambda a, b: np.where(a < b, a, b)),
+    "maximum at ties": tied(mg.maximum, primitive="maximum"),
+    "minimum at ties": tied(mg.minimum, primitive="minimum"),
     "fmax": Spec(mg.fmax, apart(), lambda a, b: np.where(a > b, a, b)),
     "fmin": Spec(mg.fmin, apart(), lambda a, b: np.where(a < b, a, b)),
     "clamp": Spec(mg.clamp, apart(3), _clamp),
