@@ -220,7 +220,7 @@ class Tensor(TensorBase):
     def __iter__(self) -> Iterator[Any]:
         if not self.ndim:
             raise TypeError("iter: a tensor without dimensions cannot be iterated over; use item()")
-        return map(self.__getitem__, range(len(self)))  # type: ignore[attr-defined]
+        return map(self.__getitem__, range(len(self)))
 
     def __contains__(self, element: Any) -> builtins.bool:
         if not isinstance(element, (builtins.int, builtins.float, np.generic, np.ndarray, TensorBase)):
@@ -716,7 +716,7 @@ def _attributes(tensor: Tensor) -> dict[str, Any]:
 
 def _rebuild(cls: type, array: Any, requires_grad: bool, attributes: dict[str, Any]) -> Any:
     """A leaf of class ``cls``, from a pickle or for a copy."""
-    tensor = object.__new__(cls)
+    tensor: Any = object.__new__(cls)
     tensor._array, tensor._node, tensor._view, tensor._requires_grad = own_dtype(array), None, None, requires_grad
     tensor.__dict__.update(attributes)
     return tensor

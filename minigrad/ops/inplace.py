@@ -179,8 +179,9 @@ def write(input: Any, src: Any, name: str) -> Any:
         if records(input, src):
             return become(input, _replaced(input, src), name)
         check_writable(input, name)
-        np.copyto(input._array, getattr(src, "_array", src), casting="unsafe")
+        values: Any = src._array if isinstance(src, TensorBase) else src
+        np.copyto(input._array, values, casting="unsafe")
     except ValueError:
-        raise ValueError(f"{name}: shape {np.shape(src)} does not broadcast to {input.shape}") from None
+        raise ValueError(f"{name}: shape {tuple(getattr(src, "shape", ()))} does not broadcast to {input.shape}") from None
     memory.changed(input._array)
     return input

@@ -95,7 +95,8 @@ SPECS: dict[str, Spec] = {
     ),
     "batch_norm in evaluation": Spec(
         lambda input, mean, var, weight=None, bias=None: F.batch_norm(input, mean, var, weight, bias),
-        CHANNELS.flatmap(lambda s: st.builds(Case, floats(s), floats(s[1:2]), floats(s[1:2], 0.5, 2.0), floats(s[1:2]))),
+        CHANNELS.flatmap(
+            lambda s: st.builds(Case, floats(s), floats(s[1:2]), floats(s[1:2], 0.5, 2.0), floats(s[1:2]))),
         lambda *args: _batch_norm(*args, training=False),
         twice=False,
     ),

@@ -178,8 +178,8 @@ SPECS: dict[str, Spec] = {
                      order=0),
     "bincount weighed": Spec(mg.bincount, st.builds(Case, integers((6,), 0, 4), floats((6,))), _weighed, order=0,
                              half=False),
-    "histc": Spec(lambda x, bins: mg.histc(x, bins), st.builds(Case, floats((7,)), bins=st.sampled_from([1, 5, 7])), _histc,
-                  order=0, half=False),
+    "histc": Spec(lambda x, bins: mg.histc(x, bins), st.builds(Case, floats((7,)), bins=st.sampled_from([1, 5, 7])),
+                  _histc, order=0, half=False),
 }  # fmt: skip
 
 
