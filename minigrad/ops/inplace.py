@@ -182,7 +182,7 @@ def write(input: Any, src: Any, name: str) -> Any:
         values: Any = src._array if isinstance(src, TensorBase) else src
         np.copyto(input._array, values, casting="unsafe")
     except ValueError:
-        shape = tuple(getattr(src, 'shape', ()))
+        shape = tuple(getattr(src, "shape", ()))
         raise ValueError(f"{name}: shape {shape} does not broadcast to {input.shape}") from None
     memory.changed(input._array)
     return input
