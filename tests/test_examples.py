@@ -68,7 +68,7 @@ class TestMnist:
         for name in names:
             assert (tmp_path / "out" / f"{name}.png").read_bytes().startswith(b"\x89PNG"), name
         checkpoint = mg.load(tmp_path / "out" / "best.pt")
-        assert checkpoint["model"]["features.0.weight"].shape == (16, 1, 5, 5)
+        assert checkpoint["model"]["features.0.weight"].shape == (24, 1, 5, 5)
         assert len(checkpoint["optimizer"]["state"]) == 8
         assert all(np.isfinite(tensor).all() for tensor in checkpoint["model"].values())
 
