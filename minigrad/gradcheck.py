@@ -316,7 +316,7 @@ class _Check:
         cotangents = [_random(shape, seed) for seed, shape in enumerate(self.shapes)]
         gradients = self.run_twice(f, cotangents)
         if not (fast and self.agrees_in_projection(f, cotangents, gradients)):
-            self.compare_jacobians(f)
+            self.compare_jacobians(f, cotangents, gradients)
         self.compare_layouts(f, cotangents, gradients)
 
     def run_twice(self, f: np.ndarray, cotangents: list[np.ndarray]) -> tuple[np.ndarray, ...]:
@@ -357,8 +357,8 @@ class _Check:
         numerical = float(slope.value[0] @ np.concatenate([c.ravel() for c in cotangents]))
         return abs(numerical - expected) <= self.tolerance(expected)
 
-    def compare_jacobians(self, f: np.ndarray) -> None:
-        """Compare every element."""
+    def compare_jacobians(self, f: np.ndarray, cotangents: list[np.ndarray], gradients: tuple[np.ndarray, ...]) -> None:
+        """Compare every element, which tells all about a rule that is linear in what arrives, and prove that it is."""
         jacobians = self.analytical()
         for position, i in enumerate(self.checked):
             tensor, analytical = self.inputs[i], jacobians[position]
@@ -371,6 +371,9 @@ class _Check:
                 self.report(position, analytical, slope, wrong, f, jacobians)
             if slope.bent.any():
                 self.warn_of_kink(i, slope, analytical)
+            linear = (analytical @ np.concatenate([c.ravel() for c in cotangents])).reshape(tensor.shape)
+            complaint = f"the gradient of {self.names[i]} is not linear in the gradient that arrives (is it used?)"
+            self.compare(gradients[position], linear, self.tolerance(linear) + self.nondet_tol, complaint)
 
     def warn_of_kink(self, i: int, slope: _Slope, analytical: np.ndarray) -> None:
         row, column = map(int, np.argwhere(slope.bent)[0])

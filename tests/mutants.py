@@ -339,7 +339,8 @@ def judge_by_family(module: Any) -> str:
         quiet = os.open(os.devnull, os.O_WRONLY)
         os.dup2(quiet, 1)
         os.dup2(quiet, 2)
-        os._exit(pytest.main(["-q", "-x", "-n0", "-W", "ignore::pytest.PytestAssertRewriteWarning", *paths]))
+        late = ["pytest.PytestAssertRewriteWarning", "hypothesis.errors.HypothesisSideeffectWarning"]
+        os._exit(pytest.main(["-q", "-x", "-n0", *(f"-Wignore::{w}" for w in late), *paths]))
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if code not in (0, 1):
         raise RuntimeError(f"{', '.join(paths)} cannot be run: pytest says {code}")

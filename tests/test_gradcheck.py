@@ -159,6 +159,14 @@ def test_a_wrong_gradient_is_named_at_second_order_as_well() -> None:
         gradgradcheck(unary(lambda g, x: -2 * g * plain(x)), leaf(3))
 
 
+@pytest.mark.parametrize("fast", [False, True], ids=["full", "fast"])
+@pytest.mark.parametrize("rule", [lambda g, x: 2 * x, lambda g, x: 2 * g * g * x], ids=["unused", "squared"])
+def test_a_rule_that_is_not_linear_in_what_arrives_is_rejected(rule: Callable, fast: bool) -> None:
+    """For each single 1 that arrives, which is all that a Jacobian is made of, these are right."""
+    with pytest.raises(GradcheckError, match="not linear in the gradient that arrives"):
+        gradcheck(unary(rule), leaf(1), fast_mode=fast)
+
+
 def test_a_gradient_of_the_wrong_shape_is_refused() -> None:
     with pytest.raises(RuntimeError, match=r"gave a gradient of shape \(4, 3\) for an input of shape \(3,\)"):
         gradcheck(binary(lambda g: g, lambda g: g, np.add), (leaf(4, 3), leaf(3)))
