@@ -1,0 +1,135 @@
+"""Padding layers: borders around the last dimensions."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from minigrad.arguments import ntuple
+
+from . import functional as F
+from .module import Module
+
+
+class _Pad(Module):
+    """Borders of the widths ``padding``: one for all, or (left, right, top, bottom, ...), the last dimension first.
+
+    A negative width cuts off.
+    """
+
+    dims: int
+    mode: str
+
+    def __init__(self, padding: Any) -> None:
+        super().__init__()
+        self.padding = ntuple(padding, 2 * self.dims, type(self).__name__, "padding", -sys.maxsize)
+
+    def forward(self, input: Any) -> Any:
+        return F.pad(input, self.padding, self.mode)
+
+    def extra_repr(self) -> str:
+        return f"{self.padding}"
+
+
+class ConstantPad1d(_Pad):
+    """Borders of ``value`` around the last dimension.
+
+    Args:
+        padding: the widths (left, right), or one for both. A negative width cuts off.
+    """
+
+    dims, mode = 1, "constant"
+
+    def __init__(self, padding: Any, value: float) -> None:
+        super().__init__(padding)
+        self.value = value
+
+    def forward(self, input: Any) -> Any:
+        return F.pad(input, self.padding, self.mode, self.value)
+
+    def extra_repr(self) -> str:
+        return f"padding={self.padding}, value={self.value}"
+
+
+class ConstantPad2d(ConstantPad1d):
+    """Borders of ``value`` around the last two dimensions: (left, right, top, bottom)."""
+
+    dims = 2
+
+
+class ConstantPad3d(ConstantPad1d):
+    """Borders of ``value`` around the last three dimensions: (left, right, top, bottom, front, back)."""
+
+    dims = 3
+
+
+class ZeroPad1d(_Pad):
+    """Borders of 0; see :class:`ConstantPad1d`."""
+
+    dims, mode = 1, "constant"
+
+
+class ZeroPad2d(ZeroPad1d):
+    """Borders of 0; see :class:`ConstantPad2d`."""
+
+    dims = 2
+
+
+class ZeroPad3d(ZeroPad1d):
+    """Borders of 0; see :class:`ConstantPad3d`."""
+
+    dims = 3
+
+
+class ReflectionPad1d(_Pad):
+    """Borders that mirror the last dimension at its edges, which are not repeated; see :class:`ConstantPad1d`."""
+
+    dims, mode = 1, "reflect"
+
+
+class ReflectionPad2d(ReflectionPad1d):
+    """:class:`ReflectionPad1d` of the last two dimensions; see :class:`ConstantPad2d`."""
+
+    dims = 2
+
+
+class ReflectionPad3d(ReflectionPad1d):
+    """:class:`ReflectionPad1d` of the last three dimensions; see :class:`ConstantPad3d`."""
+
+    dims = 3
+
+
+class ReplicationPad1d(_Pad):
+    """Borders that repeat the edges of the last dimension; see :class:`ConstantPad1d`."""
+
+    dims, mode = 1, "replicate"
+
+
+class ReplicationPad2d(ReplicationPad1d):
+    """:class:`ReplicationPad1d` of the last two dimensions; see :class:`ConstantPad2d`."""
+
+    dims = 2
+
+
+class ReplicationPad3d(ReplicationPad1d):
+    """:class:`ReplicationPad1d` of the last three dimensions; see :class:`ConstantPad3d`."""
+
+    dims = 3
+
+
+class CircularPad1d(_Pad):
+    """Borders that continue the last dimension periodically; see :class:`ConstantPad1d`."""
+
+    dims, mode = 1, "circular"
+
+
+class CircularPad2d(CircularPad1d):
+    """:class:`CircularPad1d` of the last two dimensions; see :class:`ConstantPad2d`."""
+
+    dims = 2
+
+
+class CircularPad3d(CircularPad1d):
+    """:class:`CircularPad1d` of the last three dimensions; see :class:`ConstantPad3d`."""
+
+    dims = 3
