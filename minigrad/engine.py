@@ -748,7 +748,9 @@ def _private(array: ndarray, g: Any, saved: Sequence[Any], result: Any) -> bool:
             return False
     if array is g or (g.__class__ is tuple and any(v is array for v in g)):
         return False
-    return result is array or sum(r is array or getattr(r, "base", None) is array for r in result) == 1
+    if result.__class__ is tuple:
+        return sum(r is array or getattr(r, "base", None) is array for r in result) == 1
+    return result is array
 
 
 def _add_optional(a: Any, b: Any) -> Any:

@@ -627,3 +627,12 @@ def test_second_derivatives_of_random_graphs(program: Any, seed: int) -> None:
 def test_nothing_is_recorded_on_bare_arrays() -> None:
     assert isinstance(torch.mul(np.ones(2), np.ones(2)), np.ndarray)
     assert new_tensor(np.ones(1)).grad_fn is None
+
+
+def test_gradients_that_change_their_dtype_on_the_way() -> None:
+    for shape in ((), (2,)):
+        x = torch.ones(*shape, dtype=np.float32, requires_grad=True)
+        y = torch.ones(*shape, dtype=np.float64, requires_grad=True)
+        ((x * 1) ** 3 + (y * 1) ** 2).sum().backward()
+        assert (x.grad.dtype, y.grad.dtype) == (np.float32, np.float64)
+        assert (np.max(x.grad.tolist()), np.max(y.grad.tolist())) == (3, 2)
