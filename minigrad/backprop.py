@@ -173,9 +173,10 @@ class RemovableHandle:
 
     _ids = itertools.count()
 
-    def __init__(self, hooks: dict[int, Any]) -> None:
+    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
         self.hooks = hooks
         self.id = next(self._ids)
+        hooks[self.id] = hook
 
     def remove(self) -> None:
         """Take the hook away, if it is still there."""
@@ -200,9 +201,7 @@ def register_hook(input: Any, hook: Callable[[Any], Any]) -> RemovableHandle:
         hooks = edge.hooks = {} if edge.hooks is None else edge.hooks
     else:
         hooks = edge._hooks = {} if edge._hooks is None else edge._hooks
-    handle = RemovableHandle(hooks)
-    hooks[handle.id] = hook
-    return handle
+    return RemovableHandle(hooks, hook)
 
 
 def register_post_accumulate_grad_hook(input: Any, hook: Callable[[Any], None]) -> RemovableHandle:
@@ -210,9 +209,7 @@ def register_post_accumulate_grad_hook(input: Any, hook: Callable[[Any], None]) 
     if not isinstance(edge_of(input), TensorBase):
         raise RuntimeError("register_post_accumulate_grad_hook: only a leaf that requires a gradient accumulates it")
     hooks = input._accumulated_hooks = {} if input._accumulated_hooks is None else input._accumulated_hooks
-    handle = RemovableHandle(hooks)
-    hooks[handle.id] = hook
-    return handle
+    return RemovableHandle(hooks, hook)
 
 
 def retain_grad(input: Any) -> None:

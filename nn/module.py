@@ -23,11 +23,10 @@ _EXTRA_STATE = "_extra_state"
 
 
 def _register(hooks: dict[int, Any], hook: Any, prepend: bool = False) -> RemovableHandle:
-    handle = RemovableHandle(hooks)
     later = dict(hooks) if prepend else {}
     for key in later:
         del hooks[key]
-    hooks[handle.id] = hook
+    handle = RemovableHandle(hooks, hook)
     hooks.update(later)
     return handle
 
