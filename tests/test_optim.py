@@ -1,8 +1,13 @@
-"""Optimizers: their steps against the formulas written out, and everything around a step."""
+"""Optimizers: steps against the formulas written out, and everything around a step.
+
+Where all of them go is compared with PyTorch in test_trajectories.py.
+"""
 
 from __future__ import annotations
 
 import copy
+import inspect
+import io
 import itertools
 import math
 import pickle
@@ -14,6 +19,9 @@ import pytest
 import minigrad as mg
 from minigrad import nn, optim
 from minigrad.optim import SGD, Adam, AdamW, Optimizer
+
+from . import trajectories
+from .duck import Duck
 
 Array = Any
 
@@ -284,3 +292,259 @@ def test_they_find_a_minimum(kind: Any) -> None:
         optimizer.step()
     assert math.dist(p.tolist(), [1, 2]) < 0.05
     assert optim.SGD is SGD
+
+
+# ------------------------------------------------------------------------- all optimizers alike
+
+ALL = ["SGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta"]
+OPTIONS: dict[str, dict[str, Any]] = {
+    "SGD": {"momentum": 0.9, "nesterov": True},
+    "Adam": {"amsgrad": True},
+    "RMSprop": {"momentum": 0.5, "centered": True},
+}
+
+
+def leaf(*values: float, dtype: Any = np.float64) -> Any:
+    return mg.tensor(values, dtype=dtype, requires_grad=True)
+
+
+def make(kind: str, params: Any, **options: Any) -> Any:
+    return getattr(optim, kind)(params, **{"weight_decay": 0.1, **OPTIONS.get(kind, {}), **options})
+
+
+def train(optimizer: Any, params: list[Any], steps: int = 3) -> list[list[float]]:
+    for _ in range(steps):
+        optimizer.zero_grad()
+        sum(((p - 1) ** 4).sum() for p in params).backward()
+        optimizer.step()
+    return [p.tolist() for p in params]
+
+
+@pytest.mark.parametrize("kind", [*ALL, "LBFGS"])
+def test_it_descends_and_climbs(kind: str) -> None:
+    for climb in (False, True) if kind != "LBFGS" else (False,):
+        w = leaf(3.0, -2.0)
+        optimizer = getattr(optim, kind)([w], lr=0.02, **({"maximize": True} if climb else {}))
+
+        def closure(w: Any = w, optimizer: Any = optimizer) -> Any:
+            optimizer.zero_grad()
+            loss = (w * w).sum()
+            loss.backward()
+            return loss
+
+        first = float(closure())
+        for _ in range(5):
+            optimizer.step(closure)
+        assert (float(closure()) > first) == climb
+
+
+@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_dtypes_stay(kind: str, dtype: str) -> None:
+    w = leaf(3.0, -2.0, dtype=dtype)
+    optimizer = (
+        make(kind, [w], lr=np.float64(0.01), eps=1e-3) if kind != "SGD" else make(kind, [w], lr=np.float64(0.01))
+    )
+    train(optimizer, [w])
+    assert w.dtype == dtype
+    assert np.isfinite(w.tolist()).all()
+    assert {v.dtype for v in optimizer.state[w].values() if isinstance(v, mg.Tensor)} <= {np.dtype(dtype)}
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_shapes_and_layouts(kind: str) -> None:
+    """Strided, transposed, empty and 0-d parameters do as contiguous ones do."""
+    values = np.arange(6.0).reshape(2, 3)
+    plain = [leaf(*values.ravel()), leaf(0.5), leaf()]
+    arrays = [np.repeat(values, 2, axis=1)[:, ::2], np.asfortranarray(values), values[:, ::-1][::-1].copy()[::-1, ::-1]]
+    odd = [mg.from_numpy(array).requires_grad_() for array in arrays]
+    odd += [mg.tensor(0.5, dtype=np.float64, requires_grad=True), mg.ones(0, 2, requires_grad=True)]
+    first, second = make(kind, plain), make(kind, odd)
+    expected, result = train(first, plain), train(second, odd)
+    for got in result[:3]:
+        np.testing.assert_allclose(np.ravel(got), expected[0], rtol=1e-14)
+    np.testing.assert_allclose(result[3], expected[1][0], rtol=1e-14)
+    assert result[4] == expected[2] == []
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_gradients_are_left_alone(kind: str) -> None:
+    w, gradient = leaf(1.0, -2.0), np.array([0.5, 0.25])
+    w.grad = mg.from_numpy(gradient)
+    optimizer = make(kind, [w], maximize=True)
+    for _ in range(3):
+        optimizer.step()
+    assert gradient.tolist() == [0.5, 0.25]
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_arrays_of_another_library(kind: str) -> None:
+    w, duck = leaf(1.0, -2.0), leaf(1.0, -2.0)
+    duck._array = Duck(duck._array)
+    optimizers = [make(kind, [p], maximize=True) for p in (w, duck)]
+    for _ in range(3):
+        for optimizer, p in zip(optimizers, (w, duck), strict=True):
+            p.grad = mg.ones(2, dtype=np.float64) if p is w else mg.ones_like(p)
+            optimizer.step()
+    assert duck._array.hidden.tolist() == w.tolist() != [1.0, -2.0]
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_no_warning_where_a_gradient_overflows(kind: str) -> None:
+    w = leaf(1.0, 2.0, 3.0)
+    optimizer = make(kind, [w], **({"eps": 0} if kind != "SGD" else {}))
+    for gradient in ([np.inf, np.nan, 0.0], [1e200, 1e300, 0.0]):
+        w.grad = mg.tensor(gradient, dtype=np.float64)
+        optimizer.step()
+
+
+def test_lbfgs_minimizes_rosenbrocks_function() -> None:
+    for line_search, steps in (("strong_wolfe", 60), (None, 600)):
+        w = leaf(-1.5, 2.0)
+        optimizer = optim.LBFGS([w], lr=1 if line_search else 0.1, max_iter=steps, line_search_fn=line_search)
+
+        def closure(w: Any = w, optimizer: Any = optimizer) -> Any:
+            optimizer.zero_grad()
+            loss = (1 - w[0]) ** 2 + 100 * (w[1] - w[0] ** 2) ** 2
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        np.testing.assert_allclose(w.tolist(), [1, 1], rtol=1e-3)
+
+
+def test_lbfgs_stops_where_it_has_nothing_to_do() -> None:
+    w, calls = leaf(0.0), []
+    optimizer = optim.LBFGS([w], line_search_fn="strong_wolfe")
+
+    def closure() -> Any:
+        calls.append(1)
+        loss = (w * w).sum()
+        loss.backward()
+        return loss
+
+    assert float(optimizer.step(closure)) == 0
+    assert len(calls) == optimizer.state[w]["func_evals"] == 1
+    line = leaf(1.0)  # a loss without curvature: the cubic through two points has no minimum
+    optimizer = optim.LBFGS([line], max_iter=3, line_search_fn="strong_wolfe")
+
+    def slope() -> Any:
+        optimizer.zero_grad()
+        loss = line.sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(slope)
+    assert line.item() < -1
+
+
+def test_groups_are_added_later() -> None:
+    a, b = leaf(1.0), leaf(1.0)
+    given = {"params": [b], "momentum": 0.5}
+    optimizer = optim.SGD([a], lr=0.1)
+    optimizer.add_param_group(given)
+    assert optimizer.param_groups[1] == {**optimizer.param_groups[0], **given}
+    assert "lr" not in given
+
+
+@pytest.mark.parametrize("kind", [*ALL, "LBFGS"])
+def test_groups_hold_exactly_the_arguments(kind: str) -> None:
+    """As in PyTorch, so that a saved group is complete."""
+    optimizer = getattr(optim, kind)([leaf(1.0)])
+    names = set(inspect.signature(type(optimizer)).parameters)
+    expected = names - {"params"} | ({"decoupled_weight_decay"} if kind == "AdamW" else set())
+    assert set(optimizer.param_groups[0]) - {"params"} == expected == set(optimizer.defaults)
+
+
+@pytest.mark.parametrize("name", trajectories.OPTIMIZERS)
+def test_saving_in_the_middle_changes_nothing(name: str) -> None:
+    kind, options, _ = trajectories.OPTIMIZERS[name]
+    results = []
+    for interrupted in (False, True):
+        w = leaf(3.0, -2.0, 0.5)
+        optimizer = getattr(optim, kind)([w], **options)
+        for step in range(6):
+            if interrupted and step == 3:
+                file = io.BytesIO()
+                mg.save(optimizer.state_dict(), file)
+                file.seek(0)
+                optimizer = getattr(optim, kind)([w])
+                if kind == "LBFGS":  # whose history is not made of numbers alone
+                    assert len(optimizer.state_dict()["state"]) == 0
+                optimizer.load_state_dict(mg.load(file))
+
+            def closure(w: Any = w, optimizer: Any = optimizer) -> Any:
+                optimizer.zero_grad()
+                loss = ((w - 1) ** 4).sum() + mg.sin(3 * w).sum()
+                loss.backward()
+                return loss
+
+            optimizer.step(closure)
+        results.append(w.tolist())
+    assert results[0] == results[1]
+
+
+def test_loading_copies() -> None:
+    w = leaf(1.0, 2.0)
+    first, second = (optim.SGD([w], lr=0.1, momentum=0.9) for _ in range(2))
+    train(first, [w])
+    saved = first.state_dict()
+    second.load_state_dict(saved)
+    before = copy.deepcopy(saved)
+    train(second, [w])
+    assert saved["state"][0]["momentum_buffer"].tolist() == before["state"][0]["momentum_buffer"].tolist()
+    assert first.param_groups[0]["lr"] == 0.1
+
+
+def test_what_pytorch_saved_is_loaded() -> None:
+    """Steps are Tensors there, options may be missing in files of older versions, dtypes may differ."""
+    w = leaf(1.0, 2.0, dtype=np.float32)
+    optimizer = optim.AdamW([w])
+    moments = {name: mg.ones(2, dtype=np.float64) for name in ("exp_avg", "exp_avg_sq")}
+    group = {"lr": 0.5, "betas": [0.8, 0.9], "eps": 1e-8, "weight_decay": 0.1, "amsgrad": False, "initial_lr": 1.0}
+    optimizer.load_state_dict({"state": {7: {"step": mg.tensor(3.0), **moments}},
+                               "param_groups": [{**group, "params": [7]}]})  # fmt: skip
+    assert optimizer.state[w]["step"] == 3
+    assert optimizer.state[w]["exp_avg"].dtype == np.float32
+    assert optimizer.param_groups[0]["initial_lr"] == 1.0
+    assert optimizer.param_groups[0]["decoupled_weight_decay"] is True
+    train(optimizer, [w], 1)
+    adam = optim.Adam([w])
+    optimizer.load_state_dict(adam.state_dict())
+    assert optimizer.param_groups[0]["decoupled_weight_decay"] is True
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_copies_and_pickles_go_on_alike(kind: str) -> None:
+    w = leaf(3.0, -2.0)
+    optimizer = make(kind, [w])
+    train(optimizer, [w])
+    results = []
+    for copied in (copy.deepcopy((w, optimizer)), pickle.loads(pickle.dumps((w, optimizer)))):
+        results.append(train(copied[1], [copied[0]]))
+    assert results[0] == results[1] == train(optimizer, [w])
+
+
+def test_optimizers_of_users() -> None:
+    class Sign(Optimizer):
+        def __init__(self, params: Any, lr: float = 0.5) -> None:
+            super().__init__(params, {"lr": lr})
+
+        def update(self, p: Any, g: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
+            state["count"] = state.get("count", 0) + 1
+            p -= group["lr"] * np.sign(g)
+
+    class Plain(Optimizer):  # as one writes it for PyTorch
+        def step(self, closure: Any = None) -> None:
+            for group in self.param_groups:
+                for p in group["params"]:
+                    p.data.add_(p.grad, alpha=-group["lr"])
+
+    w = leaf(1.0, -1.0)
+    w.grad = mg.tensor([3.0, -2.0], dtype=np.float64)
+    optimizer = Sign([w])
+    optimizer.step()
+    assert w.tolist() == [0.5, -0.5]
+    assert optimizer.state_dict()["state"] == {0: {"count": 1}}
+    Plain([w], {"lr": 1.0}).step()
+    assert w.tolist() == [-2.5, 1.5]

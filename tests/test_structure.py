@@ -21,7 +21,7 @@ LEVELS = [
      "minigrad.backprop", "minigrad.grad_mode"],
     ["minigrad"],
     ["minigrad.optim", "minigrad.data", "minigrad.utils"],
-    ["nn"],
+    ["nn", "minigrad.optim.swa_utils"],
     ["examples"],
 ]
 FREE = {"minigrad/nn.py", "minigrad/__init__.py", "minigrad/__main__.py"}

@@ -1,4 +1,4 @@
-"""Adam and AdamW."""
+"""Adam and its variants: steps along a running mean of the gradient, in units of its running size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..memory import Array
-from .optimizer import Optimizer, ParamsT, between, non_negative, refuse
+from .optimizer import Flag, Optimizer, Pair, ParamsT, blend, blend_square, descend, options_of, root
 
 
 class Adam(Optimizer):
@@ -24,47 +24,106 @@ class Adam(Optimizer):
         maximize: climb instead.
     """
 
-    def __init__(self, params: ParamsT, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
-                 weight_decay: float = 0, amsgrad: bool = False, *, foreach: bool | None = None, maximize: bool = False,
-                 capturable: bool = False, differentiable: bool = False, fused: bool | None = None,
+    def __init__(self, params: ParamsT, lr: float = 1e-3, betas: Pair = (0.9, 0.999), eps: float = 1e-8,
+                 weight_decay: float = 0, amsgrad: bool = False, *, foreach: Flag = None, maximize: bool = False,
+                 capturable: bool = False, differentiable: bool = False, fused: Flag = None,
                  decoupled_weight_decay: bool = False) -> None:  # fmt: skip
-        refuse(type(self).__name__, foreach=foreach, capturable=capturable, differentiable=differentiable, fused=fused)
-        non_negative("learning rate", lr)
-        non_negative("epsilon", eps)
-        non_negative("weight_decay", weight_decay)
-        for i, beta in enumerate(betas):
-            between(f"beta parameter at index {i}", beta, 0.0, 1.0)
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
-                                  "amsgrad": amsgrad, "maximize": maximize,
-                                  "decoupled_weight_decay": decoupled_weight_decay})  # fmt: skip
+        super().__init__(params, options_of(locals()))
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
-        lr, (beta1, beta2), scratch = group["lr"], group["betas"], self.buffer(p, 2)
-        step = state["step"] = state.get("step", 0) + 1
-        if group["weight_decay"] and group["decoupled_weight_decay"]:
-            p *= 1 - lr * group["weight_decay"]
-        m = self.moment(state, "exp_avg", p)
-        m += np.multiply(np.subtract(g, m, out=scratch), 1 - beta1, out=scratch)
-        v = self.moment(state, "exp_avg_sq", p)
-        v *= beta2
-        np.multiply(g, 1 - beta2, out=scratch)
-        v += np.multiply(scratch, g, out=scratch)
+        scratch = self.buffer(p)
+        m, v, correction1, correction2 = _means(self, p, g, state, group)
         if group["amsgrad"]:
-            v = np.maximum(self.moment(state, "max_exp_avg_sq", p), v, out=self.moment(state, "max_exp_avg_sq", p))
-        np.sqrt(v, out=scratch)
-        scratch /= math.sqrt(1 - beta2**step)
-        scratch += group["eps"]
-        np.divide(m, scratch, out=scratch)
-        p -= np.multiply(scratch, lr / (1 - beta1**step), out=scratch)
+            largest = self.moment(state, "max_exp_avg_sq", p)
+            v = np.maximum(largest, v, out=largest)
+        correction = math.sqrt(correction2)
+        descend(p, m, root(v, group["eps"] * correction, scratch), group["lr"] * correction / correction1, scratch)
 
 
 class AdamW(Adam):
     """:class:`Adam` whose weight decay shrinks the parameters directly (Loshchilov & Hutter, 2017)."""
 
-    def __init__(self, params: ParamsT, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
-                 eps: float = 1e-8, weight_decay: float = 1e-2, amsgrad: bool = False, *, maximize: bool = False,
-                 foreach: bool | None = None, capturable: bool = False, differentiable: bool = False,
-                 fused: bool | None = None) -> None:  # fmt: skip
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, foreach=foreach, maximize=maximize,
-                         capturable=capturable, differentiable=differentiable, fused=fused,
-                         decoupled_weight_decay=True)  # fmt: skip
+    def __init__(self, params: ParamsT, lr: float = 1e-3, betas: Pair = (0.9, 0.999), eps: float = 1e-8,
+                 weight_decay: float = 1e-2, amsgrad: bool = False, *, maximize: bool = False, foreach: Flag = None,
+                 capturable: bool = False, differentiable: bool = False, fused: Flag = None) -> None:  # fmt: skip
+        super().__init__(params, **options_of(locals()), decoupled_weight_decay=True)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over a copy of what :meth:`state_dict` gave, here or in PyTorch, even that of :class:`Adam`."""
+        super().load_state_dict(state_dict)
+        for group in self.param_groups:
+            group["decoupled_weight_decay"] = True
+
+
+class NAdam(Optimizer):
+    """:class:`Adam` with Nesterov's momentum: the mean looks one step ahead (Dozat, 2016).
+
+    Args:
+        momentum_decay: how quickly the momentum rises to its final value ``betas[0]``.
+    """
+
+    def __init__(self, params: ParamsT, lr: float = 2e-3, betas: Pair = (0.9, 0.999), eps: float = 1e-8,
+                 weight_decay: float = 0, momentum_decay: float = 4e-3, decoupled_weight_decay: bool = False, *,
+                 foreach: Flag = None, maximize: bool = False, capturable: bool = False,
+                 differentiable: bool = False) -> None:  # fmt: skip
+        super().__init__(params, options_of(locals()))
+
+    def update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
+        lr, scratch = group["lr"], self.buffer(p)
+        m, v, _, correction = _means(self, p, g, state, group)
+        now, ahead = (group["betas"][0] * (1 - 0.5 * 0.96 ** (step * group["momentum_decay"]))
+                      for step in (state["step"], state["step"] + 1))  # fmt: skip
+        product = state["mu_product"] = float(state.get("mu_product", 1.0)) * now
+        size = root(v, group["eps"] * math.sqrt(correction), self.buffer(p, 3))
+        lr *= math.sqrt(correction)
+        descend(p, g, size, lr * (1 - now) / (1 - product), scratch)
+        descend(p, m, size, lr * ahead / (1 - product * ahead), scratch)
+
+
+class RAdam(Optimizer):
+    """:class:`Adam` that steps along the plain mean until it has seen enough to know its size (Liu et al., 2019)."""
+
+    def __init__(self, params: ParamsT, lr: float = 1e-3, betas: Pair = (0.9, 0.999), eps: float = 1e-8,
+                 weight_decay: float = 0, decoupled_weight_decay: bool = False, *, foreach: Flag = None,
+                 maximize: bool = False, capturable: bool = False, differentiable: bool = False) -> None:  # fmt: skip
+        super().__init__(params, options_of(locals()))
+
+    def update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
+        lr, scratch = group["lr"], self.buffer(p)
+        m, v, correction1, correction2 = _means(self, p, g, state, group)
+        longest = 2 / (1 - group["betas"][1]) - 1  # how many gradients v averages over, in the end and now
+        length = longest - 2 * state["step"] * (1 - correction2) / correction2
+        if length <= 5:
+            p -= np.multiply(m, lr / correction1, out=scratch)
+            return
+        lr *= math.sqrt((length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length))
+        descend(p, m, root(v, group["eps"], scratch), lr * math.sqrt(correction2) / correction1, scratch)
+
+
+class Adamax(Optimizer):
+    """:class:`Adam` with the size measured by a running maximum (Kingma & Ba, 2014)."""
+
+    def __init__(self, params: ParamsT, lr: float = 2e-3, betas: Pair = (0.9, 0.999), eps: float = 1e-8,
+                 weight_decay: float = 0, foreach: Flag = None, *, maximize: bool = False,
+                 differentiable: bool = False, capturable: bool = False) -> None:  # fmt: skip
+        super().__init__(params, options_of(locals()))
+
+    def update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
+        (beta1, beta2), scratch = group["betas"], self.buffer(p)
+        state["step"] = state.get("step", 0) + 1
+        m, size = self.moment(state, "exp_avg", p), self.moment(state, "exp_inf", p)
+        blend(m, g, beta1, scratch)
+        size *= beta2
+        np.maximum(size, np.add(np.abs(g, out=scratch), group["eps"], out=scratch), out=size)
+        descend(p, m, size, group["lr"] / (1 - beta1 ** state["step"]), scratch)
+
+
+def _means(optimizer: Optimizer, p: Array, g: Array, state: dict[str, Any],
+           group: dict[str, Any]) -> tuple[Array, Array, float, float]:  # fmt: skip
+    """The running means of ``g`` and of its square, with ``g`` in it; and the weight in each of all that was seen."""
+    (beta1, beta2), scratch = group["betas"], optimizer.buffer(p)
+    step = state["step"] = state.get("step", 0) + 1
+    m, v = optimizer.moment(state, "exp_avg", p), optimizer.moment(state, "exp_avg_sq", p)
+    blend(m, g, beta1, scratch)
+    blend_square(v, g, beta2, scratch)
+    return m, v, 1 - beta1**step, 1 - beta2**step

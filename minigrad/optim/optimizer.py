@@ -1,13 +1,16 @@
 """What all optimizers share: groups of parameters with their options, state, saving, and the step.
 
-An optimizer defines its defaults and :meth:`Optimizer.update`, which changes one array in place::
+An optimizer in which elements do not influence each other defines its options and
+:meth:`Optimizer.update`, which changes one array in place::
 
-    class SGD(Optimizer):
+    class Descent(Optimizer):
         def __init__(self, params, lr=1e-3):
-            super().__init__(params, {"lr": non_negative("lr", lr)})
+            super().__init__(params, {"lr": lr})
 
         def update(self, p, g, state, group):
             p -= group["lr"] * g
+
+Any other defines its own ``step``.
 """
 
 from __future__ import annotations
@@ -21,32 +24,39 @@ from typing import Any
 
 import numpy as np
 
-from .. import engine, memory
+from .. import memory
 from ..backprop import RemovableHandle
-from ..engine import TensorBase, new_tensor
+from ..engine import TensorBase, grad_mode, new_tensor
 from ..memory import Array
 
+ParamsT = Iterable[Any]  # parameters, (name, parameter) pairs or group dictionaries
+Pair = tuple[float, float]
+Flag = bool | None
 
-def non_negative(name: str, value: Any) -> Any:
-    """``value`` if it is a number of at least 0."""
-    return between(name, value, 0.0)
-
-
-def between(name: str, value: Any, low: float, high: float = math.inf) -> Any:
-    """``value`` if it is a number with ``low <= value < high``."""
-    if isinstance(value, TensorBase):
-        raise NotImplementedError(f"{name} given as a Tensor is not supported, use a number")
-    if not isinstance(value, (int, float, np.number)) or not low <= value < high:
-        limits = f"at least {low:g}" + (f" and less than {high:g}" if high < math.inf else "")
-        raise ValueError(f"Invalid {name} value: {value!r}; it must be a number {limits}")
-    return value
+_FLAGS = "foreach", "capturable", "differentiable", "fused"  # of how PyTorch computes; only falsy here
+_NUMBERS = ("lr", "eps", "weight_decay", "momentum", "alpha", "rho", "lr_decay", "momentum_decay",
+            "initial_accumulator_value")  # fmt: skip
+_LABELS = {"lr": "learning rate", "eps": "epsilon value"}
 
 
-def refuse(optimizer: str, **options: Any) -> None:
-    """Raise for those of PyTorch's options that are set and have no meaning here."""
+def options_of(arguments: dict[str, Any]) -> dict[str, Any]:
+    """A constructor's ``locals()`` without what it optimizes: the options, which are checked."""
+    options = {name: value for name, value in arguments.items() if name not in ("self", "params", "__class__")}
     for name, value in options.items():
-        if value:
-            raise NotImplementedError(f"{optimizer}: {name}={value!r} is not supported")
+        if name in _FLAGS and value:
+            raise NotImplementedError(f"{type(arguments['self']).__name__}: {name}={value!r} is not supported")
+        if name in _NUMBERS:
+            _check(_LABELS.get(name, f"{name} value"), value, math.nextafter(1, 2) if name == "rho" else math.inf)
+        for i, beta in enumerate(value if name == "betas" else ()):
+            _check(f"beta parameter at index {i}", beta, 1.0)
+    return options
+
+
+def _check(label: str, value: Any, limit: float) -> None:
+    if isinstance(value, TensorBase):
+        raise NotImplementedError(f"{label} given as a Tensor is not supported; use a number")
+    if not isinstance(value, (int, float, np.number)) or not 0 <= value < limit:
+        raise ValueError(f"Invalid {label}: {value!r}; it must be a number of at least 0 and less than {limit:.3g}")
 
 
 def zero_grad(params: Iterable[Any], set_to_none: bool) -> None:
@@ -55,8 +65,7 @@ def zero_grad(params: Iterable[Any], set_to_none: bool) -> None:
         if set_to_none:
             param.grad = None
         elif param.grad is not None:
-            if param.grad.requires_grad:
-                param.grad = param.grad.detach()
+            param.grad = param.grad.detach() if param.grad.requires_grad else param.grad
             param.grad.zero_()
 
 
@@ -69,16 +78,14 @@ class Optimizer:
         defaults: the options of groups that do not say otherwise.
     """
 
-    def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
+    def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
         self.defaults = defaults
         self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
-        self._pre_hooks: dict[int, Callable] = {}
-        self._post_hooks: dict[int, Callable] = {}
+        self._hooks: tuple[dict[int, Callable], dict[int, Callable]] = {}, {}  # before and after each step
         self._buffers: dict[tuple[Any, int], np.ndarray] = {}
         if isinstance(params, TensorBase):
-            raise TypeError("params argument given to the optimizer should be an iterable of Tensors or dicts, but got "
-                            "a Tensor; put it in a list")  # fmt: skip
+            raise TypeError("params argument given to the optimizer should be an iterable of Tensors or dicts")
         groups = list(params)
         if not groups:
             raise ValueError("optimizer got an empty parameter list")
@@ -93,24 +100,21 @@ class Optimizer:
         if isinstance(params, set):
             raise TypeError("optimizer parameters need to be organized in ordered collections, but a set has no order")
         params = [params] if isinstance(params, TensorBase) else list(params)
-        group = {**param_group, "params": params}
-        if params and isinstance(params[0], tuple):
-            group["param_names"], group["params"] = map(list, zip(*params, strict=True))
-            params = group["params"]
-        for param in params:
+        group = {**self.defaults, **param_group, "params": [p[1] if isinstance(p, tuple) else p for p in params]}
+        if names := [p[0] for p in params if isinstance(p, tuple)]:
+            group["param_names"] = names
+        groups = [*self.param_groups, group]
+        if len(names) not in (0, len(params)) or len({"param_names" in other for other in groups}) > 1:
+            raise ValueError("all optimizer params should be with/without names, but some have one and some have none")
+        for param in group["params"]:
             if not isinstance(param, TensorBase):
                 raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {type(param).__name__}")
-            if param._node is not None:
-                raise ValueError("can't optimize a non-leaf Tensor: an operation computed it, so it has no gradient of "
-                                 "its own")  # fmt: skip
-        known = {id(param) for other in self.param_groups for param in other["params"]}
-        for param in params:
-            if id(param) in known:
-                raise ValueError("a parameter appears twice, in one group or in more than one")
-            known.add(id(param))
-        for name, default in self.defaults.items():
-            group.setdefault(name, default)
-        self.param_groups.append(group)
+            if not param.is_leaf:  # type: ignore[attr-defined]
+                raise ValueError("can't optimize a non-leaf Tensor: an operation computed it, so it gets no gradient")
+        known = [id(param) for other in groups for param in other["params"]]
+        if len(set(known)) < len(known):
+            raise ValueError("a parameter appears twice, in one parameter group or in more than one")
+        self.param_groups = groups
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, or fill them with zeros; to be called before each backward."""
@@ -128,27 +132,34 @@ class Optimizer:
         Returns:
             What ``closure`` returned.
         """
-        for hook in list(self._pre_hooks.values()):
-            hook(self, (), {})
+        for hook in list(self._hooks[0].values()):
+            if hook(self, (self, closure), {}) is not None:
+                raise NotImplementedError("step: a hook cannot replace the arguments; it must return None")
+        with grad_mode(False):
+            loss = self._step(closure)
+        for hook in list(self._hooks[1].values()):
+            hook(self, (self, closure), {})
+        return loss
+
+    def _step(self, closure: Callable[[], Any] | None) -> Any:
         loss = None
         if closure is not None:
-            with engine.grad_mode(True):
+            with grad_mode(True):
                 loss = closure()
-        for group in self.param_groups:
-            for param in group["params"]:
-                if param._grad is not None:
-                    self._update(param, group)
-        for hook in list(self._post_hooks.values()):
-            hook(self, (), {})
+        with np.errstate(all="ignore"):
+            for group in self.param_groups:
+                for param in group["params"]:
+                    if param._grad is not None:
+                        self._update(param, group)
         return loss
 
     def _update(self, param: Any, group: dict[str, Any]) -> None:
         p, g = param._array, param._grad._array
-        if g.dtype != p.dtype:
-            g = g.astype(p.dtype)
         if group.get("maximize"):
             g = np.negative(g, out=self.buffer(p, 0))
-        if group.get("weight_decay") and not group.get("decoupled_weight_decay"):
+        if group.get("decoupled_weight_decay"):
+            p *= 1 - group["lr"] * group["weight_decay"]
+        elif group.get("weight_decay"):
             decay = np.multiply(p, group["weight_decay"], out=self.buffer(p, 1))
             g = np.add(decay, g, out=decay)
         self.update(p, g, self.state[param], group)
@@ -158,15 +169,18 @@ class Optimizer:
         """Change the parameter ``p`` in place.
 
         Args:
-            g: its gradient, with L2 weight decay in it, and negated to maximize. It may belong to
-                the user: not to be changed.
+            g: its gradient, with weight decay in it, and negated to maximize. It may belong to the
+                user: not to be changed.
             state: what the optimizer remembers of this parameter; empty at the first step.
             group: the options.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines neither update() nor step()")
 
-    def buffer(self, like: Array, number: int) -> Array:
-        """Memory for an intermediate result in the shape of ``like``, valid until the next parameter."""
+    def buffer(self, like: Array, number: int = 2) -> Array:
+        """Memory for an intermediate result in the shape of ``like``, valid until the next parameter.
+
+        Numbers below 2 are taken: ``g`` may lie there.
+        """
         if not isinstance(like, np.ndarray):
             return np.empty_like(like)
         key = (like.dtype, number)
@@ -177,62 +191,55 @@ class Optimizer:
 
     def moment(self, state: dict[str, Any], name: str, like: Array, value: float = 0.0) -> Array:
         """The array of ``state[name]``, at first filled with ``value``, to be changed in place."""
-        if name not in state:
+        if state.get(name) is None:  # where PyTorch keeps a None
             state[name] = new_tensor(np.full_like(like, value))
-        return state[name]._array
+        array = state[name]._array
+        if array.shape != like.shape:
+            raise ValueError(f"the loaded state {name!r} has shape {array.shape}, its parameter {like.shape}")
+        return array
 
     def register_step_pre_hook(self, hook: Callable) -> RemovableHandle:
         """Call ``hook(optimizer, args, kwargs)`` before each step."""
-        return self._add_hook(self._pre_hooks, hook)
+        return RemovableHandle(self._hooks[0], hook)
 
     def register_step_post_hook(self, hook: Callable) -> RemovableHandle:
         """Call ``hook(optimizer, args, kwargs)`` after each step."""
-        return self._add_hook(self._post_hooks, hook)
-
-    def _add_hook(self, hooks: dict[int, Callable], hook: Callable) -> RemovableHandle:
-        handle = RemovableHandle(hooks)
-        hooks[handle.id] = hook
-        return handle
+        return RemovableHandle(self._hooks[1], hook)
 
     # ----------------------------------------------------------------------------- saving
 
     def state_dict(self) -> dict[str, Any]:
         """The state and the options, with parameters replaced by their numbers; holds no copies."""
-        numbers: dict[int, int] = {}
-        for param in chain.from_iterable(group["params"] for group in self.param_groups):
-            numbers[id(param)] = len(numbers)
-        return {
-            "state": {numbers[id(param)]: state for param, state in self.state.items() if state},
-            "param_groups": [
-                {**group, "params": [numbers[id(param)] for param in group["params"]]} for group in self.param_groups
-            ],
-        }
+        params = chain.from_iterable(group["params"] for group in self.param_groups)
+        numbers = {id(param): number for number, param in enumerate(params)}
+        groups = [{**group, "params": [numbers[id(param)] for param in group["params"]]} for group in self.param_groups]
+        state = {numbers[id(param)]: state for param, state in self.state.items() if state}
+        return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over a copy of what :meth:`state_dict` gave, here or in PyTorch.
 
         Raises:
-            ValueError: if it has other groups than this optimizer.
+            ValueError: if it has other groups than this optimizer, or lacks options that this one uses.
         """
         groups, saved = self.param_groups, state_dict["param_groups"]
-        if len(groups) != len(saved):
-            raise ValueError(f"loaded state dict has {len(saved)} parameter groups, the optimizer has {len(groups)}")
-        for i, (group, other) in enumerate(zip(groups, saved, strict=True)):
-            if len(group["params"]) != len(other["params"]):
-                raise ValueError(f"loaded state dict has {len(other['params'])} parameters in group {i}, the optimizer "
-                                 f"has {len(group['params'])}")  # fmt: skip
+        counts = [[len(group["params"]) for group in side] for side in (saved, groups)]
+        if counts[0] != counts[1]:
+            raise ValueError(f"loaded state dict has groups of {counts[0]} parameters, the optimizer {counts[1]}")
         state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         for group, other in zip(groups, saved, strict=True):
+            if missing := [k for k in self.defaults if k not in other and group[k] and group[k] is not True]:
+                raise ValueError(f"loaded state dict lacks {missing}: it is not of {type(self).__name__}")
             for param, number in zip(group["params"], other["params"], strict=True):
                 if number in state_dict["state"]:
-                    state[param] = {k: _own(k, v, param) for k, v in state_dict["state"][number].items()}
+                    state[param] = {k: _own(v, param, k) for k, v in state_dict["state"][number].items()}
         self.state = state
         self.param_groups = [
             {**group, **deepcopy(other), "params": group["params"]} for group, other in zip(groups, saved, strict=True)
         ]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_buffers": {}, "_pre_hooks": {}, "_post_hooks": {}}
+        return {**self.__dict__, "_buffers": {}, "_hooks": ({}, {})}
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
@@ -242,14 +249,34 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
-def _own(name: str, value: Any, param: Any) -> Any:
+def _own(value: Any, param: Any, name: str = "") -> Any:
     """A copy of a loaded piece of state, as the optimizer keeps it."""
     if name == "step":
         return int(value)  # PyTorch keeps it as a Tensor
     if isinstance(value, TensorBase):
-        return new_tensor(value._array.astype(param.dtype if value.dtype.kind == "f" else value.dtype))
-    return deepcopy(value)
+        return new_tensor(value._array.astype(param.dtype))
+    return [_own(element, param) for element in value] if isinstance(value, list) else deepcopy(value)
 
 
-ParamsT = Iterable[Any]
-"""Parameters, (name, parameter) pairs or group dictionaries."""
+def blend(mean: Array, value: Array, decay: float, scratch: Array) -> None:
+    """``mean += (1 - decay) * (value - mean)``."""
+    np.subtract(value, mean, out=scratch)
+    mean += np.multiply(scratch, 1 - decay, out=scratch)
+
+
+def blend_square(mean: Array, value: Array, decay: float, scratch: Array) -> None:
+    """``mean += (1 - decay) * (value**2 - mean)``."""
+    np.multiply(value, 1 - decay, out=scratch)
+    mean *= decay
+    mean += np.multiply(scratch, value, out=scratch)
+
+
+def root(square: Array, eps: float, out: Array) -> Array:
+    """``sqrt(square) + eps``."""
+    return np.add(np.sqrt(square, out=out), eps, out=out)
+
+
+def descend(p: Array, a: Array, b: Array, rate: float, scratch: Array) -> None:
+    """``p -= rate * a / b``; ``scratch`` may be one of both."""
+    np.divide(a, b, out=scratch)
+    p -= np.multiply(scratch, rate, out=scratch)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..memory import Array
-from .optimizer import Optimizer, ParamsT, non_negative, refuse
+from .optimizer import Flag, Optimizer, ParamsT, options_of
 
 
 class SGD(Optimizer):
@@ -20,26 +20,18 @@ class SGD(Optimizer):
     """
 
     def __init__(self, params: ParamsT, lr: float = 1e-3, momentum: float = 0, dampening: float = 0,
-                 weight_decay: float = 0, nesterov: bool = False, *, maximize: bool = False,
-                 foreach: bool | None = None, differentiable: bool = False,
-                 fused: bool | None = None) -> None:  # fmt: skip
-        refuse("SGD", foreach=foreach, differentiable=differentiable, fused=fused)
-        non_negative("learning rate", lr)
-        non_negative("momentum", momentum)
-        non_negative("weight_decay", weight_decay)
+                 weight_decay: float = 0, nesterov: bool = False, *, maximize: bool = False, foreach: Flag = None,
+                 differentiable: bool = False, fused: Flag = None) -> None:  # fmt: skip
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
-        super().__init__(params, {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
-                                  "nesterov": nesterov, "maximize": maximize})  # fmt: skip
+        super().__init__(params, options_of(locals()))
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
-        momentum, scratch = group["momentum"], self.buffer(p, 2)
+        momentum, scratch = group["momentum"], self.buffer(p)
         if momentum:
-            started = state.get("momentum_buffer") is not None
-            if not started:
-                state.pop("momentum_buffer", None)  # PyTorch keeps a None there
+            fresh = 1 if state.get("momentum_buffer") is None else 1 - group["dampening"]
             v = self.moment(state, "momentum_buffer", p)
             v *= momentum
-            v += np.multiply(g, 1 - group["dampening"] if started else 1, out=scratch)
+            v += np.multiply(g, fresh, out=scratch)
             g = np.add(np.multiply(v, momentum, out=scratch), g, out=scratch) if group["nesterov"] else v
         p -= np.multiply(g, group["lr"], out=scratch)
