@@ -39,6 +39,16 @@ def _in_place(operation: Callable, name: str) -> Callable[..., Any]:
     return method
 
 
+def _both(operation: Callable) -> tuple[Callable, Callable]:
+    """An operation, and its in-place variant."""
+    return operation, _in_place(operation, operation.__name__ + "_")
+
+
+def _operators(operation: Callable) -> tuple[Callable, Callable, Callable]:
+    """What ``x + y``, ``1 + x`` and ``x += y`` call."""
+    return operation, _reflected(operation), _in_place(operation, operation.__name__.strip("_") + "_")
+
+
 class Tensor(TensorBase):
     """A multi-dimensional array that records the operations on it.
 
@@ -330,40 +340,20 @@ class Tensor(TensorBase):
     # ---------------------------------------------------------------------- arithmetic
 
     __hash__ = object.__hash__
-    __add__ = elementwise._add
-    __radd__ = _reflected(elementwise._add)
-    __iadd__ = _in_place(elementwise._add, "add_")
-    __sub__ = elementwise._sub
-    __rsub__ = _reflected(elementwise._sub)
-    __isub__ = _in_place(elementwise._sub, "sub_")
-    __mul__ = elementwise.mul
-    __rmul__ = _reflected(elementwise.mul)
-    __imul__ = _in_place(elementwise.mul, "mul_")
-    __truediv__ = elementwise._div
-    __rtruediv__ = _reflected(elementwise._div)
-    __itruediv__ = _in_place(elementwise._div, "div_")
-    __floordiv__ = elementwise.floor_divide
-    __rfloordiv__ = _reflected(elementwise.floor_divide)
-    __ifloordiv__ = _in_place(elementwise.floor_divide, "floor_divide_")
-    __mod__ = elementwise.remainder
-    __rmod__ = _reflected(elementwise.remainder)
-    __imod__ = _in_place(elementwise.remainder, "remainder_")
-    __pow__ = elementwise.pow
-    __rpow__ = _reflected(elementwise.pow)
-    __ipow__ = _in_place(elementwise.pow, "pow_")
+    __add__, __radd__, __iadd__ = _operators(elementwise._add)
+    __sub__, __rsub__, __isub__ = _operators(elementwise._sub)
+    __mul__, __rmul__, __imul__ = _operators(elementwise.mul)
+    __truediv__, __rtruediv__, __itruediv__ = _operators(elementwise._div)
+    __floordiv__, __rfloordiv__, __ifloordiv__ = _operators(elementwise.floor_divide)
+    __mod__, __rmod__, __imod__ = _operators(elementwise.remainder)
+    __pow__, __rpow__, __ipow__ = _operators(elementwise.pow)
     __neg__ = elementwise.neg
     __pos__ = elementwise.positive
     __abs__ = elementwise.abs
     __invert__ = elementwise.bitwise_not
-    __and__ = elementwise.bitwise_and
-    __rand__ = _reflected(elementwise.bitwise_and)
-    __iand__ = _in_place(elementwise.bitwise_and, "bitwise_and_")
-    __or__ = elementwise.bitwise_or
-    __ror__ = _reflected(elementwise.bitwise_or)
-    __ior__ = _in_place(elementwise.bitwise_or, "bitwise_or_")
-    __xor__ = elementwise.bitwise_xor
-    __rxor__ = _reflected(elementwise.bitwise_xor)
-    __ixor__ = _in_place(elementwise.bitwise_xor, "bitwise_xor_")
+    __and__, __rand__, __iand__ = _operators(elementwise.bitwise_and)
+    __or__, __ror__, __ior__ = _operators(elementwise.bitwise_or)
+    __xor__, __rxor__, __ixor__ = _operators(elementwise.bitwise_xor)
     __lt__ = elementwise.lt
     __le__ = elementwise.le
     __gt__ = elementwise.gt
@@ -371,156 +361,88 @@ class Tensor(TensorBase):
 
     # ------------------------------------------------------------------ functions of each element
 
-    add = elementwise.add
-    add_ = _in_place(elementwise.add, "add_")
-    sub = subtract = elementwise.sub
-    sub_ = subtract_ = _in_place(elementwise.sub, "sub_")
+    add, add_ = _both(elementwise.add)
+    sub, sub_ = subtract, subtract_ = _both(elementwise.sub)
     rsub = elementwise.rsub
-    mul = multiply = elementwise.mul
-    mul_ = multiply_ = _in_place(elementwise.mul, "mul_")
-    div = divide = true_divide = elementwise.div
-    div_ = divide_ = true_divide_ = _in_place(elementwise.div, "div_")
-    floor_divide = elementwise.floor_divide
-    floor_divide_ = _in_place(elementwise.floor_divide, "floor_divide_")
-    remainder = elementwise.remainder
-    remainder_ = _in_place(elementwise.remainder, "remainder_")
-    fmod = elementwise.fmod
-    fmod_ = _in_place(elementwise.fmod, "fmod_")
-    neg = negative = elementwise.neg
-    neg_ = negative_ = _in_place(elementwise.neg, "neg_")
+    mul, mul_ = multiply, multiply_ = _both(elementwise.mul)
+    div, div_ = divide, divide_ = true_divide, true_divide_ = _both(elementwise.div)
+    floor_divide, floor_divide_ = _both(elementwise.floor_divide)
+    remainder, remainder_ = _both(elementwise.remainder)
+    fmod, fmod_ = _both(elementwise.fmod)
+    neg, neg_ = negative, negative_ = _both(elementwise.neg)
     positive = elementwise.positive
-    abs = absolute = elementwise.abs
-    abs_ = absolute_ = _in_place(elementwise.abs, "abs_")
-    sign = sgn = elementwise.sign
-    sign_ = sgn_ = _in_place(elementwise.sign, "sign_")
+    abs, abs_ = absolute, absolute_ = _both(elementwise.abs)
+    sign, sign_ = sgn, sgn_ = _both(elementwise.sign)
     signbit = elementwise.signbit
-    copysign = elementwise.copysign
-    copysign_ = _in_place(elementwise.copysign, "copysign_")
-    reciprocal = elementwise.reciprocal
-    reciprocal_ = _in_place(elementwise.reciprocal, "reciprocal_")
-    square = elementwise.square
-    square_ = _in_place(elementwise.square, "square_")
-    sqrt = elementwise.sqrt
-    sqrt_ = _in_place(elementwise.sqrt, "sqrt_")
-    rsqrt = elementwise.rsqrt
-    rsqrt_ = _in_place(elementwise.rsqrt, "rsqrt_")
-    pow = elementwise.pow
-    pow_ = _in_place(elementwise.pow, "pow_")
-    float_power = elementwise.float_power
-    float_power_ = _in_place(elementwise.float_power, "float_power_")
-    lerp = elementwise.lerp
-    lerp_ = _in_place(elementwise.lerp, "lerp_")
-    addcmul = elementwise.addcmul
-    addcmul_ = _in_place(elementwise.addcmul, "addcmul_")
-    addcdiv = elementwise.addcdiv
-    addcdiv_ = _in_place(elementwise.addcdiv, "addcdiv_")
-    ldexp = elementwise.ldexp
-    ldexp_ = _in_place(elementwise.ldexp, "ldexp_")
-    exp = elementwise.exp
-    exp_ = _in_place(elementwise.exp, "exp_")
-    exp2 = elementwise.exp2
-    exp2_ = _in_place(elementwise.exp2, "exp2_")
-    expm1 = elementwise.expm1
-    expm1_ = _in_place(elementwise.expm1, "expm1_")
-    log = elementwise.log
-    log_ = _in_place(elementwise.log, "log_")
-    log2 = elementwise.log2
-    log2_ = _in_place(elementwise.log2, "log2_")
-    log10 = elementwise.log10
-    log10_ = _in_place(elementwise.log10, "log10_")
-    log1p = elementwise.log1p
-    log1p_ = _in_place(elementwise.log1p, "log1p_")
+    copysign, copysign_ = _both(elementwise.copysign)
+    reciprocal, reciprocal_ = _both(elementwise.reciprocal)
+    square, square_ = _both(elementwise.square)
+    sqrt, sqrt_ = _both(elementwise.sqrt)
+    rsqrt, rsqrt_ = _both(elementwise.rsqrt)
+    pow, pow_ = _both(elementwise.pow)
+    float_power, float_power_ = _both(elementwise.float_power)
+    lerp, lerp_ = _both(elementwise.lerp)
+    addcmul, addcmul_ = _both(elementwise.addcmul)
+    addcdiv, addcdiv_ = _both(elementwise.addcdiv)
+    ldexp, ldexp_ = _both(elementwise.ldexp)
+    exp, exp_ = _both(elementwise.exp)
+    exp2, exp2_ = _both(elementwise.exp2)
+    expm1, expm1_ = _both(elementwise.expm1)
+    log, log_ = _both(elementwise.log)
+    log2, log2_ = _both(elementwise.log2)
+    log10, log10_ = _both(elementwise.log10)
+    log1p, log1p_ = _both(elementwise.log1p)
     logaddexp = elementwise.logaddexp
-    xlogy = elementwise.xlogy
-    xlogy_ = _in_place(elementwise.xlogy, "xlogy_")
-    logit = elementwise.logit
-    logit_ = _in_place(elementwise.logit, "logit_")
-    sin = elementwise.sin
-    sin_ = _in_place(elementwise.sin, "sin_")
-    cos = elementwise.cos
-    cos_ = _in_place(elementwise.cos, "cos_")
-    tan = elementwise.tan
-    tan_ = _in_place(elementwise.tan, "tan_")
-    asin = arcsin = elementwise.asin
-    asin_ = arcsin_ = _in_place(elementwise.asin, "asin_")
-    acos = arccos = elementwise.acos
-    acos_ = arccos_ = _in_place(elementwise.acos, "acos_")
-    atan = arctan = elementwise.atan
-    atan_ = arctan_ = _in_place(elementwise.atan, "atan_")
-    atan2 = arctan2 = elementwise.atan2
-    atan2_ = arctan2_ = _in_place(elementwise.atan2, "atan2_")
-    hypot = elementwise.hypot
-    hypot_ = _in_place(elementwise.hypot, "hypot_")
-    sinh = elementwise.sinh
-    sinh_ = _in_place(elementwise.sinh, "sinh_")
-    cosh = elementwise.cosh
-    cosh_ = _in_place(elementwise.cosh, "cosh_")
-    asinh = arcsinh = elementwise.asinh
-    asinh_ = arcsinh_ = _in_place(elementwise.asinh, "asinh_")
-    acosh = arccosh = elementwise.acosh
-    acosh_ = arccosh_ = _in_place(elementwise.acosh, "acosh_")
-    atanh = arctanh = elementwise.atanh
-    atanh_ = arctanh_ = _in_place(elementwise.atanh, "atanh_")
-    sigmoid = elementwise.sigmoid
-    sigmoid_ = _in_place(elementwise.sigmoid, "sigmoid_")
-    tanh = elementwise.tanh
-    tanh_ = _in_place(elementwise.tanh, "tanh_")
-    sinc = elementwise.sinc
-    sinc_ = _in_place(elementwise.sinc, "sinc_")
-    erf = elementwise.erf
-    erf_ = _in_place(elementwise.erf, "erf_")
-    erfc = elementwise.erfc
-    erfc_ = _in_place(elementwise.erfc, "erfc_")
-    deg2rad = elementwise.deg2rad
-    deg2rad_ = _in_place(elementwise.deg2rad, "deg2rad_")
-    rad2deg = elementwise.rad2deg
-    rad2deg_ = _in_place(elementwise.rad2deg, "rad2deg_")
-    floor = elementwise.floor
-    floor_ = _in_place(elementwise.floor, "floor_")
-    ceil = elementwise.ceil
-    ceil_ = _in_place(elementwise.ceil, "ceil_")
-    trunc = fix = elementwise.trunc
-    trunc_ = fix_ = _in_place(elementwise.trunc, "trunc_")
-    round = elementwise.round
-    round_ = _in_place(elementwise.round, "round_")
-    frac = elementwise.frac
-    frac_ = _in_place(elementwise.frac, "frac_")
+    xlogy, xlogy_ = _both(elementwise.xlogy)
+    logit, logit_ = _both(elementwise.logit)
+    sin, sin_ = _both(elementwise.sin)
+    cos, cos_ = _both(elementwise.cos)
+    tan, tan_ = _both(elementwise.tan)
+    asin, asin_ = arcsin, arcsin_ = _both(elementwise.asin)
+    acos, acos_ = arccos, arccos_ = _both(elementwise.acos)
+    atan, atan_ = arctan, arctan_ = _both(elementwise.atan)
+    atan2, atan2_ = arctan2, arctan2_ = _both(elementwise.atan2)
+    hypot, hypot_ = _both(elementwise.hypot)
+    sinh, sinh_ = _both(elementwise.sinh)
+    cosh, cosh_ = _both(elementwise.cosh)
+    asinh, asinh_ = arcsinh, arcsinh_ = _both(elementwise.asinh)
+    acosh, acosh_ = arccosh, arccosh_ = _both(elementwise.acosh)
+    atanh, atanh_ = arctanh, arctanh_ = _both(elementwise.atanh)
+    sigmoid, sigmoid_ = _both(elementwise.sigmoid)
+    tanh, tanh_ = _both(elementwise.tanh)
+    sinc, sinc_ = _both(elementwise.sinc)
+    erf, erf_ = _both(elementwise.erf)
+    erfc, erfc_ = _both(elementwise.erfc)
+    deg2rad, deg2rad_ = _both(elementwise.deg2rad)
+    rad2deg, rad2deg_ = _both(elementwise.rad2deg)
+    floor, floor_ = _both(elementwise.floor)
+    ceil, ceil_ = _both(elementwise.ceil)
+    trunc, trunc_ = fix, fix_ = _both(elementwise.trunc)
+    round, round_ = _both(elementwise.round)
+    frac, frac_ = _both(elementwise.frac)
     maximum = elementwise.maximum
     minimum = elementwise.minimum
     fmax = elementwise.fmax
     fmin = elementwise.fmin
-    clamp = clip = elementwise.clamp
-    clamp_ = clip_ = _in_place(elementwise.clamp, "clamp_")
-    clamp_min = elementwise.clamp_min
-    clamp_min_ = _in_place(elementwise.clamp_min, "clamp_min_")
-    clamp_max = elementwise.clamp_max
-    clamp_max_ = _in_place(elementwise.clamp_max, "clamp_max_")
-    nan_to_num = elementwise.nan_to_num
-    nan_to_num_ = _in_place(elementwise.nan_to_num, "nan_to_num_")
-    heaviside = elementwise.heaviside
-    heaviside_ = _in_place(elementwise.heaviside, "heaviside_")
+    clamp, clamp_ = clip, clip_ = _both(elementwise.clamp)
+    clamp_min, clamp_min_ = _both(elementwise.clamp_min)
+    clamp_max, clamp_max_ = _both(elementwise.clamp_max)
+    nan_to_num, nan_to_num_ = _both(elementwise.nan_to_num)
+    heaviside, heaviside_ = _both(elementwise.heaviside)
     eq = elementwise.eq
     ne = not_equal = elementwise.ne
     lt = less = elementwise.lt
     le = less_equal = elementwise.le
     gt = greater = elementwise.gt
     ge = greater_equal = elementwise.ge
-    logical_and = elementwise.logical_and
-    logical_and_ = _in_place(elementwise.logical_and, "logical_and_")
-    logical_or = elementwise.logical_or
-    logical_or_ = _in_place(elementwise.logical_or, "logical_or_")
-    logical_xor = elementwise.logical_xor
-    logical_xor_ = _in_place(elementwise.logical_xor, "logical_xor_")
-    logical_not = elementwise.logical_not
-    logical_not_ = _in_place(elementwise.logical_not, "logical_not_")
-    bitwise_and = elementwise.bitwise_and
-    bitwise_and_ = _in_place(elementwise.bitwise_and, "bitwise_and_")
-    bitwise_or = elementwise.bitwise_or
-    bitwise_or_ = _in_place(elementwise.bitwise_or, "bitwise_or_")
-    bitwise_xor = elementwise.bitwise_xor
-    bitwise_xor_ = _in_place(elementwise.bitwise_xor, "bitwise_xor_")
-    bitwise_not = elementwise.bitwise_not
-    bitwise_not_ = _in_place(elementwise.bitwise_not, "bitwise_not_")
+    logical_and, logical_and_ = _both(elementwise.logical_and)
+    logical_or, logical_or_ = _both(elementwise.logical_or)
+    logical_xor, logical_xor_ = _both(elementwise.logical_xor)
+    logical_not, logical_not_ = _both(elementwise.logical_not)
+    bitwise_and, bitwise_and_ = _both(elementwise.bitwise_and)
+    bitwise_or, bitwise_or_ = _both(elementwise.bitwise_or)
+    bitwise_xor, bitwise_xor_ = _both(elementwise.bitwise_xor)
+    bitwise_not, bitwise_not_ = _both(elementwise.bitwise_not)
     bitwise_left_shift = elementwise.bitwise_left_shift
     bitwise_right_shift = elementwise.bitwise_right_shift
     isnan = elementwise.isnan
@@ -556,10 +478,8 @@ class Tensor(TensorBase):
     argmin = reduction.argmin
     max = reduction.max
     min = reduction.min
-    cumsum = reduction.cumsum
-    cumsum_ = _in_place(reduction.cumsum, "cumsum_")
-    cumprod = reduction.cumprod
-    cumprod_ = _in_place(reduction.cumprod, "cumprod_")
+    cumsum, cumsum_ = _both(reduction.cumsum)
+    cumprod, cumprod_ = _both(reduction.cumprod)
     cummax = reduction.cummax
     cummin = reduction.cummin
     logcumsumexp = reduction.logcumsumexp
@@ -595,16 +515,11 @@ class Tensor(TensorBase):
     outer = ger = linalg.outer
     cross = linalg.cross
     kron = linalg.kron
-    addmm = linalg.addmm
-    addmm_ = _in_place(linalg.addmm, "addmm_")
-    addmv = linalg.addmv
-    addmv_ = _in_place(linalg.addmv, "addmv_")
-    addr = linalg.addr
-    addr_ = _in_place(linalg.addr, "addr_")
-    baddbmm = linalg.baddbmm
-    baddbmm_ = _in_place(linalg.baddbmm, "baddbmm_")
-    addbmm = linalg.addbmm
-    addbmm_ = _in_place(linalg.addbmm, "addbmm_")
+    addmm, addmm_ = _both(linalg.addmm)
+    addmv, addmv_ = _both(linalg.addmv)
+    addr, addr_ = _both(linalg.addr)
+    baddbmm, baddbmm_ = _both(linalg.baddbmm)
+    addbmm, addbmm_ = _both(linalg.addbmm)
     inverse = linalg.inv
     det = linalg.det
     slogdet = linalg.slogdet
@@ -655,10 +570,8 @@ class Tensor(TensorBase):
     flipud = shaping.flipud
     roll = shaping.roll
     rot90 = shaping.rot90
-    tril = shaping.tril
-    tril_ = _in_place(shaping.tril, "tril_")
-    triu = shaping.triu
-    triu_ = _in_place(shaping.triu, "triu_")
+    tril, tril_ = _both(shaping.tril)
+    triu, triu_ = _both(shaping.triu)
     diagonal = shaping.diagonal
     diag = shaping.diag
     diag_embed = shaping.diag_embed
@@ -676,26 +589,17 @@ class Tensor(TensorBase):
     fill_ = inplace.fill_
     zero_ = inplace.zero_
     gather = indexing.gather
-    scatter = indexing.scatter
-    scatter_ = _in_place(indexing.scatter, "scatter_")
-    scatter_add = indexing.scatter_add
-    scatter_add_ = _in_place(indexing.scatter_add, "scatter_add_")
-    scatter_reduce = indexing.scatter_reduce
-    scatter_reduce_ = _in_place(indexing.scatter_reduce, "scatter_reduce_")
+    scatter, scatter_ = _both(indexing.scatter)
+    scatter_add, scatter_add_ = _both(indexing.scatter_add)
+    scatter_reduce, scatter_reduce_ = _both(indexing.scatter_reduce)
     index_select = indexing.index_select
-    index_add = indexing.index_add
-    index_add_ = _in_place(indexing.index_add, "index_add_")
-    index_copy = indexing.index_copy
-    index_copy_ = _in_place(indexing.index_copy, "index_copy_")
-    index_fill = indexing.index_fill
-    index_fill_ = _in_place(indexing.index_fill, "index_fill_")
-    index_put = indexing.index_put
-    index_put_ = _in_place(indexing.index_put, "index_put_")
-    masked_fill = indexing.masked_fill
-    masked_fill_ = _in_place(indexing.masked_fill, "masked_fill_")
+    index_add, index_add_ = _both(indexing.index_add)
+    index_copy, index_copy_ = _both(indexing.index_copy)
+    index_fill, index_fill_ = _both(indexing.index_fill)
+    index_put, index_put_ = _both(indexing.index_put)
+    masked_fill, masked_fill_ = _both(indexing.masked_fill)
     masked_select = indexing.masked_select
-    masked_scatter = indexing.masked_scatter
-    masked_scatter_ = _in_place(indexing.masked_scatter, "masked_scatter_")
+    masked_scatter, masked_scatter_ = _both(indexing.masked_scatter)
     take = indexing.take
     take_along_dim = indexing.take_along_dim
     nonzero = indexing.nonzero
@@ -703,8 +607,7 @@ class Tensor(TensorBase):
 
     # ------------------------------------------------------------ activation functions
 
-    relu = activation.relu
-    relu_ = _in_place(activation.relu, "relu_")
+    relu, relu_ = _both(activation.relu)
     prelu = activation.prelu
     hardshrink = activation.hardshrink
 
