@@ -48,7 +48,7 @@ class _NormBase(_Affine):
         track_running_stats: keep running averages, and normalize by them in evaluation.
     """
 
-    _version = 2  # version 1 had no num_batches_tracked
+    _version = 2  # as in PyTorch: version 1 had no num_batches_tracked
     dims: tuple[int, ...]  # how many dimensions an input may have
     text = ("{num_features}, eps={eps}, momentum={momentum}, affine={affine}, bias={bias}, "
             "track_running_stats={track_running_stats}")  # fmt: skip
@@ -83,12 +83,6 @@ class _NormBase(_Affine):
         channels = shape[1 if input.ndim >= batched else 0]
         if channels != self.num_features and (self.affine or self.track_running_stats):
             raise ValueError(f"{name}: expected {self.num_features} channels, got {channels} (input {shape})")
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any],
-                              *args: Any) -> None:  # fmt: skip
-        if local_metadata.get("version", 1) < 2 and self.track_running_stats:
-            state_dict.setdefault(prefix + "num_batches_tracked", self.num_batches_tracked)
-        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
 
 
 class _BatchNorm(_NormBase):

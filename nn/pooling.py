@@ -220,9 +220,13 @@ class _LPPool(Module):
         ntuple(kernel_size, self.dims, type(self).__name__, "kernel_size", 1)
         self.norm_type, self.kernel_size, self.stride, self.ceil_mode = norm_type, kernel_size, stride, ceil_mode
 
+    def forward(self, input: Any) -> Any:
+        pool = (F.lp_pool1d, F.lp_pool2d, F.lp_pool3d)[self.dims - 1]
+        return pool(input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
+
     def extra_repr(self) -> str:
-        return (f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}, "
-                f"ceil_mode={self.ceil_mode}")  # fmt: skip
+        text = f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}"
+        return f"{text}, ceil_mode={self.ceil_mode}"
 
 
 class LPPool1d(_LPPool):
@@ -230,17 +234,11 @@ class LPPool1d(_LPPool):
 
     dims = 1
 
-    def forward(self, input: Any) -> Any:
-        return F.lp_pool1d(input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
-
 
 class LPPool2d(_LPPool):
     """The ``norm_type``-norm of each window of (N, C, H, W)."""
 
     dims = 2
-
-    def forward(self, input: Any) -> Any:
-        return F.lp_pool2d(input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
 
 
 class LPPool3d(_LPPool):
@@ -248,15 +246,16 @@ class LPPool3d(_LPPool):
 
     dims = 3
 
-    def forward(self, input: Any) -> Any:
-        return F.lp_pool3d(input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
-
 
 class _MaxUnpool(_Pool):
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0) -> None:
         super().__init__(kernel_size, stride, padding)
         for name in ("kernel_size", "stride", "padding"):
             setattr(self, name, ntuple(getattr(self, name), self.dims, type(self).__name__, name))
+
+    def forward(self, input: Any, indices: Any, output_size: Any = None) -> Any:
+        unpool = (F.max_unpool1d, F.max_unpool2d, F.max_unpool3d)[self.dims - 1]
+        return unpool(input, indices, self.kernel_size, self.stride, self.padding, output_size)
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
@@ -267,23 +266,14 @@ class MaxUnpool1d(_MaxUnpool):
 
     dims = 1
 
-    def forward(self, input: Any, indices: Any, output_size: Any = None) -> Any:
-        return F.max_unpool1d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
-
 
 class MaxUnpool2d(_MaxUnpool):
     """Maxima back at the positions where :class:`MaxPool2d` found them, zeros elsewhere."""
 
     dims = 2
 
-    def forward(self, input: Any, indices: Any, output_size: Any = None) -> Any:
-        return F.max_unpool2d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
-
 
 class MaxUnpool3d(_MaxUnpool):
     """Maxima back at the positions where :class:`MaxPool3d` found them, zeros elsewhere."""
 
     dims = 3
-
-    def forward(self, input: Any, indices: Any, output_size: Any = None) -> Any:
-        return F.max_unpool3d(input, indices, self.kernel_size, self.stride, self.padding, output_size)

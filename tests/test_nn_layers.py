@@ -72,16 +72,6 @@ def test_momentum_none_averages_all_batches() -> None:
     assert layer.running_var.item() == pytest.approx(2.0)
 
 
-def test_batch_norm_loads_a_state_from_before_batches_were_counted() -> None:
-    layer = nn.BatchNorm2d(2)
-    state = layer.state_dict()
-    del state["num_batches_tracked"]
-    with pytest.raises(RuntimeError, match="num_batches_tracked"):
-        layer.load_state_dict(state)
-    state._metadata[""]["version"] = 1
-    layer.load_state_dict(state)
-
-
 def test_batch_norm_in_a_cast_module_keeps_its_count() -> None:
     layer = nn.BatchNorm1d(2).double()
     assert layer.running_mean.dtype == mg.float64

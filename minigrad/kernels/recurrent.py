@@ -50,8 +50,7 @@ def forward(mode: str, steps: Spans, gates: Array, weight: Array, bias: Array | 
             p += bias
         if mode == "gru":
             both, new, z[:, 3 * H :] = z[:, : 2 * H], z[:, 2 * H : 3 * H], p[:, 2 * H :]
-            both += p[:, : 2 * H]
-            np.tanh(both, out=both)
+            np.tanh(np.add(both, p[:, : 2 * H], out=both), out=both)
             both *= 0.5
             both += 0.5
             new += np.multiply(both[:, :H], p[:, 2 * H :], out=u)
@@ -60,8 +59,7 @@ def forward(mode: str, steps: Spans, gates: Array, weight: Array, bias: Array | 
             s *= both[:, H:]
             s += new
         elif mode == "lstm":
-            z += p
-            np.tanh(z, out=z)
+            np.tanh(np.add(z, p, out=z), out=z)
             z *= scale
             z += shift
             c[:n] *= z[:, H : 2 * H]
@@ -70,8 +68,7 @@ def forward(mode: str, steps: Spans, gates: Array, weight: Array, bias: Array | 
             np.tanh(c[:n], out=u)
             np.multiply(u, z[:, 3 * H :], out=s)
         else:
-            z += p
-            np.maximum(z, 0, out=s) if mode == "relu" else np.tanh(z, out=s)
+            np.maximum(np.add(z, p, out=s), 0, out=s) if mode == "relu" else np.tanh(np.add(z, p, out=s), out=s)
         y[start:stop] = s
     return (y, h, c, work, cells) if mode == "lstm" else (y, h, work) if mode == "gru" else (y, h)
 
@@ -111,22 +108,21 @@ def backward(mode: str, steps: Spans, g: Sequence[Array | None], y: Sequence[Arr
         d_cell = np.zeros_like(y[2]) if g[2] is None else np.array(g[2], order="C")
     else:
         factors = (states > 0).astype(states.dtype) if mode == "relu" else 1 - np.square(states)
-    factors = factors.reshape(len(states), -1, H)
+    d_z = factors.reshape(len(states), -1, H)  # each step's factors become its gradients
     d_hidden = np.zeros_like(y[1]) if g[1] is None else np.array(g[1], order="C")
-    d_z, short = np.empty_like(factors), np.empty_like(d_hidden)
-    flat = d_z.reshape(len(states), -1)[:, : len(weight)]
+    short, flat = np.empty_like(d_hidden), factors[:, : len(weight)]
     for start, stop, n in reversed(steps):
-        d, f, z, u = d_hidden[:n], factors[start:stop], d_z[start:stop], short[:n]
+        d, z, u = d_hidden[:n], d_z[start:stop], short[:n]
         if g[0] is not None:
             d += g[0][start:stop]
         if mode == "lstm":
             c = d_cell[:n]
             c += np.multiply(d, leak[start:stop], out=u)
-            np.multiply(c[:, None], f[:, :3], out=z[:, :3])
-            np.multiply(d, f[:, 3], out=z[:, 3])
+            z[:, :3] *= c[:, None]
+            z[:, 3] *= d
             c *= keep[start:stop]
         else:
-            np.multiply(d[:, None], f, out=z)
+            z *= d[:, None]
         np.matmul(flat[start:stop], weight, out=u)
         d[...] = d * keep[start:stop] + u if mode == "gru" else u
     d_gates = np.concatenate([flat[:, : 2 * H], d_z[:, 3]], axis=1) if mode == "gru" else flat

@@ -29,14 +29,13 @@ class _Computed:
     def __call__(self, module: Module, args: Any) -> None:
         setattr(module, self.name, self.compute(module, module.training))
 
-    def attach(self, module: Module, parameters: dict[str, Any], buffers: dict[str, Any]) -> None:
-        """Put tensors in the place of the weight; their names are its own with the given suffixes."""
-        self.parts = [self.name + suffix for suffix in (*parameters, *buffers)]
+    def attach(self, module: Module, **tensors: Any) -> None:
+        """Put parameters and buffers in the place of the weight; their names are its own with the given suffixes."""
+        self.parts = [self.name + suffix for suffix in tensors]
         delattr(module, self.name)
-        for suffix, tensor in parameters.items():
-            module.register_parameter(self.name + suffix, Parameter(tensor.detach()))
-        for suffix, tensor in buffers.items():
-            module.register_buffer(self.name + suffix, tensor)
+        for part, tensor in zip(self.parts, tensors.values(), strict=True):
+            register: Any = module.register_parameter if isinstance(tensor, Parameter) else module.register_buffer
+            register(part, tensor)
         setattr(module, self.name, self.compute(module, False))
         module.register_forward_pre_hook(self)
 
@@ -80,7 +79,7 @@ def weight_norm(module: M, name: str = "weight", dim: int | None = 0) -> M:
     Each slice along ``dim`` has its own length; with None the whole has one.
     """
     weight, hook = _weight(module, name), WeightNorm(name, dim)
-    hook.attach(module, {"_g": hook.length(weight), "_v": weight}, {})
+    hook.attach(module, _g=Parameter(hook.length(weight).detach()), _v=Parameter(weight))
     return module
 
 
@@ -122,7 +121,7 @@ def spectral_norm(module: M, name: str = "weight", n_power_iterations: int = 1, 
         dim = int(isinstance(module, (ConvTranspose1d, ConvTranspose2d, ConvTranspose3d)))
     rows = weight.shape[dim]
     u, v = (F.normalize(minigrad.randn(n, dtype=weight.dtype), dim=0, eps=eps) for n in (rows, weight.numel() // rows))
-    SpectralNorm(name, dim, n_power_iterations, eps).attach(module, {"_orig": weight}, {"_u": u, "_v": v})
+    SpectralNorm(name, dim, n_power_iterations, eps).attach(module, _orig=Parameter(weight), _u=u, _v=v)
     return module
 
 

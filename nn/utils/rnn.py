@@ -80,10 +80,11 @@ def pad_packed_sequence(sequence: PackedSequence, batch_first: bool = False, pad
         total_length: T, by default the length of the longest sequence.
     """
     sizes = sequence.batch_sizes._array
-    T = len(sizes) if total_length is None else total_length
-    if T < len(sizes):
-        raise ValueError(f"pad_packed_sequence: total_length {T} is less than the longest sequence, {len(sizes)}")
-    counts = np.pad(sizes, (0, T - len(sizes)))
+    missing = 0 if total_length is None else total_length - len(sizes)
+    if missing < 0:
+        longest = f"the longest sequence, {len(sizes)}"
+        raise ValueError(f"pad_packed_sequence: total_length {total_length} is less than {longest}")
+    counts = np.pad(sizes, (0, missing))
     present = counts[:, None] > np.arange(sizes[0])  # (T, N)
     source = np.where(present, np.cumsum(present).reshape(present.shape) - 1, len(sequence.data))
     if sequence.unsorted_indices is not None:
