@@ -29,10 +29,8 @@ class LRScheduler:
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         for group in _groups(optimizer):
-            if last_epoch == -1:
+            if last_epoch == -1:  # else to resume needs what is there already
                 group.setdefault("initial_lr", group["lr"])
-            elif "initial_lr" not in group:
-                raise KeyError("param 'initial_lr' is not in the optimizer's groups, so no schedule can resume")
         self.optimizer, self.last_epoch = optimizer, last_epoch
         self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
         self._initial_step()
@@ -280,7 +278,7 @@ def _positive(**counts: Any) -> None:
             raise ValueError(f"Expected positive integer {name}, but got {value}")
 
 
-def _start_momentum(optimizer: Optimizer, base: Any, maximum: Any, last_epoch: int) -> tuple[list[Any], list[Any]]:
+def _momenta(optimizer: Optimizer, base: Any, maximum: Any, last_epoch: int) -> tuple[list[Any], list[Any]]:
     """Begin to cycle the momentum of each group, or beta1, at its maximum."""
     if not {"momentum", "betas"} & set(optimizer.defaults):
         raise ValueError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
@@ -322,8 +320,7 @@ class CyclicLR(LRScheduler):
         self.mode, self.gamma, self._scale_fn_custom, self.cycle_momentum = mode, gamma, scale_fn, cycle_momentum
         self.scale_mode = scale_mode if scale_fn else "iterations" if mode == "exp_range" else "cycle"
         if cycle_momentum:
-            momenta = _start_momentum(optimizer, base_momentum, max_momentum, last_epoch)
-            self.base_momentums, self.max_momentums = momenta
+            self.base_momentums, self.max_momentums = _momenta(optimizer, base_momentum, max_momentum, last_epoch)
         super().__init__(optimizer, last_epoch)
         self.base_lrs = base_lrs
 
@@ -384,7 +381,7 @@ class OneCycleLR(LRScheduler):
         for group, lr in zip(optimizer.param_groups if last_epoch == -1 else (), max_lrs):
             group |= {"initial_lr": lr / div_factor, "max_lr": lr, "min_lr": lr / div_factor / final_div_factor}
         if cycle_momentum:
-            _start_momentum(optimizer, base_momentum, max_momentum, last_epoch)
+            _momenta(optimizer, base_momentum, max_momentum, last_epoch)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -477,8 +474,7 @@ class SequentialLR(LRScheduler):
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"]
         _undo(self)
-        first = self._schedulers[bisect_right(self._milestones, 0)]
-        first._initial_step()
+        self._schedulers[bisect_right(self._milestones, 0)]._initial_step()
         self._last_lr = self._lrs()
 
     def step(self) -> None:  # type: ignore[override]

@@ -36,7 +36,6 @@ Flag = bool | None
 _FLAGS = "foreach", "capturable", "differentiable", "fused"  # of how PyTorch computes; only falsy here
 _NUMBERS = ("lr", "eps", "weight_decay", "momentum", "alpha", "rho", "lr_decay", "momentum_decay",
             "initial_accumulator_value")  # fmt: skip
-_LABELS = {"lr": "learning rate", "eps": "epsilon value"}
 
 
 def options_of(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -46,7 +45,8 @@ def options_of(arguments: dict[str, Any]) -> dict[str, Any]:
         if name in _FLAGS and value:
             raise NotImplementedError(f"{type(arguments['self']).__name__}: {name}={value!r} is not supported")
         if name in _NUMBERS:
-            _check(_LABELS.get(name, f"{name} value"), value, math.nextafter(1, 2) if name == "rho" else math.inf)
+            label = {"lr": "learning rate", "eps": "epsilon value"}.get(name, f"{name} value")
+            _check(label, value, math.nextafter(1, 2) if name == "rho" else math.inf)
         for i, beta in enumerate(value if name == "betas" else ()):
             _check(f"beta parameter at index {i}", beta, 1.0)
     return options
