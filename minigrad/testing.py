@@ -254,9 +254,7 @@ def proves_gradients(cases: st.SearchStrategy[Sequence[Any]] | None = None, /, *
 
     def decorate(function: Callable[..., Any]) -> Callable[[], None]:
         def prove(arguments: Sequence[Any], names: Sequence[str] = ()) -> None:
-            tensors = [
-                new_tensor(a, a.dtype == np.float64) if isinstance(a, np.ndarray) else a for a in arguments
-            ]
+            tensors = [new_tensor(a, a.dtype == np.float64) if isinstance(a, np.ndarray) else a for a in arguments]
 
             def func(*values: Any) -> Any:
                 if names:

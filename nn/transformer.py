@@ -196,8 +196,7 @@ class TransformerEncoderLayer(_Layer):
         batch_first: tensors are (N, S, E), not (S, N, E).
     """
 
-    def forward(self, src: Any, src_mask: Any = None, src_key_padding_mask: Any = None,
-                is_causal: bool = False) -> Any:  # fmt: skip
+    def forward(self, src: Any, src_mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool = False) -> Any:
         """Masks are those of :class:`MultiheadAttention`."""
         x = self._around(1, src, lambda x: self._attend(x, src_mask, src_key_padding_mask, is_causal))
         return self._around(2, x, self._feed_forward)

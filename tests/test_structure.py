@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import io
-import tokenize
 from pathlib import Path
 
 import pytest
@@ -81,26 +79,3 @@ def test_no_other_runtime_dependency() -> None:
     out = subprocess.run([sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}\n{code}"],
                          capture_output=True, text=True, check=True, cwd=ROOT).stdout  # fmt: skip
     assert set(ast.literal_eval(out)) <= {"minigrad", "nn", "numpy"}, out
-
-
-def code_lines(path: Path) -> int:
-    """Lines that hold code: not blank, not a comment, not a docstring (as cloc counts)."""
-    source = path.read_text()
-    docstrings = {
-        line
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        for line in range(node.lineno, (node.end_lineno or 0) + 1)
-    }
-    quiet = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
-    code = {
-        line
-        for token in tokenize.generate_tokens(io.StringIO(source).readline)
-        if token.type not in quiet
-        for line in range(token.start[0], token.end[0] + 1)
-    }
-    return len(code - docstrings)
-
-
-def test_the_whole_can_be_read_in_an_afternoon() -> None:
-    assert sum(map(code_lines, FILES)) < 12_000

@@ -48,10 +48,8 @@ def _roles(term: str, other: str, output: str) -> tuple[str, str, str, str]:
     """The labels that are in both and kept, in both and summed, in the first alone, in the second alone."""
     both = [label for label in term if label in other]
     return (
-        "".join(label for label in both if label in output),
-        "".join(label for label in both if label not in output),
-        "".join(label for label in term if label not in other),
-        "".join(label for label in other if label not in term),
+        "".join(label for label in both if label in output), "".join(label for label in both if label not in output),
+        "".join(label for label in term if label not in other), "".join(label for label in other if label not in term),
     )
 
 

@@ -94,8 +94,7 @@ def _check(name: str, n: int, input: Any, weight: Any, bias: Any, groups: Any, t
         raise ValueError(f"{name}: the kernel is empty (weight {weight.shape})")
 
 
-def _padding(name: str, padding: Any, n: int, kernel: Sizes, stride: Sizes,
-             dilation: Sizes) -> Pairs:  # fmt: skip
+def _padding(name: str, padding: Any, n: int, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Pairs:
     """Padding as a pair (before, after) for each dimension."""
     if not isinstance(padding, str):
         return tuple((p, p) for p in ntuple(padding, n, name, "padding"))

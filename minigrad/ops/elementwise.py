@@ -161,8 +161,7 @@ def sign(input: Array) -> Array:
     return np.sign(input) if input.dtype.kind != "b" else input.copy()
 
 
-@float_elementwise(input=lambda g, input, other: g * np.copysign(1.0, other) * np.sign(input),
-                   other=_nothing)  # fmt: skip
+@float_elementwise(input=lambda g, input, other: g * np.copysign(1.0, other) * np.sign(input), other=_nothing)
 def copysign(input: Array, other: Array) -> Array:
     """The magnitude of ``input`` with the sign of ``other``."""
     return np.copysign(input, other)
@@ -318,8 +317,7 @@ def _xlogy_input(g: Array, input: Array, other: Array) -> Array:
     return g * np.log(np.where(flat, 1, other))
 
 
-@float_elementwise(input=_xlogy_input,
-                   other=lambda g, input, other: g * input / other)  # fmt: skip
+@float_elementwise(input=_xlogy_input, other=lambda g, input, other: g * input / other)
 @quiet
 def xlogy(input: Array, other: Array) -> Array:
     """``input * log(other)``, which is 0 where ``input`` is 0."""
