@@ -7,7 +7,7 @@ from typing import Any
 
 from .arguments import normalize_dims
 from .ops.elementwise import abs
-from .ops.linalg import (cholesky, det, inv, matmul, matrix_power, multi_dot, slogdet, solve)
+from .ops.linalg import cholesky, det, inv, matmul, matrix_power, multi_dot, slogdet, solve
 from .ops.linalg import cross as _cross
 from .ops.reduction import amax, amin, sum, vector_norm
 from .ops.shaping import diagonal, squeeze

@@ -21,7 +21,7 @@ _COMMON = {
     "phases": [Phase.explicit, Phase.generate, Phase.target, Phase.shrink],  # to explain takes longer than to shrink
 }
 settings.register_profile("dev", max_examples=12, database=None, **_COMMON)
-settings.register_profile("ci", max_examples=60, database=None, derandomize=True, print_blob=True, **_COMMON)
+settings.register_profile("ci", max_examples=30, database=None, derandomize=True, print_blob=True, **_COMMON)
 settings.load_profile(environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 
