@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .tensor import Tensor  # first: the module minigrad.tensor makes room for the function
 
 # isort: split
-from . import autograd, cuda, linalg
+from . import cuda
 from .creation import (
     arange, as_tensor, asarray, empty, empty_like, eye, from_dlpack, from_numpy, frombuffer, full, full_like,
     is_tensor, linspace, logspace, ones, ones_like, tensor, zeros, zeros_like,
@@ -68,26 +68,30 @@ from .ops.sorting import (
     argsort, bincount, bucketize, histc, kthvalue, median, mode, msort, searchsorted, sort, topk, unique,
     unique_consecutive,
 )
-from .printing import set_printoptions
 from .random import (
     Generator, bernoulli, default_generator, get_rng_state, initial_seed, manual_seed, multinomial, normal, poisson,
     rand, rand_like, randint, randint_like, randn, randn_like, randperm, seed, set_rng_state,
 )
-from .serialization import load, save
 
 numel = Tensor.numel
 
 if TYPE_CHECKING:
-    from . import data, nn, optim, utils
+    from . import autograd, data, linalg, nn, optim, utils
+    from .printing import set_printoptions
+    from .serialization import load, save
 
-_ON_DEMAND = ("data", "nn", "optim", "utils")
+# What is imported when it is used first: a module, or a function of one.
+_ON_DEMAND: dict[str, str | None] = dict.fromkeys(("autograd", "data", "linalg", "nn", "optim", "utils"))
+_ON_DEMAND |= {"load": "serialization", "save": "serialization", "set_printoptions": "printing"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import the larger parts when they are used first."""
-    if name in _ON_DEMAND:
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _ON_DEMAND[name]
+    if home is None:
         return import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{home}"), name)
 
 
 def __dir__() -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import backprop, creation, dtypes, engine, memory, numpy_protocol, printing, random
+from . import backprop, creation, dtypes, engine, memory, numpy_protocol, random
 from .arguments import normalize_dim
 from .conversion import own_dtype, to_array
 from .devices import CPU
@@ -257,7 +257,9 @@ class Tensor(TensorBase):
         return object.__format__(self, spec) if self.ndim else format(self.item(), spec)
 
     def __repr__(self) -> str:
-        return printing.tensor_repr(self)
+        from .printing import tensor_repr  # imported when the first tensor is printed
+
+        return tensor_repr(self)
 
     def detach_(self) -> Any:
         """Cut the tensor itself off the graph."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import nan, prod
-from string import ascii_letters
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,8 @@ from ..memory import Array
 from .elementwise import _add, _sub, lt, mul, where
 from .reduction import sum, vector_norm
 from .shaping import broadcast_shapes, diagonal, expand, matrix_transpose, permute, reshape, squeeze, tril, unsqueeze
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def _same_dtype(name: str, *arrays: Array) -> None:
@@ -211,7 +212,7 @@ def _parse(equation: str, operands: tuple[Any, ...]) -> tuple[list[list[Any]], l
 
     def labels(term: str, ellipsis: int) -> list[Any]:
         before, dots, after = term.partition("...")
-        if any(label not in ascii_letters for label in before + after):
+        if any(label not in _LETTERS for label in before + after):
             raise ValueError(f"einsum: {term!r} in {equation!r} must consist of letters and at most one '...'")
         return [*before, *(range(-ellipsis, 0) if dots else ()), *after]
 
@@ -270,7 +271,7 @@ def einsum(equation: str, *operands: Any) -> Any:
     if len(simple) == 1:
         (x, term), = simple  # fmt: skip
         return permute(x, [term.index(label) for label in output])
-    letters = {label: ascii_letters[i] for i, label in enumerate(sizes)}
+    letters = {label: _LETTERS[i] for i, label in enumerate(sizes)}
     names = tuple("".join(letters[label] for label in term) for _, term in simple)
     return _einsum(*(x for x, _ in simple), terms=names, output="".join(letters[label] for label in output))
 
@@ -300,7 +301,7 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     first, second = normalize_dims(dims[0], a.ndim, "tensordot"), normalize_dims(dims[1], b.ndim, "tensordot")
     if [a.shape[i] for i in first] != [b.shape[i] for i in second]:
         raise ValueError(f"tensordot: dimensions {first} of {a.shape} and {second} of {b.shape} differ in size")
-    left, right = list(ascii_letters[: a.ndim]), list(ascii_letters[a.ndim : a.ndim + b.ndim])
+    left, right = list(_LETTERS[: a.ndim]), list(_LETTERS[a.ndim : a.ndim + b.ndim])
     for i, j in zip(first, second):
         right[j] = left[i]
     output = [label for label in left + right if (label in left) != (label in right)]
@@ -334,7 +335,7 @@ def multi_dot(tensors: Sequence[Any]) -> Any:
     last = len(tensors) - 1
     if last < 1:
         raise ValueError(f"multi_dot: expected at least two tensors, got {len(tensors)}")
-    terms = [ascii_letters[i : i + 2] for i in range(last + 1)]
+    terms = [_LETTERS[i : i + 2] for i in range(last + 1)]
     for i, tensor in enumerate(tensors):
         if tensor.ndim != 2 and not (tensor.ndim == 1 and i in (0, last)):
             raise ValueError(f"multi_dot: tensor {i} must be a matrix, got shape {tuple(tensor.shape)}")
