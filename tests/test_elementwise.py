@@ -101,7 +101,16 @@ def test_the_slope_of_a_power_in_its_exponent_at_zero() -> None:
     same(grad(slope.sum(), p)[0].tolist(), [0.5])
 
 
+def test_power_zero_of_anything_is_constant() -> None:
+    same(gradients(mg.pow, leaf(NAN, INF, -2), leaf(0, 0, 0))[0], [0, 0, 0])
+
+
+def test_copysign_of_zero() -> None:
+    same(gradients(mg.copysign, leaf(0, 0, 0, -2), leaf(2, -2, 0, -1))[0], [0, 0, 0, 1])
+
+
 def test_xlogy_at_zero() -> None:
+    same(gradients(mg.xlogy, leaf(0), leaf(0.5)), [[math.log(0.5)], [0]])
     x, y = leaf(0, 0, 0, 0, 1), leaf(0, 2, -1, NAN, 0)
     same(mg.xlogy(x, y).tolist(), [0, 0, 0, NAN, -INF])
     same(gradients(mg.xlogy, x, y), [[0, math.log(2), 0, NAN, -INF], [NAN, 0, 0, NAN, INF]])

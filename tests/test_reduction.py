@@ -245,6 +245,11 @@ def test_float16_is_summed_up_in_float32() -> None:
 # --------------------------------------------------------------------------------------- arguments
 
 
+def test_spread_of_one_element_has_no_gradient() -> None:
+    same(gradient(mg.var, 3.0), [NAN])
+    same(gradient(mg.std, 3.0), [NAN])
+
+
 def test_forms_of_var() -> None:
     x = mg.tensor(M, dtype=mg.float64)
     for result in (x.var(0, False), x.var(0, unbiased=False), x.var(0, correction=0), x.var(axis=0, correction=0)):
