@@ -51,11 +51,47 @@ class _Mode(threading.local):
 
     grad = True  # operations record nodes
     inference = False  # inside inference_mode
-    anomaly = False  # inside detect_anomaly: look for the first NaN
+    watchers: tuple[Watcher, ...] = ()  # who is told what happens, the first to come outermost
+    modules: tuple[Any, ...] = ()  # while watched: the nn.Modules being called, outermost first
 
 
 mode = _Mode()
-anomaly_contexts: list[object] = []  # all threads' open detect_anomaly contexts: empty, as a rule
+watching: list[Watcher] = []  # the open watchers of all threads: empty as a rule, so that asking costs nothing
+
+
+class Watcher:
+    """Sees, and may replace, what every operation and every rule of this thread computes in a ``with`` block.
+
+    Subclasses override what they care for; each method calls ``compute()`` for the result. Operations
+    that a rule calls on bare arrays are part of the rule. ``mode.modules`` says which modules are being
+    called, and ``node.modules`` which were when the node was recorded.
+    """
+
+    def operation(self, definition: Primitive, args: Sequence[Any], arrays: Sequence[Array],
+                  options: dict[str, Any], compute: Callable[[], Any]) -> Any:  # fmt: skip
+        """An operation: what the caller gave it, those as arrays, its options; its output array, or a tuple of them."""
+        return compute()
+
+    def rule(self, node: Node, compute: Callable[[], Any]) -> Any:
+        """A rule of ``node`` in backward: the gradient of one input, or with a joint rule those of all."""
+        return compute()
+
+    def __enter__(self) -> Any:
+        mode.watchers = (*mode.watchers, self)
+        watching.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        mode.watchers = tuple(w for w in mode.watchers if w is not self)
+        watching.remove(self)
+
+
+def watched(event: str, *what: Any) -> Any:
+    """The result of ``compute``, the last of ``what``, as all watchers of this thread let it pass."""
+    *about, compute = what
+    for watcher in reversed(mode.watchers):
+        compute = partial(getattr(watcher, event), *about, compute)
+    return compute()
 
 
 # -------------------------------------------------------------------------------- the data held
@@ -169,6 +205,7 @@ class Node:
     digests: list[int | None] | None = None  # of saved arrays that code outside can change
     hooks: dict[int, Callable] | None = None
     retain: weakref.ref[TensorBase] | None = None  # the tensor that retain_grad() was called on
+    modules: tuple[Any, ...] = ()  # if watched: the nn.Modules that were being called, outermost first
 
     @property
     def name(self) -> str:
@@ -207,7 +244,7 @@ def is_internal(frame: FrameType) -> bool:
     return _internal[name] and frame.f_back is not None
 
 
-def _describe_caller() -> str:
+def describe_caller() -> str:
     """The position in the running program that called into minigrad."""
     frame = _getframe(1)
     while is_internal(frame):
@@ -478,7 +515,10 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
             if promotion is not None and (not plain or (to_float and dtype.kind != "f")):
                 arrays = definition.promote(arrays)
             try:
-                out = forward(*arrays, **options) if options else forward(*arrays)  # type: ignore[call-arg]
+                if watching:
+                    out = watched("operation", definition, args, arrays, options, partial(forward, *arrays, **options))
+                else:
+                    out = forward(*arrays, **options) if options else forward(*arrays)  # type: ignore[call-arg]
             except ValueError as error:
                 raise named(error, arrays) from None
             except OverflowError as error:
@@ -488,8 +528,6 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
                     return record_several(definition, edges, arrays, out, options, mask if differentiable else 0)
                 if isinstance(out, np.generic):
                     out = np.asarray(out)
-            if anomaly_contexts and mode.anomaly:
-                look_for_nan(name, arrays, out)
             tensor = _new(tensor_class)
             tensor._array = out
             tensor._view = None
@@ -575,6 +613,8 @@ def new_node(plan: Plan, edges: list[Edge | None], arrays: Sequence[Array], out:
         code = frame.f_code
     node.code, node.instruction = code, frame.f_lasti
     node.order = clock()
+    if watching:
+        node.modules = mode.modules
     if exposed and _suspect(node):
         node.digests = [memory.digest(value) for _, value in plan.guarded_values(node.saved)]
     return node
@@ -584,9 +624,6 @@ def record_several(definition: Primitive, edges: list[Edge | None], arrays: Sequ
                    options: dict[str, Any], mask: int) -> tuple[Any, ...]:  # fmt: skip
     """The Tensors of an operation with several outputs."""
     outs = tuple(np.asarray(out) if isinstance(out, np.generic) else out for out in outs)
-    if anomaly_contexts and mode.anomaly:
-        for out in outs:
-            look_for_nan(definition.name, arrays, out)
     node = new_node(definition.plan(mask), edges, arrays, outs, options) if mask and mode.grad else None
     return pick_all(node, outs)
 
@@ -650,7 +687,6 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
     heap: list[tuple[int, Node]] = []
     found: dict[Edge, Any] = {}
     targets = None if wanted is None else set(wanted)
-    anomaly = mode.anomaly
 
     def finish(edge: Edge, g: Any) -> None:
         found[edge] = g if create_graph or edge in fresh else _copy(g)
@@ -692,7 +728,10 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
                 if target is not None and edges[target] is None:
                     continue
                 try:
-                    if takes is None:
+                    if watching:
+                        needs = [saved[k] for k in ((takes,) if takes.__class__ is int else takes or ())]
+                        result = watched("rule", node, partial(rule, g, *needs))
+                    elif takes is None:
                         result = rule(g)
                     elif takes.__class__ is int:
                         result = rule(g, saved[takes])
@@ -719,9 +758,6 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
                     else:
                         if gi.shape != edge.shape or gi.dtype is not edge.dtype:
                             gi = _fit(gi, edge, node)
-                        if anomaly and _has_nan(gi):
-                            raise RuntimeError(f"detect_anomaly: the gradient of {node.name}, recorded at {node.line}, "
-                                               "is the first to contain NaN")  # fmt: skip
                         if present is not None:
                             if edge in fresh:
                                 present += gi
@@ -874,7 +910,7 @@ def _run_hooks(edge: Any, g: Any, create_graph: bool) -> Any:
     return tensor if create_graph else tensor._array
 
 
-# -------------------------------------------------------------------------------- grad and NaN
+# ------------------------------------------------------------------------------- what is going on
 
 
 class grad_mode:
@@ -893,12 +929,17 @@ class grad_mode:
         mode.grad = self.before
 
 
-def _has_nan(value: Any) -> bool:
-    array = value._array if isinstance(value, TensorBase) else value
-    return getattr(getattr(array, "dtype", None), "kind", "") == "f" and bool(np.isnan(array).any())
+class calling:
+    """Tell the watchers of this thread, within a ``with`` block, that ``module`` is being called."""
 
+    __slots__ = ("before", "module")
 
-def look_for_nan(name: str, arrays: Sequence[Any], out: Array) -> None:
-    """Raise if an operation made a NaN from inputs that had none."""
-    if _has_nan(out) and not any(map(_has_nan, arrays)):
-        raise RuntimeError(f"detect_anomaly: {name} made the first NaN, at {_describe_caller()}")
+    def __init__(self, module: Any) -> None:
+        self.module = module
+
+    def __enter__(self) -> None:
+        self.before = mode.modules
+        mode.modules = (*self.before, self.module)
+
+    def __exit__(self, *_: object) -> None:
+        mode.modules = self.before

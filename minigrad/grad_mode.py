@@ -7,7 +7,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
-from .engine import anomaly_contexts, mode
+import numpy as np
+
+from .engine import Watcher, describe_caller, mode
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -196,13 +198,37 @@ class detect_anomaly(set_detect_anomaly):
 
 def is_anomaly_enabled() -> bool:
     """Whether this thread looks for NaN."""
-    return mode.anomaly
+    return any(isinstance(watcher, _FirstNaN) for watcher in mode.watchers)
 
 
 def _set_anomaly(enabled: bool) -> None:
-    if enabled != mode.anomaly:
-        mode.anomaly = enabled
-        if enabled:
-            anomaly_contexts.append(None)
-        else:
-            anomaly_contexts.pop()
+    if enabled and not is_anomaly_enabled():
+        _FirstNaN().__enter__()
+    for watcher in mode.watchers:
+        if not enabled and isinstance(watcher, _FirstNaN):
+            watcher.__exit__()
+
+
+class _FirstNaN(Watcher):
+    def operation(self, definition: Any, args: Any, arrays: Any, options: Any, compute: Callable[[], Any]) -> Any:
+        out = compute()
+        if _has_nan(out) and not _has_nan(arrays):
+            raise RuntimeError(f"detect_anomaly: {definition.name} made the first NaN, at {describe_caller()}")
+        return out
+
+    def rule(self, node: Any, compute: Callable[[], Any]) -> Any:
+        result = compute()
+        if _has_nan(result):
+            raise RuntimeError(f"detect_anomaly: the gradient of {node.name}, recorded at {node.line}, "
+                               "is the first to contain NaN")  # fmt: skip
+        return result
+
+
+def _has_nan(value: Any) -> bool:
+    """Whether an array, a Tensor or one of several contains NaN."""
+    if isinstance(value, (tuple, list)):
+        return any(map(_has_nan, value))
+    if isinstance(value, dict):
+        return _has_nan(list(value.values()))
+    array = getattr(value, "_array", value)
+    return getattr(getattr(array, "dtype", None), "kind", "") == "f" and bool(np.isnan(array).any())

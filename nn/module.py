@@ -77,8 +77,9 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            if self._hooked:
-                return self._call_with_hooks(args, kwargs)
+            if self._hooked or engine.watching:
+                with engine.calling(self):
+                    return self._call_with_hooks(args, kwargs)
             return self.forward(*args, **kwargs)
         except Exception as error:
             _note_place(error, self)

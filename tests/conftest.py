@@ -30,8 +30,8 @@ def _state() -> dict[str, object]:
     return {
         "grad mode": mode.grad,
         "inference mode": mode.inference,
-        "anomaly detection": mode.anomaly,
-        "open anomaly contexts": len(engine.anomaly_contexts),
+        "watchers": mode.watchers,
+        "watchers of all threads": len(engine.watching),
         "the default dtype": dtypes.get_default_dtype(),
         "NumPy's error state": np.geterr(),
     }
@@ -44,7 +44,7 @@ def no_leaked_state() -> Iterator[None]:
     yield
     after = _state()
     engine.mode.__dict__.clear()  # back to the class's defaults, so that only the guilty test fails
-    engine.anomaly_contexts.clear()
+    engine.watching.clear()
     dtypes.set_default_dtype(dtypes.float32)
     np.seterr(**before["NumPy's error state"])  # type: ignore[call-overload]
     for name, operation in list(engine.REGISTRY.items()):  # those that the test defined

@@ -7,6 +7,7 @@ import math
 import sys
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigrad as torch
-from minigrad import engine
+from minigrad import engine, nn
 from minigrad.autograd import Function
 from minigrad.engine import new_tensor, primitive
 from minigrad.utils.checkpoint import checkpoint
@@ -636,3 +637,58 @@ def test_gradients_that_change_their_dtype_on_the_way() -> None:
         ((x * 1) ** 3 + (y * 1) ** 2).sum().backward()
         assert (x.grad.dtype, y.grad.dtype) == (np.float32, np.float64)
         assert (np.max(x.grad.tolist()), np.max(y.grad.tolist())) == (3, 2)
+
+
+# -------------------------------------------------------------------------------------- watchers
+
+
+class Diary(engine.Watcher):
+    """Notes what happens, and optionally doubles each result."""
+
+    def __init__(self, notes: list[str], double: bool = False) -> None:
+        self.notes, self.factor = notes, 2 if double else 1
+
+    def operation(self, definition: Any, args: Any, arrays: Any, options: Any, compute: Any) -> Any:
+        given = "".join("T" if isinstance(a, torch.Tensor) else "n" for a in args)
+        self.notes.append(f"{definition.name} {given} {options} {len(engine.mode.modules)}")
+        return compute() * self.factor
+
+    def rule(self, node: Any, compute: Any) -> Any:
+        self.notes.append(f"{node.name}' {[type(m).__name__ for m in node.modules]}")
+        return compute()
+
+
+def test_watchers_see_operations_and_rules() -> None:
+    notes: list[str] = []
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    layer = nn.Sequential(nn.Tanh())
+    with Diary(notes):
+        y = layer(x) * 2
+        y.sum(dim=0).backward()
+    assert notes == [
+        "tanh T {} 2",
+        "mul Tn {} 0",
+        "sum T {'dim': 0, 'keepdim': False, 'dtype': None} 0",
+        "sum' []",
+        "mul' []",
+        "tanh' ['Sequential', 'Tanh']",
+    ]
+    (x * 2).sum().backward()
+    assert len(notes) == 6
+    assert not engine.watching
+
+
+def test_watchers_nest_and_belong_to_a_thread() -> None:
+    notes: list[str] = []
+    x = torch.tensor([1.0])
+    with Diary(notes, double=True), Diary(notes, double=True):
+        assert (x + 1).tolist() == [8.0]
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(lambda: (x + 1).tolist()).result() == [2.0]
+    assert len(notes) == 2
+    assert (x + 1).tolist() == [2.0]
+
+
+def test_an_error_in_a_watched_operation_keeps_its_name() -> None:
+    with Diary([]), pytest.raises(ValueError, match="add: shapes"):
+        torch.ones(2) + torch.ones(3)
