@@ -246,14 +246,14 @@ REDUCTIONS: dict[Any, Callable] = {  # ufunc.reduce
 }
 
 
-def array_ufunc(self: Any, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+def __array_ufunc__(self: Any, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
     """``Tensor.__array_ufunc__``: NumPy calls it for ``ufunc(*inputs)`` if an input is a Tensor."""
     table = {"__call__": UFUNCS, "reduce": REDUCTIONS}.get(method, {})
     name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
     return _call(table.get(ufunc), name, inputs, options)
 
 
-def array_function(self: Any, function: Callable, types: Any, args: tuple, options: dict[str, Any]) -> Any:
+def __array_function__(self: Any, function: Callable, types: Any, args: tuple, options: dict[str, Any]) -> Any:
     """``Tensor.__array_function__``: NumPy calls it for its other functions."""
     name = f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}"
     return _call(FUNCTIONS.get(function), name, args, options)

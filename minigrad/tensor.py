@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from . import backprop, creation, dtypes, engine, memory, numpy_protocol, random
+from . import backprop, dtypes, engine, memory
 from .arguments import normalize_dim
 from .conversion import own_dtype, to_array
 from .devices import CPU
 from .devices import device as Device
 from .engine import TensorBase, new_tensor
-from .ops import activation, casting, elementwise, indexing, inplace, linalg, reduction, shaping, sorting
+from .ops import elementwise, inplace, shaping
 
 
 def _reflected(operation: Callable) -> Callable[[Any, Any], Any]:
@@ -27,8 +27,9 @@ def _reflected(operation: Callable) -> Callable[[Any, Any], Any]:
     return operator
 
 
-def _in_place(operation: Callable, name: str) -> Callable[..., Any]:
+def _in_place(operation: Callable) -> Callable[..., Any]:
     """The in-place variant of an operation: its result takes the place of the first operand."""
+    name = operation.__name__.strip("_") + "_"
 
     def method(self: Any, *args: Any, **options: Any) -> Any:
         since = memory.clock()
@@ -39,14 +40,9 @@ def _in_place(operation: Callable, name: str) -> Callable[..., Any]:
     return method
 
 
-def _both(operation: Callable) -> tuple[Callable, Callable]:
-    """An operation, and its in-place variant."""
-    return operation, _in_place(operation, operation.__name__ + "_")
-
-
 def _operators(operation: Callable) -> tuple[Callable, Callable, Callable]:
     """What ``x + y``, ``1 + x`` and ``x += y`` call."""
-    return operation, _reflected(operation), _in_place(operation, operation.__name__.strip("_") + "_")
+    return operation, _reflected(operation), _in_place(operation)
 
 
 class Tensor(TensorBase):
@@ -180,10 +176,6 @@ class Tensor(TensorBase):
         """The address of the first element."""
         return self._array.ctypes.data
 
-    is_floating_point = dtypes.is_floating_point
-    is_signed = dtypes.is_signed
-    is_complex = dtypes.is_complex
-
     def item(self) -> Any:
         """The only element, as a Python number."""
         if self._array.size != 1:
@@ -270,9 +262,6 @@ class Tensor(TensorBase):
 
     # ------------------------------------------------------------------------- gradients
 
-    register_hook = backprop.register_hook
-    register_post_accumulate_grad_hook = backprop.register_post_accumulate_grad_hook
-    retain_grad = backprop.retain_grad
     retains_grad = property(backprop.retains_grad)
 
     def backward(self, gradient: Any = None, retain_graph: builtins.bool | None = None,
@@ -302,232 +291,75 @@ class Tensor(TensorBase):
     def __reduce_ex__(self, protocol: Any) -> tuple:
         return _rebuild, (type(self), self._leaf("pickle")._array, self._requires_grad, _attributes(self))
 
-    # ------------------------------------------------------------------------ other dtypes
+    # ----------------------------------- functions of other modules that are methods under the same names
 
-    to = casting.to
-    type_as = casting.type_as
-    type = casting.type
-    cpu = casting.cpu
-    cuda = casting.cuda
-    half = casting.half
-    float = casting.float
-    double = casting.double
-    byte = casting.byte
-    char = casting.char
-    short = casting.short
-    int = casting.int
-    long = casting.long
-    bool = casting.bool
+    from .backprop import register_hook, register_post_accumulate_grad_hook, retain_grad  # type: ignore[misc]
+    from .creation import new_empty, new_full, new_ones, new_zeros  # type: ignore[misc]
+    from .dtypes import is_complex, is_floating_point, is_signed  # type: ignore[misc]
+    from .numpy_protocol import __array_function__, __array_ufunc__  # type: ignore[misc]
+    from .ops.activation import hardshrink, prelu, relu  # type: ignore[misc]
+    from .ops.casting import (  # type: ignore[misc]
+        bool, byte, char, cpu, cuda, double, float, half, int, long, short, to, type, type_as,
+    )
+    from .ops.elementwise import (  # type: ignore[misc]
+        abs, absolute, acos, acosh, add, addcdiv, addcmul, allclose, arccos, arccosh, arcsin, arcsinh, arctan,
+        arctan2, arctanh, asin, asinh, atan, atan2, atanh, bitwise_and, bitwise_left_shift, bitwise_not,
+        bitwise_or, bitwise_right_shift, bitwise_xor, ceil, clamp, clamp_max, clamp_min, clip, copysign, cos, cosh,
+        deg2rad, div, divide, eq, equal, erf, erfc, exp, exp2, expm1, fix, float_power, floor, floor_divide, fmax,
+        fmin, fmod, frac, ge, greater, greater_equal, gt, heaviside, hypot, isclose, isfinite, isinf, isnan,
+        isneginf, isposinf, ldexp, le, lerp, less, less_equal, log, log1p, log2, log10, logaddexp, logical_and,
+        logical_not, logical_or, logical_xor, logit, lt, maximum, minimum, mul, multiply, nan_to_num, ne, neg,
+        negative, not_equal, positive, pow, rad2deg, reciprocal, remainder, round, rsqrt, rsub, sgn, sigmoid,
+        sign, signbit, sin, sinc, sinh, sqrt, square, sub, subtract, tan, tanh, true_divide, trunc, xlogy,
+    )
+    from .ops.indexing import (  # type: ignore[misc]
+        argwhere, gather, index_add, index_copy, index_fill, index_put, index_select, masked_fill, masked_scatter,
+        masked_select, nonzero, scatter, scatter_add, scatter_reduce, take, take_along_dim,
+    )
+    from .ops.inplace import copy_, fill_, zero_  # type: ignore[misc]
+    from .ops.linalg import (  # type: ignore[misc]
+        addbmm, addmm, addmv, addr, baddbmm, bmm, cholesky, cross, det, dot, inner, kron, logdet, matmul,
+        matrix_power, mm, mv, outer, slogdet, vdot,
+    )
+    from .ops.reduction import (  # type: ignore[misc]
+        all, amax, amin, aminmax, any, argmax, argmin, count_nonzero, cummax, cummin, cumprod, cumsum, log_softmax,
+        logcumsumexp, logsumexp, max, mean, min, nanmean, nansum, norm, prod, softmax, std, sum, var,
+    )
+    from .ops.shaping import (  # type: ignore[misc]
+        broadcast_to, chunk, clone, contiguous, diag, diag_embed, diagflat, diagonal, expand, expand_as, flatten,
+        flip, fliplr, flipud, moveaxis, movedim, narrow, permute, ravel, repeat, repeat_interleave, reshape,
+        reshape_as, roll, rot90, select, split, squeeze, swapaxes, swapdims, t, tensor_split, tile, trace,
+        transpose, tril, triu, unbind, unflatten, unfold, unsqueeze, view, view_as,
+    )
+    from .ops.sorting import (  # type: ignore[misc]
+        argsort, bincount, histc, kthvalue, median, mode, msort, sort, topk, unique, unique_consecutive,
+    )
+    from .random import (  # type: ignore[misc]
+        bernoulli, bernoulli_, exponential_, multinomial, normal_, random_, uniform_,
+    )
 
-    # --------------------------------------------------------------- creation and NumPy
+    # ------------------------------------------------------------------------ and under other names
 
-    new_tensor = creation.new_tensor_
-    new_zeros = creation.new_zeros
-    new_ones = creation.new_ones
-    new_full = creation.new_full
-    new_empty = creation.new_empty
-    __array_ufunc__ = numpy_protocol.array_ufunc
-    __array_function__ = numpy_protocol.array_function
+    from .creation import new_tensor_ as new_tensor  # type: ignore[misc]
+    from .ops.indexing import getitem as __getitem__  # type: ignore[misc]
+    from .ops.indexing import setitem as __setitem__  # type: ignore[misc]
+    from .ops.linalg import inv as inverse  # type: ignore[misc]
 
-    # -------------------------------------------------------------------- random numbers
-
-    bernoulli = random.bernoulli
-    multinomial = random.multinomial
-    uniform_ = random.uniform_
-    normal_ = random.normal_
-    exponential_ = random.exponential_
-    bernoulli_ = random.bernoulli_
-    random_ = random.random_
-
-    # ---------------------------------------------------------------------- arithmetic
-
+    T, mT = property(shaping.reverse_dims), property(shaping.matrix_transpose)
     __hash__ = object.__hash__
     __add__, __radd__, __iadd__ = _operators(elementwise._add)
     __sub__, __rsub__, __isub__ = _operators(elementwise._sub)
-    __mul__, __rmul__, __imul__ = _operators(elementwise.mul)
+    __mul__, __rmul__, __imul__ = _operators(mul)
     __truediv__, __rtruediv__, __itruediv__ = _operators(elementwise._div)
-    __floordiv__, __rfloordiv__, __ifloordiv__ = _operators(elementwise.floor_divide)
-    __mod__, __rmod__, __imod__ = _operators(elementwise.remainder)
-    __pow__, __rpow__, __ipow__ = _operators(elementwise.pow)
-    __neg__ = elementwise.neg
-    __pos__ = elementwise.positive
-    __abs__ = elementwise.abs
-    __invert__ = elementwise.bitwise_not
-    __and__, __rand__, __iand__ = _operators(elementwise.bitwise_and)
-    __or__, __ror__, __ior__ = _operators(elementwise.bitwise_or)
-    __xor__, __rxor__, __ixor__ = _operators(elementwise.bitwise_xor)
-    __lt__ = elementwise.lt
-    __le__ = elementwise.le
-    __gt__ = elementwise.gt
-    __ge__ = elementwise.ge
-
-    # ------------------------------------------------------------------ functions of each element
-
-    add, add_ = _both(elementwise.add)
-    sub, sub_ = subtract, subtract_ = _both(elementwise.sub)
-    rsub = elementwise.rsub
-    mul, mul_ = multiply, multiply_ = _both(elementwise.mul)
-    div, div_ = divide, divide_ = true_divide, true_divide_ = _both(elementwise.div)
-    floor_divide, floor_divide_ = _both(elementwise.floor_divide)
-    remainder, remainder_ = _both(elementwise.remainder)
-    fmod, fmod_ = _both(elementwise.fmod)
-    neg, neg_ = negative, negative_ = _both(elementwise.neg)
-    positive = elementwise.positive
-    abs, abs_ = absolute, absolute_ = _both(elementwise.abs)
-    sign, sign_ = sgn, sgn_ = _both(elementwise.sign)
-    signbit = elementwise.signbit
-    copysign, copysign_ = _both(elementwise.copysign)
-    reciprocal, reciprocal_ = _both(elementwise.reciprocal)
-    square, square_ = _both(elementwise.square)
-    sqrt, sqrt_ = _both(elementwise.sqrt)
-    rsqrt, rsqrt_ = _both(elementwise.rsqrt)
-    pow, pow_ = _both(elementwise.pow)
-    float_power, float_power_ = _both(elementwise.float_power)
-    lerp, lerp_ = _both(elementwise.lerp)
-    addcmul, addcmul_ = _both(elementwise.addcmul)
-    addcdiv, addcdiv_ = _both(elementwise.addcdiv)
-    ldexp, ldexp_ = _both(elementwise.ldexp)
-    exp, exp_ = _both(elementwise.exp)
-    exp2, exp2_ = _both(elementwise.exp2)
-    expm1, expm1_ = _both(elementwise.expm1)
-    log, log_ = _both(elementwise.log)
-    log2, log2_ = _both(elementwise.log2)
-    log10, log10_ = _both(elementwise.log10)
-    log1p, log1p_ = _both(elementwise.log1p)
-    logaddexp = elementwise.logaddexp
-    xlogy, xlogy_ = _both(elementwise.xlogy)
-    logit, logit_ = _both(elementwise.logit)
-    sin, sin_ = _both(elementwise.sin)
-    cos, cos_ = _both(elementwise.cos)
-    tan, tan_ = _both(elementwise.tan)
-    asin, asin_ = arcsin, arcsin_ = _both(elementwise.asin)
-    acos, acos_ = arccos, arccos_ = _both(elementwise.acos)
-    atan, atan_ = arctan, arctan_ = _both(elementwise.atan)
-    atan2, atan2_ = arctan2, arctan2_ = _both(elementwise.atan2)
-    hypot, hypot_ = _both(elementwise.hypot)
-    sinh, sinh_ = _both(elementwise.sinh)
-    cosh, cosh_ = _both(elementwise.cosh)
-    asinh, asinh_ = arcsinh, arcsinh_ = _both(elementwise.asinh)
-    acosh, acosh_ = arccosh, arccosh_ = _both(elementwise.acosh)
-    atanh, atanh_ = arctanh, arctanh_ = _both(elementwise.atanh)
-    sigmoid, sigmoid_ = _both(elementwise.sigmoid)
-    tanh, tanh_ = _both(elementwise.tanh)
-    sinc, sinc_ = _both(elementwise.sinc)
-    erf, erf_ = _both(elementwise.erf)
-    erfc, erfc_ = _both(elementwise.erfc)
-    deg2rad, deg2rad_ = _both(elementwise.deg2rad)
-    rad2deg, rad2deg_ = _both(elementwise.rad2deg)
-    floor, floor_ = _both(elementwise.floor)
-    ceil, ceil_ = _both(elementwise.ceil)
-    trunc, trunc_ = fix, fix_ = _both(elementwise.trunc)
-    round, round_ = _both(elementwise.round)
-    frac, frac_ = _both(elementwise.frac)
-    maximum = elementwise.maximum
-    minimum = elementwise.minimum
-    fmax = elementwise.fmax
-    fmin = elementwise.fmin
-    clamp, clamp_ = clip, clip_ = _both(elementwise.clamp)
-    clamp_min, clamp_min_ = _both(elementwise.clamp_min)
-    clamp_max, clamp_max_ = _both(elementwise.clamp_max)
-    nan_to_num, nan_to_num_ = _both(elementwise.nan_to_num)
-    heaviside, heaviside_ = _both(elementwise.heaviside)
-    eq = elementwise.eq
-    ne = not_equal = elementwise.ne
-    lt = less = elementwise.lt
-    le = less_equal = elementwise.le
-    gt = greater = elementwise.gt
-    ge = greater_equal = elementwise.ge
-    logical_and, logical_and_ = _both(elementwise.logical_and)
-    logical_or, logical_or_ = _both(elementwise.logical_or)
-    logical_xor, logical_xor_ = _both(elementwise.logical_xor)
-    logical_not, logical_not_ = _both(elementwise.logical_not)
-    bitwise_and, bitwise_and_ = _both(elementwise.bitwise_and)
-    bitwise_or, bitwise_or_ = _both(elementwise.bitwise_or)
-    bitwise_xor, bitwise_xor_ = _both(elementwise.bitwise_xor)
-    bitwise_not, bitwise_not_ = _both(elementwise.bitwise_not)
-    bitwise_left_shift = elementwise.bitwise_left_shift
-    bitwise_right_shift = elementwise.bitwise_right_shift
-    isnan = elementwise.isnan
-    isinf = elementwise.isinf
-    isposinf = elementwise.isposinf
-    isneginf = elementwise.isneginf
-    isfinite = elementwise.isfinite
-    isclose = elementwise.isclose
-    allclose = elementwise.allclose
-    equal = elementwise.equal
-
-    def where(self, condition: Any, other: Any) -> Any:
-        """The elements where ``condition`` is True, those of ``other`` elsewhere."""
-        return elementwise.where(condition, self, other)
-
-    # ------------------------------------------------------------------- reductions and scans
-
-    sum = reduction.sum
-    nansum = reduction.nansum
-    mean = reduction.mean
-    nanmean = reduction.nanmean
-    prod = reduction.prod
-    count_nonzero = reduction.count_nonzero
-    any = reduction.any
-    all = reduction.all
-    var = reduction.var
-    std = reduction.std
-    norm = reduction.norm
-    amax = reduction.amax
-    amin = reduction.amin
-    aminmax = reduction.aminmax
-    argmax = reduction.argmax
-    argmin = reduction.argmin
-    max = reduction.max
-    min = reduction.min
-    cumsum, cumsum_ = _both(reduction.cumsum)
-    cumprod, cumprod_ = _both(reduction.cumprod)
-    cummax = reduction.cummax
-    cummin = reduction.cummin
-    logcumsumexp = reduction.logcumsumexp
-    logsumexp = reduction.logsumexp
-    softmax = reduction.softmax
-    log_softmax = reduction.log_softmax
-
-    # ------------------------------------------------------------------- order and counting
-
-    sort = sorting.sort
-    argsort = sorting.argsort
-    msort = sorting.msort
-    topk = sorting.topk
-    kthvalue = sorting.kthvalue
-    median = sorting.median
-    mode = sorting.mode
-    unique = sorting.unique
-    unique_consecutive = sorting.unique_consecutive
-    bincount = sorting.bincount
-    histc = sorting.histc
-
-    # ------------------------------------------------------------------ linear algebra
-
-    __matmul__ = linalg.matmul
-    __rmatmul__ = _reflected(linalg.matmul)
-    matmul = linalg.matmul
-    mm = linalg.mm
-    bmm = linalg.bmm
-    mv = linalg.mv
-    dot = linalg.dot
-    vdot = linalg.vdot
-    inner = linalg.inner
-    outer = ger = linalg.outer
-    cross = linalg.cross
-    kron = linalg.kron
-    addmm, addmm_ = _both(linalg.addmm)
-    addmv, addmv_ = _both(linalg.addmv)
-    addr, addr_ = _both(linalg.addr)
-    baddbmm, baddbmm_ = _both(linalg.baddbmm)
-    addbmm, addbmm_ = _both(linalg.addbmm)
-    inverse = linalg.inv
-    det = linalg.det
-    slogdet = linalg.slogdet
-    logdet = linalg.logdet
-    cholesky = linalg.cholesky
-    matrix_power = linalg.matrix_power
+    __floordiv__, __rfloordiv__, __ifloordiv__ = _operators(floor_divide)
+    __mod__, __rmod__, __imod__ = _operators(remainder)
+    __pow__, __rpow__, __ipow__ = _operators(pow)
+    __matmul__, __rmatmul__ = matmul, _reflected(matmul)
+    __and__, __rand__, __iand__ = _operators(bitwise_and)
+    __or__, __ror__, __ior__ = _operators(bitwise_or)
+    __xor__, __rxor__, __ixor__ = _operators(bitwise_xor)
+    __neg__, __pos__, __abs__, __invert__ = neg, positive, abs, bitwise_not
+    __lt__, __le__, __gt__, __ge__ = lt, le, gt, ge
 
     def __eq__(self, other: object) -> Any:
         return False if other is None or isinstance(other, str) else elementwise.eq(self, other)
@@ -535,83 +367,38 @@ class Tensor(TensorBase):
     def __ne__(self, other: object) -> Any:
         return True if other is None or isinstance(other, str) else elementwise.ne(self, other)
 
-    # ------------------------------------------------------------------- shapes and order
+    def where(self, condition: Any, other: Any) -> Any:
+        """The elements where ``condition`` is True, those of ``other`` elsewhere."""
+        return elementwise.where(condition, self, other)
 
-    reshape = shaping.reshape
-    view = shaping.view
-    view_as = shaping.view_as
-    reshape_as = shaping.reshape_as
-    flatten = shaping.flatten
-    unflatten = shaping.unflatten
-    ravel = shaping.ravel
-    squeeze = shaping.squeeze
-    unsqueeze = shaping.unsqueeze
-    transpose = shaping.transpose
-    swapaxes = shaping.swapaxes
-    swapdims = shaping.swapdims
-    t = shaping.t
-    T = property(shaping.reverse_dims)
-    mT = property(shaping.matrix_transpose)
-    permute = shaping.permute
-    movedim = shaping.movedim
-    moveaxis = shaping.moveaxis
-    expand = shaping.expand
-    expand_as = shaping.expand_as
-    broadcast_to = shaping.broadcast_to
-    repeat = shaping.repeat
-    tile = shaping.tile
-    repeat_interleave = shaping.repeat_interleave
-    select = shaping.select
-    narrow = shaping.narrow
-    split = shaping.split
-    chunk = shaping.chunk
-    tensor_split = shaping.tensor_split
-    unbind = shaping.unbind
-    flip = shaping.flip
-    fliplr = shaping.fliplr
-    flipud = shaping.flipud
-    roll = shaping.roll
-    rot90 = shaping.rot90
-    tril, tril_ = _both(shaping.tril)
-    triu, triu_ = _both(shaping.triu)
-    diagonal = shaping.diagonal
-    diag = shaping.diag
-    diag_embed = shaping.diag_embed
-    diagflat = shaping.diagflat
-    trace = shaping.trace
-    unfold = shaping.unfold
-    clone = shaping.clone
-    contiguous = shaping.contiguous
+    # ------------------------------------------------------------------------------ in-place variants
 
-    # ------------------------------------------------------------------- elements by index
-
-    __getitem__ = indexing.getitem
-    __setitem__ = indexing.setitem
-    copy_ = inplace.copy_
-    fill_ = inplace.fill_
-    zero_ = inplace.zero_
-    gather = indexing.gather
-    scatter, scatter_ = _both(indexing.scatter)
-    scatter_add, scatter_add_ = _both(indexing.scatter_add)
-    scatter_reduce, scatter_reduce_ = _both(indexing.scatter_reduce)
-    index_select = indexing.index_select
-    index_add, index_add_ = _both(indexing.index_add)
-    index_copy, index_copy_ = _both(indexing.index_copy)
-    index_fill, index_fill_ = _both(indexing.index_fill)
-    index_put, index_put_ = _both(indexing.index_put)
-    masked_fill, masked_fill_ = _both(indexing.masked_fill)
-    masked_select = indexing.masked_select
-    masked_scatter, masked_scatter_ = _both(indexing.masked_scatter)
-    take = indexing.take
-    take_along_dim = indexing.take_along_dim
-    nonzero = indexing.nonzero
-    argwhere = indexing.argwhere
-
-    # ------------------------------------------------------------ activation functions
-
-    relu, relu_ = _both(activation.relu)
-    prelu = activation.prelu
-    hardshrink = activation.hardshrink
+    add_, sub_, mul_, div_, pow_, float_power_, floor_divide_, remainder_, fmod_ = map(
+        _in_place, (add, sub, mul, div, pow, float_power, floor_divide, remainder, fmod)
+    )
+    neg_, abs_, sign_, copysign_, reciprocal_, square_, sqrt_, rsqrt_, lerp_, addcmul_, addcdiv_, ldexp_ = map(
+        _in_place, (neg, abs, sign, copysign, reciprocal, square, sqrt, rsqrt, lerp, addcmul, addcdiv, ldexp)
+    )
+    exp_, exp2_, expm1_, log_, log2_, log10_, log1p_, xlogy_, logit_, sigmoid_, erf_, erfc_, sinc_, relu_ = map(
+        _in_place, (exp, exp2, expm1, log, log2, log10, log1p, xlogy, logit, sigmoid, erf, erfc, sinc, relu)
+    )
+    sin_, cos_, tan_, asin_, acos_, atan_, atan2_, hypot_, sinh_, cosh_, tanh_, asinh_, acosh_, atanh_ = map(
+        _in_place, (sin, cos, tan, asin, acos, atan, atan2, hypot, sinh, cosh, tanh, asinh, acosh, atanh)
+    )
+    floor_, ceil_, trunc_, round_, frac_, clamp_, clamp_min_, clamp_max_, nan_to_num_, deg2rad_, rad2deg_ = map(
+        _in_place, (floor, ceil, trunc, round, frac, clamp, clamp_min, clamp_max, nan_to_num, deg2rad, rad2deg)
+    )
+    heaviside_, logical_and_, logical_or_, logical_xor_, logical_not_ = map(
+        _in_place, (heaviside, logical_and, logical_or, logical_xor, logical_not)
+    )
+    bitwise_and_, bitwise_or_, bitwise_xor_, bitwise_not_, cumsum_, cumprod_, tril_, triu_ = map(
+        _in_place, (bitwise_and, bitwise_or, bitwise_xor, bitwise_not, cumsum, cumprod, tril, triu)
+    )
+    addmm_, addmv_, addr_, baddbmm_, addbmm_ = map(_in_place, (addmm, addmv, addr, baddbmm, addbmm))
+    scatter_, scatter_add_, scatter_reduce_ = map(_in_place, (scatter, scatter_add, scatter_reduce))
+    index_add_, index_copy_, index_fill_, index_put_ = map(_in_place, (index_add, index_copy, index_fill, index_put))
+    masked_fill_, masked_scatter_ = map(_in_place, (masked_fill, masked_scatter))
+    subtract_, multiply_, divide_, negative_, absolute_, clip_ = sub_, mul_, div_, neg_, abs_, clamp_
 
 
 def _attributes(tensor: Tensor) -> dict[str, Any]:
