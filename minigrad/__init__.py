@@ -64,10 +64,7 @@ from .ops.shaping import (
     split, squeeze, stack, swapaxes, swapdims, t, tensor_split, tile, trace, transpose, tril, triu, unbind,
     unflatten, unsqueeze, vstack,
 )
-from .ops.sorting import (
-    argsort, bincount, bucketize, histc, kthvalue, median, mode, msort, searchsorted, sort, topk, unique,
-    unique_consecutive,
-)
+from .ops.sorting import argsort, bincount, bucketize, kthvalue, median, searchsorted, sort, topk, unique
 from .random import (
     Generator, bernoulli, default_generator, get_rng_state, initial_seed, manual_seed, multinomial, normal, poisson,
     rand, rand_like, randint, randint_like, randn, randn_like, randperm, seed, set_rng_state,
@@ -76,12 +73,12 @@ from .random import (
 numel = Tensor.numel
 
 if TYPE_CHECKING:
-    from . import autograd, data, linalg, nn, optim, utils
+    from . import autograd, data, linalg, nn, optim, utils, viz
     from .printing import set_printoptions
     from .serialization import load, save
 
 # What is imported when it is used first: a module, or a function of one.
-_ON_DEMAND: dict[str, str | None] = dict.fromkeys(("autograd", "data", "linalg", "nn", "optim", "utils"))
+_ON_DEMAND: dict[str, str | None] = dict.fromkeys(("autograd", "data", "linalg", "nn", "optim", "utils", "viz"))
 _ON_DEMAND |= {"load": "serialization", "save": "serialization", "set_printoptions": "printing"}
 
 

@@ -32,6 +32,11 @@ def normalize_dims(dim: Any, ndim: int, name: str, argument: str = "dim") -> tup
     return dims
 
 
+def along(dim: int, item: Any) -> tuple[Any, ...]:
+    """The index that takes ``item`` (an int, a slice, an array) along ``dim``, and everything along the others."""
+    return (*(slice(None),) * dim, item)
+
+
 def ntuple(value: Any, n: int, name: str, argument: str, minimum: int = 0) -> tuple[int, ...]:
     """An int, or a sequence of ``n`` ints, as a tuple of ``n`` ints that are at least ``minimum``."""
     given = tuple(value) if isinstance(value, Sequence) else (value,) * n

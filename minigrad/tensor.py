@@ -331,9 +331,7 @@ class Tensor(TensorBase):
         reshape_as, roll, rot90, select, split, squeeze, swapaxes, swapdims, t, tensor_split, tile, trace,
         transpose, tril, triu, unbind, unflatten, unfold, unsqueeze, view, view_as,
     )
-    from .ops.sorting import (  # type: ignore[misc]
-        argsort, bincount, histc, kthvalue, median, mode, msort, sort, topk, unique, unique_consecutive,
-    )
+    from .ops.sorting import argsort, bincount, kthvalue, median, sort, topk, unique  # type: ignore[misc]
     from .random import (  # type: ignore[misc]
         bernoulli, bernoulli_, exponential_, multinomial, normal_, random_, uniform_,
     )

@@ -63,17 +63,10 @@ def test_gradients_at_ties() -> None:
     assert sum(gradient(lambda x: x.median(0).values, 2, 1, 2)) == 1
     same(gradient(lambda x: x.sort().values * mg.tensor([1.0, 2.0, 3.0]), 2, 1, 2), [2, 1, 3])
     same(gradient(lambda x: x.topk(2).values, 2, 1, 2), [1, 0, 1])
-    same(gradient(lambda x: x.mode().values, 2, 1, 2), [0, 0, 1])
     same(gradient(lambda x: x.kthvalue(1).values, 2, 1, 3), [0, 1, 0])
 
 
-def test_mode_is_the_smallest_of_the_most_frequent_and_its_last_index() -> None:
-    result = mg.mode(mg.tensor([1, 2, 2, 1, 3]))
-    assert (result.values.item(), result.indices.item()) == (1, 3)
-    same(mg.mode(mg.tensor([[1.0, 2.0, 2.0], [3.0, 0.0, 3.0]]), 0).values.tolist(), [1, 0, 2])
-
-
-@pytest.mark.parametrize("function", [mg.sort, lambda x: mg.topk(x, 1), lambda x: mg.kthvalue(x, 1), mg.mode])
+@pytest.mark.parametrize("function", [mg.sort, lambda x: mg.topk(x, 1), lambda x: mg.kthvalue(x, 1)])
 def test_without_dimensions(function: Callable) -> None:
     values, indices = function(mg.tensor(3.0, requires_grad=True))
     assert (values.item(), indices.item()) == (3, 0)
@@ -90,7 +83,6 @@ def test_empty() -> None:
     assert mg.topk(mg.zeros(0, 3), 2).values.shape == (0, 2)
     assert mg.kthvalue(mg.zeros(0, 3), 2).values.shape == (0,)
     assert mg.unique(x).shape == (0,)
-    assert mg.unique_consecutive(x).shape == (0,)
     same(mg.bincount(mg.zeros(0, dtype=mg.int64), minlength=2).tolist(), [0, 0])
     assert mg.searchsorted(mg.ones(2), x).shape == (2, 0)
     same(mg.searchsorted(mg.ones(0), mg.ones(2)).tolist(), [0, 0])
@@ -106,14 +98,6 @@ def test_unique_returns_what_is_asked_for() -> None:
     same(columns.tolist(), [[1, 2, 2], [3, 1, 3]])
     same(inverse.tolist(), [0, 1, 2])
     assert not mg.unique(mg.ones(2, requires_grad=True)).requires_grad
-
-
-def test_unique_consecutive() -> None:
-    values, inverse, counts = mg.unique_consecutive(mg.tensor([1, 1, 2, 1]), return_inverse=True, return_counts=True)
-    same(values.tolist(), [1, 2, 1])
-    same(inverse.tolist(), [0, 0, 1, 2])
-    same(counts.tolist(), [2, 1, 1])
-    same(mg.unique_consecutive(mg.tensor([[1, 1, 2], [3, 3, 3]]), dim=1).tolist(), [[1, 2], [3, 3]])
 
 
 def test_searching() -> None:
@@ -134,8 +118,3 @@ def test_counting() -> None:
     same(mg.bincount(TIED, minlength=6).tolist(), [0, 2, 1, 1, 0, 0])
     assert mg.bincount(TIED, mg.tensor([0.5, 1.0, 1.0, 1.0])).dtype == mg.float32
     assert mg.bincount(TIED, TIED).dtype == mg.float64
-    x = mg.tensor([3.0, 1.0, 2.0, 1.0])
-    same(mg.histc(x, 2).tolist(), [2, 2])
-    same(mg.histc(x, bins=3, min=1, max=3).tolist(), [2, 1, 1])
-    same(mg.histc(mg.ones(3), 2).tolist(), [0, 3])
-    assert mg.histc(x).shape == (100,)
