@@ -18,7 +18,7 @@ LEVELS = [
     ["minigrad.numpy_protocol", "minigrad.printing", "minigrad.creation", "minigrad.random", "minigrad.tensor",
      "minigrad.backprop", "minigrad.grad_mode"],
     ["minigrad"],
-    ["minigrad.optim", "minigrad.data", "minigrad.utils"],
+    ["minigrad.optim", "minigrad.data", "minigrad.utils", "minigrad.viz"],
     ["nn", "minigrad.optim.swa_utils"],
     ["examples"],
 ]
