@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigrad import engine, serialization
+from minigrad import engine, pickling
 from minigrad.tensor import Tensor
 
 
@@ -51,4 +51,4 @@ class Buffer(Tensor):
         return buffer
 
 
-serialization.parameter_class = Parameter
+pickling.parameter_class = Parameter

@@ -1,0 +1,323 @@
+"""Pickles as PyTorch writes them: of objects in which each tensor refers to a storage, memory that is kept elsewhere.
+
+A pickle is a little program, and Python's own reader runs whatever it says. Here it is run by
+:func:`unpickle`, which can build only what this module knows: **no file can make it run other code**.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from . import dtypes, memory
+from .devices import device
+from .engine import TensorBase, new_tensor
+
+parameter_class: Any = ()  # nn.Parameter puts itself here
+
+_DTYPES = {dtype.name: dtype for dtype in dtypes.DTYPES}
+_NAMES = {"Half": "float16", "Float": "float32", "Double": "float64", "Char": "int8", "Short": "int16", "Int": "int32",
+          "Long": "int64", "Byte": "uint8", "Bool": "bool", "BFloat16": "bfloat16"}  # fmt: skip
+_KINDS = {dtype: name for name, dtype in _NAMES.items()}
+
+
+class LoadError(pickle.UnpicklingError, RuntimeError):
+    """A file is damaged, is not of PyTorch's format, or holds what minigrad cannot or will not load."""
+
+
+class Storage(NamedTuple):
+    """What a pickle says of a piece of memory."""
+
+    dtype: str
+    key: str
+    numel: int
+
+    @property
+    def nbytes(self) -> int:
+        return self.numel * (2 if self.dtype == "bfloat16" else _DTYPES[self.dtype].itemsize)
+
+
+class Global:
+    """A class or function that a pickle names. Calling one runs what stands for it in ``_KNOWN``, and nothing else."""
+
+    def __init__(self, module: str, name: str) -> None:
+        self.module, self.name = module, name
+
+    def __str__(self) -> str:
+        return f"{self.module.replace('__builtin__', 'builtins')}.{self.name}"
+
+    def __call__(self, *args: Any) -> Any:
+        if str(self) not in _KNOWN:
+            raise LoadError("load: the file calls something that is not safe to call")
+        return _KNOWN[str(self)](*args)
+
+
+# ----------------------------------------------------------------------------------------- writing
+
+
+class Pickler(pickle._Pickler):
+    """Writes a pickle, and collects the storages that it refers to."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(file, 2)  # the protocol that PyTorch writes
+        self.storages: list[np.ndarray] = []
+        self.numbers: dict[tuple[int, str], int] = {}  # (id of the memory's owner, dtype) -> number of the storage
+        self.owners: list[np.ndarray] = []  # keeps those ids unique
+        self.path: list[Any] = []  # what is being written: the object, a part of it, a part of that, ...
+
+    def save(self, obj: Any, save_persistent_id: bool = True) -> None:
+        if isinstance(obj, np.generic):
+            obj = obj.item()
+        for plain in (str, int, float):
+            if isinstance(obj, plain) and type(obj) is not bool:
+                obj = plain(obj)  # of a subclass
+        if isinstance(obj, np.dtype) and obj.name in _DTYPES:
+            obj = Global("torch", obj.name)
+        if isinstance(obj, Global):
+            self.write(f"c{obj.module}\n{obj.name}\n".encode())  # type: ignore[attr-defined]
+            return
+        self.path.append(obj)
+        super().save(obj, save_persistent_id)  # type: ignore[misc]
+        self.path.pop()
+
+    def persistent_id(self, obj: Any) -> tuple | None:
+        if not isinstance(obj, Storage):
+            return None
+        return "storage", Global("torch", f"{_KINDS[obj.dtype]}Storage"), obj.key, "cpu", obj.numel
+
+    def reducer_override(self, obj: Any) -> Any:
+        """How to write an object: which function makes it again of which arguments."""
+        kind = type(obj)
+        if kind is int and obj.bit_length() > 2039:
+            raise ValueError("save: an integer of more than 255 bytes cannot be saved")
+        if obj is None or kind in (bool, int, float, str, tuple, list, dict):
+            return NotImplemented  # there are instructions for these
+        if kind is bytes:
+            return Global("_codecs", "encode"), (obj.decode("latin1"), "latin1")
+        if kind is set:
+            return Global("__builtin__", "set"), (sorted(obj, key=repr),)
+        if kind is device:
+            return Global("torch", "device"), ("cpu",)
+        if kind is OrderedDict:
+            versions = getattr(obj, "_metadata", None)  # of modules, in a state_dict
+            state = None if versions is None else {"_metadata": versions}
+            return Global("collections", "OrderedDict"), (), state, None, iter(obj.items())
+        if isinstance(obj, TensorBase):
+            array, requires_grad = obj._array, obj._requires_grad
+            if not isinstance(array, np.ndarray):
+                found = type(array).__name__
+                raise TypeError(f"save: {self.place()} holds a {found}; only NumPy's arrays can be saved")
+            if isinstance(obj, parameter_class):
+                return Global("torch._utils", "_rebuild_parameter"), (new_tensor(array), requires_grad, OrderedDict())
+            storage, offset, strides = self.locate(array)
+            parts: tuple = (storage, offset, array.shape, strides, requires_grad, OrderedDict())
+            return Global("torch._utils", "_rebuild_tensor_v2"), parts
+        hint = "; save its state_dict() instead" if hasattr(obj, "state_dict") else ""
+        hint = "; turn it into a Tensor with from_numpy()" if isinstance(obj, np.ndarray) else hint
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        raise TypeError(f"save: {self.place()} is of type {name}, which cannot be saved{hint}")
+
+    def place(self) -> str:
+        """Where the part that is being written is in the object."""
+        keys = ""
+        for whole, part in pairwise(self.path):
+            if isinstance(whole, (dict, list, tuple)):
+                items = whole.items() if isinstance(whole, dict) else enumerate(whole)
+                keys += next((f"[{key!r}]" for key, value in items if value is part), "")
+        return f"the object{keys}"
+
+    def locate(self, array: np.ndarray) -> tuple[Storage, int, tuple[int, ...]]:
+        """The storage for ``array``, and its offset and strides in that."""
+        root, size = memory.owner(array), array.itemsize
+        dense = root.flags.c_contiguous or root.flags.f_contiguous
+        steps = [step for n, step in zip(array.shape, array.strides, strict=True) if n > 1]
+        regular = all(step >= 0 and step % size == 0 for step in steps)
+        if array.size == 0 or not dense or not regular or root.dtype != array.dtype:
+            root = array = np.ascontiguousarray(array).reshape(array.shape)  # a storage of its own
+        if (key := (id(root), root.dtype.str)) not in self.numbers:
+            self.numbers[key] = len(self.storages)
+            self.storages.append(root.ravel("K"))
+            self.owners.append(root)
+        offset = (array.__array_interface__["data"][0] - root.__array_interface__["data"][0]) // size
+        strides = _row_major(array.shape)
+        if not array.flags.c_contiguous:  # a dimension of size 1 may have any stride, even a negative one
+            strides = tuple(step // size if n > 1 else 1 for n, step in zip(array.shape, array.strides, strict=True))
+        return Storage(array.dtype.name, str(self.numbers[key]), root.size), offset if array.size else 0, strides
+
+
+def _row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The strides, in elements, of an array without gaps."""
+    return tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
+
+
+# ----------------------------------------------------------------------------------------- reading
+
+
+def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, requires_grad: Any = False, *_: Any) -> Any:
+    numbers = (offset, *size, *stride)
+    regular = len(size) == len(stride) and all(type(n) is int and n >= 0 for n in numbers)
+    if not regular or not isinstance(storage, np.ndarray):
+        raise LoadError("load: unknown description of a tensor")
+    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    if 0 in size:
+        array = np.empty(size, storage.dtype)
+    elif last >= storage.size:
+        raise LoadError(f"load: a tensor of shape {size} and stride {stride} at {offset} exceeds its storage "
+                        f"of {storage.size} elements")  # fmt: skip
+    elif stride == _row_major(size):
+        array = storage[offset : last + 1].reshape(size)
+    else:
+        steps = [step * storage.itemsize for step in stride]
+        array = np.lib.stride_tricks.as_strided(storage[offset:], size, steps)
+    return new_tensor(array, requires_grad is True and array.dtype.kind == "f")
+
+
+def _rebuild_parameter(data: Any, requires_grad: Any, *_: Any) -> Any:
+    _expect(data, TensorBase)
+    make = parameter_class or (lambda tensor, wanted: tensor.requires_grad_(wanted))
+    return make(data, requires_grad is True)
+
+
+def _encode(text: Any, encoding: Any) -> bytes:
+    if encoding not in ("latin1", "latin-1"):
+        raise LoadError("load: unknown description of bytes")
+    return _expect(text, str).encode("latin1")
+
+
+_KNOWN: dict[str, Callable] = {
+    "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
+    "torch._utils._rebuild_tensor": _rebuild_tensor,
+    "torch._utils._rebuild_parameter": _rebuild_parameter,
+    "collections.OrderedDict": lambda items=(): OrderedDict((_key(k), v) for k, v in items),
+    "torch.Size": lambda sizes=(): tuple(sizes),
+    "torch.device": lambda *_: device("cpu"),
+    "_codecs.encode": _encode,
+    "builtins.set": lambda items=(): set(map(_key, items)),
+}
+
+
+def _global(module: str, name: str) -> Any:
+    """What a pickle's instruction to import something leaves on the stack."""
+    if module == "torch" and name in _DTYPES:
+        return _DTYPES[name]
+    found = Global(module, name)
+    if str(found) not in _KNOWN and not (module == "torch" and name.endswith("Storage")):
+        raise LoadError(f"load: the file asks for {found}, which is not among what is safe to load: "
+                        "tensors, parameters, numbers, strings and bytes in dicts, lists, tuples and sets")  # fmt: skip
+    return found
+
+
+def _storage(description: Any) -> Storage:
+    """A storage, from what a pickle says of it."""
+    match description:
+        case ("storage", Global(module="torch") as kind, str(key), _, int(numel), *view) if numel >= 0:
+            dtype = _NAMES.get(kind.name.removesuffix("Storage"))
+            if dtype is None:
+                raise LoadError(f"load: {kind} has a dtype that minigrad does not have")
+            if any(part is not None for part in view):
+                raise LoadError("load: views of storages in PyTorch's old format are not supported")
+            return Storage(dtype, key, numel)
+    raise LoadError("load: unknown description of a storage")
+
+
+def _expect(value: Any, kind: type) -> Any:
+    if not isinstance(value, kind):
+        raise LoadError(f"load: the file treats a {type(value).__name__} as a {kind.__name__}")
+    return value
+
+
+def _key(value: Any) -> Any:
+    """``value`` if it may be a key or an element of a set: hashing what is nested deeply would crash Python."""
+    for part in value if type(value) is tuple else (value,):
+        if part is not None and not isinstance(part, (str, int, float, bytes, np.dtype, TensorBase)):
+            raise LoadError(f"load: a {type(part).__name__} cannot be a key here")
+    return value
+
+
+def _no_memory(storage: Storage) -> np.ndarray:
+    raise LoadError("load: a storage in an unexpected place")
+
+
+# Instructions that push something new, and those that push the value that follows them.
+_FRESH: dict[str, Callable[[], Any]] = {
+    "NONE": lambda: None, "NEWTRUE": lambda: True, "NEWFALSE": lambda: False, "EMPTY_DICT": dict, "EMPTY_LIST": list,
+    "EMPTY_TUPLE": tuple, "EMPTY_SET": set,
+}  # fmt: skip
+_GIVEN = {"BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
+          "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"}  # fmt: skip
+
+
+def unpickle(file: Any, memory_of: Callable[[Storage], np.ndarray] = _no_memory) -> Any:
+    """Run a pickle's program up to its end; ``memory_of`` gives the elements of a storage."""
+    import pickletools
+
+    stack: list[Any] = []
+    marks: list[list[Any]] = []  # what was below each open mark
+    memo: dict[Any, Any] = {}
+
+    def to_mark() -> list[Any]:
+        nonlocal stack
+        items, stack = stack, marks.pop()
+        return items
+
+    argument: Any
+    for code, argument, _ in pickletools.genops(file):
+        match code.name:
+            case "PROTO" | "FRAME":
+                pass
+            case "STOP":
+                return stack.pop()
+            case "MARK":
+                marks.append(stack)
+                stack = []
+            case "BINPUT" | "LONG_BINPUT":
+                memo[argument] = stack[-1]
+            case "MEMOIZE":
+                memo[len(memo)] = stack[-1]
+            case "BINGET" | "LONG_BINGET":
+                stack.append(memo[argument])
+            case name if name in _FRESH:
+                stack.append(_FRESH[name]())
+            case name if name in _GIVEN:
+                stack.append(argument)
+            case "TUPLE":
+                items = to_mark()
+                stack.append(tuple(items))
+            case "TUPLE1" | "TUPLE2" | "TUPLE3":
+                items = [stack.pop() for _ in range(int(code.name[-1]))]
+                stack.append(tuple(reversed(items)))
+            case "APPEND" | "APPENDS":
+                items = to_mark() if code.name == "APPENDS" else [stack.pop()]
+                _expect(stack[-1], list).extend(items)
+            case "ADDITEMS":
+                items = to_mark()
+                _expect(stack[-1], set).update(map(_key, items))
+            case "SETITEM" | "SETITEMS":
+                items = to_mark() if code.name == "SETITEMS" else [stack.pop(-2), stack.pop()]
+                pairs = zip(map(_key, items[::2]), items[1::2], strict=True)
+                _expect(stack[-1], dict).update(pairs)
+            case "GLOBAL":
+                stack.append(_global(*argument.split(" ", 1)))
+            case "STACK_GLOBAL":
+                name, module = stack.pop(), stack.pop()
+                stack.append(_global(str(module), str(name)))
+            case "REDUCE":
+                args, function = stack.pop(), stack.pop()
+                stack.append(_expect(function, Global)(*_expect(args, tuple)))
+            case "BUILD":
+                state = stack.pop()
+                if not isinstance(stack[-1], OrderedDict) or not isinstance(state, dict) or set(state) != {"_metadata"}:
+                    kind = type(stack[-1]).__name__
+                    raise LoadError(f"load: the file sets attributes of a {kind}, which is not safe")
+                stack[-1].__dict__["_metadata"] = _expect(state["_metadata"], dict)
+            case "BINPERSID":
+                stack.append(memory_of(_storage(stack.pop())))
+            case _:
+                raise LoadError(f"load: the file's pickle contains the instruction {code.name}, which is not supported")
+    raise LoadError("load: the file ends too early")
