@@ -1,0 +1,110 @@
+"""Files of safetensors, the format in which most models are shared: tensors by name, and nothing else.
+
+The functions are those of ``safetensors.torch``. :func:`minigrad.load` reads such files too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .devices import check_device
+from .engine import TensorBase, new_tensor
+from .pickling import LoadError, Storage
+from .serialization import atomic_write, decode
+
+_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
+           "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool"}  # fmt: skip
+
+
+def _library() -> Any:
+    try:
+        import safetensors.numpy
+    except ImportError as error:
+        raise ImportError("files of safetensors need its library: pip install 'minigrad-nn[safetensors]'") from error
+    return safetensors
+
+
+def _twins(tensors: Mapping[str, Any]) -> dict[str, str]:
+    """For each of the tensors that is the same memory as another whose name comes before its own: that name."""
+    twins: dict[str, str] = {}
+    kept: dict[str, np.ndarray] = {}
+    for name in sorted(tensors):
+        array = tensors[name]._array
+        for other, present in kept.items():
+            if np.may_share_memory(array, present):
+                place = array.__array_interface__
+                if any(place[part] != present.__array_interface__[part] for part in ("data", "shape", "strides")):
+                    raise RuntimeError(f"safetensors: {name!r} shares part of its memory with {other!r}; save a clone")
+                twins[name] = other
+        if name not in twins:
+            kept[name] = array
+    return twins
+
+
+def save(tensors: Mapping[str, Any], metadata: dict[str, str] | None = None) -> bytes:
+    """The content of a file that holds ``tensors`` by name and ``metadata``, texts by name.
+
+    Raises:
+        RuntimeError: if tensors share memory, which a file cannot express; :func:`save_model` knows what to do.
+    """
+    for name, tensor in tensors.items():
+        if not isinstance(name, str) or not isinstance(tensor, TensorBase):
+            raise TypeError(f"safetensors: expected tensors by name, got {type(tensor).__name__} by {name!r}")
+    if twins := _twins(tensors):
+        raise RuntimeError(f"safetensors: tensors share memory: {twins}; save clones, or the model with save_model()")
+    arrays = {name: np.ascontiguousarray(t._array).reshape(t.shape) for name, t in tensors.items()}
+    return _library().numpy.save(arrays, metadata)
+
+
+def save_file(tensors: Mapping[str, Any], filename: Any, metadata: dict[str, str] | None = None) -> None:
+    """Write what :func:`save` gives to a file, which is replaced as a whole or not at all."""
+    content = save(tensors, metadata)
+    with atomic_write(filename) as file:
+        file.write(content)
+
+
+def save_model(model: Any, filename: Any, metadata: dict[str, str] | None = None) -> None:
+    """Write the ``state_dict()`` of a module; of parameters that share memory only the first, by name."""
+    state = dict(model.state_dict())
+    twins = _twins(state)
+    save_file({name: t for name, t in state.items() if name not in twins}, filename, {**twins, **(metadata or {})})
+
+
+def load(data: bytes) -> dict[str, Any]:
+    """The tensors in the content of a file, by name; those of dtype bfloat16 as float32, which has all their values.
+
+    Raises:
+        LoadError: if it is damaged, or has a tensor of a dtype that minigrad does not have.
+    """
+    library = _library()
+    tensors = {}
+    try:
+        for name, entry in library.deserialize(data):
+            content, kind = np.frombuffer(bytearray(entry["data"]), np.uint8), entry["dtype"]
+            if kind not in _DTYPES:
+                raise LoadError(f"load: {name!r} has dtype {kind}, which minigrad does not have")
+            storage = Storage(_DTYPES[kind], name, int(np.prod(entry["shape"], dtype=object)))
+            tensors[name] = new_tensor(decode(content, storage, "little").reshape(entry["shape"]))
+    except (library.SafetensorError, ValueError) as error:
+        raise LoadError(f"load: not a file of safetensors, or a damaged one ({error})") from error
+    return tensors
+
+
+def load_file(filename: Any, device: Any = "cpu") -> dict[str, Any]:
+    """Read what :func:`save_file` or any other library wrote; see :func:`load`."""
+    check_device(device)
+    return load(Path(filename).read_bytes())
+
+
+def load_model(model: Any, filename: Any, strict: bool = True, device: Any = "cpu") -> tuple[list[str], list[str]]:
+    """Read what :func:`save_model` wrote into a module; returns missing and unexpected keys, errors if ``strict``."""
+    state = load_file(filename, device)
+    for name, twin in _twins(model.state_dict()).items():
+        present = name if name in state else twin
+        if present in state:
+            state[name] = state[twin] = state[present]
+    return tuple(model.load_state_dict(state, strict))
