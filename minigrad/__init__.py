@@ -43,12 +43,8 @@ from .ops.indexing import (
     argwhere, gather, index_add, index_copy, index_fill, index_put, index_select, masked_fill, masked_scatter,
     masked_select, nonzero, scatter, scatter_add, scatter_reduce, take, take_along_dim,
 )
-from .ops.linalg import (
-    addbmm, addmm, addmv, addr, baddbmm, bmm, cdist, chain_matmul, cholesky, cross, det, dot, einsum, inner, kron,
-    logdet, matmul, matrix_power, mm, mv, outer, slogdet, tensordot, vdot,
-)
+from .ops.linalg import addmm, baddbmm, bmm, cholesky, det, dot, einsum, inner, matmul, mm, mv, outer, tensordot
 from .ops.linalg import inv as inverse
-from .ops.linalg import outer as ger
 from .ops.normalization import group_norm, layer_norm, rms_norm
 from .ops.pooling import adaptive_avg_pool1d, adaptive_max_pool1d, avg_pool1d, max_pool1d, max_pool2d, max_pool3d
 from .ops.reduction import (

@@ -318,8 +318,7 @@ class Tensor(TensorBase):
     )
     from .ops.inplace import copy_, fill_, zero_  # type: ignore[misc]
     from .ops.linalg import (  # type: ignore[misc]
-        addbmm, addmm, addmv, addr, baddbmm, bmm, cholesky, cross, det, dot, inner, kron, logdet, matmul,
-        matrix_power, mm, mv, outer, slogdet, vdot,
+        addmm, baddbmm, bmm, cholesky, det, dot, inner, matmul, mm, mv, outer,
     )
     from .ops.reduction import (  # type: ignore[misc]
         all, amax, amin, aminmax, any, argmax, argmin, count_nonzero, cummax, cummin, cumprod, cumsum, log_softmax,
@@ -392,7 +391,7 @@ class Tensor(TensorBase):
     bitwise_and_, bitwise_or_, bitwise_xor_, bitwise_not_, cumsum_, cumprod_, tril_, triu_ = map(
         _in_place, (bitwise_and, bitwise_or, bitwise_xor, bitwise_not, cumsum, cumprod, tril, triu)
     )
-    addmm_, addmv_, addr_, baddbmm_, addbmm_ = map(_in_place, (addmm, addmv, addr, baddbmm, addbmm))
+    addmm_, baddbmm_ = map(_in_place, (addmm, baddbmm))
     scatter_, scatter_add_, scatter_reduce_ = map(_in_place, (scatter, scatter_add, scatter_reduce))
     index_add_, index_copy_, index_fill_, index_put_ = map(_in_place, (index_add, index_copy, index_fill, index_put))
     masked_fill_, masked_scatter_ = map(_in_place, (masked_fill, masked_scatter))

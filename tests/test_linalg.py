@@ -81,16 +81,10 @@ def test_einsum_takes_a_list_of_operands() -> None:
     assert mg.einsum("i,i", [mg.ones(3), mg.ones(3)]).item() == 3.0
 
 
-def test_logdet_of_a_negative_determinant_is_nan() -> None:
-    assert np.isnan(mg.logdet(mg.tensor([[0.0, 1.0], [1.0, 0.0]])).item())
-    sign, logarithm = mg.slogdet(mg.tensor([[0.0, 1.0], [1.0, 0.0]]))
-    assert (sign.item(), logarithm.item()) == (-1.0, 0.0)
-
-
 def test_singular_matrices() -> None:
     singular = mg.ones(2, 2, requires_grad=True)
     assert linalg.det(singular).item() == 0.0
-    with pytest.raises(ValueError, match="singular"):
+    with pytest.raises(ValueError, match="inv: Singular"):
         linalg.det(singular).backward()
 
 

@@ -66,29 +66,6 @@ def _equations(several: bool) -> st.SearchStrategy[Case]:
     return st.sampled_from(chosen).flatmap(lambda e: st.builds(Case, st.just(e[0]), *map(floats, e[1])))
 
 
-def _cross(a: np.ndarray, b: np.ndarray, dim: int) -> np.ndarray:
-    a, b = (np.moveaxis(v, dim, -1) for v in np.broadcast_arrays(a, b))
-    y = np.empty(a.shape)
-    for i in range(3):
-        j, k = (i + 1) % 3, (i + 2) % 3
-        y[..., i] = a[..., j] * b[..., k] - a[..., k] * b[..., j]
-    return np.moveaxis(y, -1, dim)
-
-
-def _cdist(x: np.ndarray, y: np.ndarray, p: float = 2.0) -> np.ndarray:
-    return (np.abs(x[..., :, None, :] - y[..., None, :, :]) ** p).sum(-1) ** (1 / p)
-
-
-def _apart(case: Case) -> Case:
-    """The call with no coordinate of the first points near one of the second."""
-    return Case(case.args[0] + 5, case.args[1], **case.kwargs)
-
-
-def unequal(shape: tuple[int, ...]) -> st.SearchStrategy[np.ndarray]:
-    """Values of which no two sums are equal, as those of an even grid may be."""
-    return floats(shape).map(np.sinh)
-
-
 @st.composite
 def matrices(draw: Any, max_batch: int = 1) -> np.ndarray:
     """Well-conditioned square matrices."""
@@ -148,10 +125,8 @@ SPECS: dict[str, Spec] = {
     "bmm": products(mg.bmm, np.matmul, ((2, 2, 3), (2, 3, 2))),
     "mv": products(mg.mv, np.dot, ((2, 3), (3,))),
     "dot": products(mg.dot, np.dot, ((3,), (3,))),
-    "vdot": products(mg.vdot, np.vdot, ((3,), (3,))),
     "inner": products(mg.inner, np.inner, ((2, 3), (2, 3)), ((3,), (2, 3)), ((), (2,))),
     "outer": products(mg.outer, np.outer, ((2,), (3,))),
-    "kron": products(mg.kron, np.kron, ((2, 2), (1, 3)), ((2,), (2, 2)), ((2,), (3,)), ((), (2,))),
     "tensordot": Spec(
         mg.tensordot,
         st.one_of(on(((2, 3, 2), (3, 2, 2))), on(((2, 3), (2,)), dims=0), on(((2, 3), (3, 2)), dims=1),
@@ -164,26 +139,13 @@ SPECS: dict[str, Spec] = {
                   on(((2, 2), (2, 1), (1, 2)))),
         lambda c, a, b, alpha=1, beta=1: beta * c + alpha * (a @ b),
     ),
-    "addmv": products(mg.addmv, lambda c, a, b, alpha: c + alpha * (a @ b), ((2,), (2, 3), (3,)), alpha=-1),
-    "addr": products(mg.addr, lambda c, a, b, beta: beta * c + np.outer(a, b), ((2, 3), (2,), (3,)), beta=2),
     "baddbmm": products(mg.baddbmm, lambda c, a, b, alpha: c + alpha * (a @ b),
                         ((2, 1, 2), (2, 2, 3), (2, 3, 2)), alpha=3),
-    "addbmm": products(mg.addbmm, lambda c, a, b, beta: beta * c + (a @ b).sum(0),
-                       ((2, 2), (3, 2, 1), (3, 1, 2)), beta=0.5),
     "einsum": Spec(mg.einsum, _equations(several=True), _einsum,
                    edges=[Case("ij,jk->ik", np.ones((0, 2)), np.ones((2, 3))), Case("i,i", np.ones(0), np.ones(0)),
                           Case("ij,jk->ik", np.ones((2, 0)), np.ones((0, 3))),
                           Case(",i->i", np.array(2.0), np.ones(2))]),
     "einsum of one": Spec(mg.einsum, _equations(several=False), _einsum),
-    "multi_dot": products(lambda *a: linalg.multi_dot(a),
-                          lambda *a: np.linalg.multi_dot(a) if len(a) > 2 else np.dot(*a),
-                          ((2, 3), (3, 2), (2, 1)), ((2,), (2, 3), (3, 2), (2,)), ((3,), (3,)), ((2, 3), (3,))),
-    "chain_matmul": products(mg.chain_matmul, lambda *a: np.linalg.multi_dot(a), ((2, 3), (3, 1), (1, 2))),
-    "cross": Spec(mg.cross, st.one_of(on(((2, 3), (2, 3)), ((3,), (2, 3)), dim=-1), on(((3, 2), (3, 1)), dim=0)),
-                  _cross, adjoint=True),
-    "cdist": Spec(mg.cdist,
-                  st.one_of(on(((2, 3), (3, 3)), ((2, 2, 2), (3, 2))), on(((2, 2), (3, 2)), p=3.0)).map(_apart),
-                  _cdist, half=False, twice=False),
     "inv": Spec(mg.inverse, st.builds(Case, matrices()),
                 lambda a: np.linalg.solve(a, np.broadcast_to(np.eye(a.shape[-1]), a.shape)),
                 half=False, edges=[Case(np.ones((0, 0))), Case(np.ones((0, 2, 2)))]),
@@ -196,26 +158,16 @@ SPECS: dict[str, Spec] = {
             lambda case: Case(case.args[0] / 4 + np.eye(3), case.args[1])),
         lambda a, b: b @ np.linalg.inv(a), half=False, primitive="solve"),
     "det": Spec(linalg.det, st.builds(Case, matrices()), _minors, half=False, edges=[Case(np.ones((0, 2, 2)))]),
-    "slogdet": Spec(mg.slogdet, st.builds(Case, matrices()),
-                    lambda a: (np.sign(_minors(a)), np.log(np.abs(_minors(a)))), half=False),
-    "logdet": Spec(lambda a: mg.logdet(mg.matmul(a, a)), st.builds(Case, matrices()),
-                   lambda a: 2 * np.log(np.abs(_minors(a))), half=False, primitive="slogdet"),
     "cholesky": Spec(_cholesky_of(linalg.cholesky), st.builds(Case, matrices()),
                      lambda a: np.linalg.cholesky(_positive(a)), half=False, duck=False),
     "cholesky upper": Spec(_cholesky_of(lambda a: linalg.cholesky(a, upper=True)), st.builds(Case, matrices(0)),
                            lambda a: np.linalg.cholesky(_positive(a)).T, half=False, duck=False, primitive="cholesky"),
-    "matrix_power": Spec(mg.matrix_power, st.builds(Case, matrices(), st.sampled_from([1, 2, 3, 5, -2])),
-                         np.linalg.matrix_power, half=False, edges=[Case(np.ones((2, 2)), 0)]),
-    "matrix_norm": Spec(linalg.matrix_norm, st.builds(
-        lambda a, o, k: Case(a, o, keepdim=k), unequal((2, 2, 3)),
-        st.sampled_from(["fro", 1, -1, np.inf, -np.inf]), st.booleans()),
-        lambda a, o, keepdim: np.linalg.norm(a, o, (-2, -1), keepdim)),
+    "matrix_norm": Spec(linalg.matrix_norm, st.builds(Case, floats((2, 2, 3)), keepdim=st.booleans()),
+                        lambda a, keepdim: np.linalg.norm(a, "fro", (-2, -1), keepdim)),
     "linalg.norm": Spec(linalg.norm, st.sampled_from(
-        [((3,), {}), ((2, 3), {}), ((2, 2, 2), {}), ((3,), {"ord": 3}), ((2, 3), {"ord": 1}),
-         ((2, 3), {"ord": 2, "dim": 1}),
-         ((2, 2, 3), {"ord": "fro", "dim": (0, 2)})]).flatmap(lambda c: unequal(c[0]).map(lambda a: Case(a, **c[1]))),
+        [((3,), {}), ((2, 3), {}), ((2, 2, 2), {}), ((3,), {"ord": 3}), ((2, 3), {"ord": 2, "dim": 1}),
+         ((2, 2, 3), {"ord": "fro", "dim": (0, 2)})]).flatmap(lambda c: floats(c[0]).map(lambda a: Case(a, **c[1]))),
         lambda a, ord=None, dim=None: np.linalg.norm(a, ord, dim)),
-    "vecdot": products(linalg.vecdot, lambda a, b: (a * b).sum(-1), ((2, 3), (3,)), ((2, 3), (2, 3))),
 }  # fmt: skip
 
 
@@ -252,22 +204,14 @@ ERRORS = [
     ("einsum dtypes", lambda: mg.einsum("i,i", _x(2), _x(2, dtype=mg.float64)), TypeError, "einsum: .*float32"),
     ("tensordot count", lambda: mg.tensordot(_x(2), _x(2), 2), ValueError, "have no 2 dimensions to sum over"),
     ("tensordot sizes", lambda: mg.tensordot(_x(2, 3), _x(2, 3), 1), ValueError, "tensordot: .* differ in size"),
-    ("multi_dot one", lambda: linalg.multi_dot([_x(2, 2)]), ValueError, "at least two tensors, got 1"),
-    ("multi_dot vector", lambda: linalg.multi_dot([_x(2, 2), _x(2), _x(2)]), ValueError, "tensor 1 must be a matrix"),
-    ("multi_dot sizes", lambda: linalg.multi_dot([_x(2, 2), _x(3, 2)]), ValueError, r"\(3, 2\) do not fit"),
-    ("cross size", lambda: mg.cross(_x(2, 4), _x(2, 4)), ValueError, "no dimension of .* has size 3"),
-    ("cross dim", lambda: mg.cross(_x(2, 3), _x(2, 3), 0), ValueError, "size 3 in both"),
-    ("cdist columns", lambda: mg.cdist(_x(2, 3), _x(2, 2)), ValueError, "cdist: expected"),
     ("inv square", lambda: mg.inverse(_x(2, 3)), ValueError, r"inv: expected square matrices .*\(2, 3\)"),
-    ("inv singular", lambda: mg.inverse(_x(2, 2)), ValueError, "inv: a matrix is singular"),
+    ("inv singular", lambda: mg.inverse(_x(2, 2)), ValueError, "inv: Singular matrix"),
     ("inv half", lambda: mg.inverse(_x(2, 2, dtype=mg.float16)), TypeError, "inv: expected.*got float16"),
     ("solve sizes", lambda: linalg.solve(_x(2, 2), _x(3, 1)), ValueError, r"solve: shapes \(2, 2\) and \(3, 1\)"),
-    ("solve singular", lambda: linalg.solve(_x(2, 2), _x(2)), ValueError, "solve: a matrix is singular"),
+    ("solve singular", lambda: linalg.solve(_x(2, 2), _x(2)), ValueError, "solve: Singular matrix"),
     ("det integers", lambda: linalg.det(_x(2, 2, dtype=mg.int64)), TypeError, "det: expected float32"),
-    ("cholesky indefinite", lambda: linalg.cholesky(-mg.eye(2)), ValueError, "cholesky: .*not positive definite"),
-    ("matrix_power square", lambda: mg.matrix_power(_x(2, 3), 2), ValueError, "matrix_power: expected square"),
-    ("matrix_norm nuc", lambda: linalg.matrix_norm(_x(2, 2), "nuc"), NotImplementedError, "singular values"),
-    ("matrix_norm dims", lambda: linalg.matrix_norm(_x(2, 2), "fro", (0,)), ValueError, "must name two dimensions"),
-    ("norm dimensions", lambda: linalg.norm(_x(2, 2, 2), 2), ValueError, "must be a vector or a matrix"),
-    ("norm fro of vector", lambda: linalg.norm(_x(2), "fro"), ValueError, "is for matrices"),
+    ("cholesky indefinite", lambda: linalg.cholesky(-mg.eye(2)), ValueError, "cholesky: Matrix is not positive"),
+    ("norm nuc", lambda: linalg.norm(_x(2, 2), "nuc"), NotImplementedError, "norm: ord='nuc' .* not available"),
+    ("norm of a matrix", lambda: linalg.norm(_x(2, 2), 1), NotImplementedError, r"ord=1 over dimensions \(0, 1\)"),
+    ("norm fro of vector", lambda: linalg.norm(_x(2), "fro"), NotImplementedError, "'fro' of matrices and numbers for"),
 ]  # fmt: skip

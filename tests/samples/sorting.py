@@ -170,7 +170,7 @@ ERRORS = [
     ("unique dim", lambda: mg.unique(_x(), dim=2), IndexError, "unique: dim 2 is out of range"),
     ("searchsorted side", lambda: mg.searchsorted(mg.ones(2), _x(), side="up"), ValueError, "side must be"),
     ("searchsorted sides", lambda: mg.searchsorted(mg.ones(2), _x(), right=True, side="left"), ValueError, "agree"),
-    ("searchsorted shapes", lambda: mg.searchsorted(_x(), mg.ones(3, 3)), ValueError, r"lead as input \(3, 3\) does, got"),
+    ("searchsorted shapes", lambda: mg.searchsorted(_x(), mg.ones(3, 3)), ValueError, r"lead as input \(3, 3\) does"),
     ("searchsorted number", lambda: mg.searchsorted(mg.ones(()), _x()), ValueError, "sorted_sequence must be 1-D"),
     ("bucketize 2-D", lambda: mg.bucketize(_x(), _x()), ValueError, "bucketize: boundaries must be 1-D"),
     ("bincount floats", lambda: mg.bincount(mg.ones(2)), TypeError, "bincount: input must be of an integer dtype"),
