@@ -164,9 +164,9 @@ def _load(file: BinaryIO, path: Any) -> Any:
         if path is not None:
             raise LoadError("load: mmap=True is possible for files of PyTorch's zip format only")
         if first[8:] == b"{":
-            from . import safetensors
+            from .safetensors import load as load_safetensors
 
-            return safetensors.load(reader.read(reader.size))
+            return load_safetensors(reader.read(reader.size))
         return _load_legacy(reader)
     except (LoadError, ImportError, OSError):
         raise
