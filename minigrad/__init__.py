@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from importlib import import_module
+from math import e, inf, nan, pi
 from typing import TYPE_CHECKING, Any
+
+from numpy import dtype
 
 from .tensor import Tensor  # first: the module minigrad.tensor makes room for the function
 
@@ -65,17 +68,26 @@ from .random import (
     Generator, bernoulli, default_generator, get_rng_state, initial_seed, manual_seed, multinomial, normal, poisson,
     rand, rand_like, randint, randint_like, randn, randn_like, randperm, seed, set_rng_state,
 )
+from .settings import (
+    are_deterministic_algorithms_enabled, compile, get_default_device, get_float32_matmul_precision,
+    set_default_device, set_float32_matmul_precision, use_deterministic_algorithms,
+)
 
 numel = Tensor.numel
+accelerator = mps = xpu = cuda
+Size = tuple
 
 if TYPE_CHECKING:
-    from . import autograd, data, linalg, nn, optim, utils, viz
+    from . import amp, autograd, backends, data, linalg, nn, optim, utils, viz
+    from .amp import autocast
     from .printing import set_printoptions
     from .serialization import load, save
 
 # What is imported when it is used first: a module, or a function of one.
-_ON_DEMAND: dict[str, str | None] = dict.fromkeys(("autograd", "data", "linalg", "nn", "optim", "utils", "viz"))
-_ON_DEMAND |= {"load": "serialization", "save": "serialization", "set_printoptions": "printing"}
+_ON_DEMAND: dict[str, str | None] = dict.fromkeys(
+    ("amp", "autograd", "backends", "data", "linalg", "nn", "optim", "torch_programs", "utils", "viz")
+)
+_ON_DEMAND |= {"load": "serialization", "save": "serialization", "set_printoptions": "printing", "autocast": "amp"}
 
 
 def __getattr__(name: str) -> Any:
