@@ -9,6 +9,8 @@ share a generator never corrupt it, but who draws first is up to them. The numbe
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -91,6 +93,17 @@ default_generator.seed()
 def manual_seed(seed: int) -> Generator:
     """Seed the default generator, and return it."""
     return default_generator.manual_seed(seed)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Let the default generator start from ``seed`` inside the block; after it, it goes on as if nothing was drawn."""
+    kept = default_generator._numpy, default_generator._seed
+    default_generator._numpy, default_generator._seed = None, seed
+    try:
+        yield
+    finally:
+        default_generator._numpy, default_generator._seed = kept
 
 
 def seed() -> int:

@@ -4,33 +4,41 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate, chain
+from typing import Any, Generic, TypeVar
 
 from .. import random
 from ..engine import TensorBase
 
+T_co = TypeVar("T_co", covariant=True)
 
-class Dataset:
+
+class Dataset(Generic[T_co]):
     """Base class: subclasses define ``__getitem__(index)`` and ``__len__()``.
 
-    One that can give a whole batch faster than its samples one by one also defines
-    ``batch(indices)``, which returns what the default collation of those samples would be.
+    One that can give several samples faster than one by one also defines ``__getitems__(indices)``, a
+    list of samples, or ``__getbatch__(indices)``, what the default collation of those samples would be.
     """
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: Any) -> T_co:
         raise NotImplementedError(f"{type(self).__name__} does not define __getitem__")
 
-    def __add__(self, other: Dataset) -> ConcatDataset:
+    def __add__(self, other: Dataset) -> Dataset:
         return ConcatDataset([self, other])
 
 
-class IterableDataset(Dataset):
-    """Base class of datasets that give their samples in an order of their own: they define ``__iter__()``."""
+class IterableDataset(Dataset[T_co]):
+    """Base class of datasets that give their samples in an order of their own: they define ``__iter__()``.
 
-    def __iter__(self) -> Iterator[Any]:
+    In the worker processes of a loader each has a copy; :func:`get_worker_info` tells it which part to give.
+    """
+
+    def __iter__(self) -> Iterator[T_co]:
         raise NotImplementedError(f"{type(self).__name__} does not define __iter__")
+
+    def __add__(self, other: Dataset) -> ChainDataset:
+        return ChainDataset([self, other])
 
 
 class TensorDataset(Dataset):
@@ -50,7 +58,7 @@ class TensorDataset(Dataset):
     def __getitem__(self, index: Any) -> tuple[Any, ...]:
         return tuple(tensor[index] for tensor in self.tensors)
 
-    def batch(self, indices: Sequence[int]) -> list[Any]:
+    def __getbatch__(self, indices: Sequence[int]) -> list[Any]:
         """The batch of the samples at ``indices``."""
         return [tensor[indices] for tensor in self.tensors]
 
@@ -60,14 +68,39 @@ class Subset(Dataset):
 
     def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
         self.dataset, self.indices = dataset, indices
-        if hasattr(dataset, "batch"):
-            self.batch = lambda chosen: dataset.batch([indices[i] for i in chosen])
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, index: Any) -> Any:
         return self.dataset[self.indices[index]]
+
+    @property
+    def __getbatch__(self) -> Callable[[Sequence[int]], Any]:
+        """The method of the whole dataset, if that has one."""
+        of_all = self.dataset.__getbatch__
+        return lambda chosen: of_all([self.indices[i] for i in chosen])
+
+
+class StackDataset(Dataset):
+    """Samples of several datasets of the same length side by side: as a tuple, or a dict if they are given by name."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if bool(args) == bool(kwargs):
+            raise ValueError("StackDataset: expected datasets, either all by position or all by name")
+        self.datasets: Any = args or kwargs
+        lengths = [len(dataset) for dataset in (*args, *kwargs.values())]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"StackDataset: the datasets have different lengths: {lengths}")
+        self._length = lengths[0]
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(self.datasets, dict):
+            return {name: dataset[index] for name, dataset in self.datasets.items()}
+        return tuple(dataset[index] for dataset in self.datasets)
+
+    def __len__(self) -> int:
+        return self._length
 
 
 class ConcatDataset(Dataset):
@@ -77,6 +110,8 @@ class ConcatDataset(Dataset):
         self.datasets = list(datasets)
         if not self.datasets:
             raise ValueError("ConcatDataset: expected at least one dataset")
+        if any(isinstance(dataset, IterableDataset) for dataset in self.datasets):
+            raise TypeError("ConcatDataset: an IterableDataset has no indices; use ChainDataset")
         self.cumulative_sizes = list(accumulate(map(len, self.datasets)))
 
     def __len__(self) -> int:
@@ -88,6 +123,22 @@ class ConcatDataset(Dataset):
         index %= len(self)
         which = bisect_right(self.cumulative_sizes, index)
         return self.datasets[which][index - (self.cumulative_sizes[which - 1] if which else 0)]
+
+
+class ChainDataset(IterableDataset):
+    """All samples of several iterable datasets, one dataset after the other."""
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = list(datasets)
+        for dataset in self.datasets:
+            if not isinstance(dataset, IterableDataset):
+                raise TypeError(f"ChainDataset: expected IterableDatasets, got {type(dataset).__name__}")
+
+    def __iter__(self) -> Iterator[Any]:
+        return chain.from_iterable(self.datasets)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.datasets))
 
 
 def random_split(dataset: Any, lengths: Sequence[float], generator: Any = None) -> list[Subset]:

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from itertools import islice
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from .. import random
+from .. import dtypes, random
+from ..creation import as_tensor
+
+T_co = TypeVar("T_co", covariant=True)
 
 
-class Sampler:
+def draw_seed(generator: Any) -> int:
+    """A seed from ``generator``, or from the default generator if that is None."""
+    return random.randint(2**63 - 1, size=(), generator=generator).item()
+
+
+def _generator_of_one_pass(generator: Any) -> random.Generator:
+    """What a sampler draws from until it is iterated again: only one draw from a generator that others use too."""
+    return random.Generator().manual_seed(draw_seed(generator))
+
+
+class Sampler(Generic[T_co]):
     """Base class: subclasses define ``__iter__()``, which gives indices, and usually ``__len__()``."""
 
     def __iter__(self) -> Iterator[Any]:
@@ -35,18 +48,63 @@ class RandomSampler(Sampler):
     def __init__(self, data_source: Sized, replacement: bool = False, num_samples: int | None = None,
                  generator: Any = None) -> None:  # fmt: skip
         self.data_source, self.replacement, self.generator = data_source, replacement, generator
-        self.num_samples = len(data_source) if num_samples is None else num_samples
-        if not isinstance(self.num_samples, int) or self.num_samples < 0:
+        if num_samples is not None and (not isinstance(num_samples, int) or num_samples < 0):
             raise ValueError(f"RandomSampler: num_samples must be an int of at least 0, got {num_samples!r}")
+        self._num_samples = num_samples
+
+    @property
+    def num_samples(self) -> int:
+        """How many indices it gives."""
+        return len(self.data_source) if self._num_samples is None else self._num_samples
 
     def __iter__(self) -> Iterator[int]:
+        return self._indices(_generator_of_one_pass(self.generator))
+
+    def _indices(self, generator: random.Generator) -> Iterator[int]:
         n, missing = len(self.data_source), self.num_samples
         if self.replacement:
-            yield from random.randint(0, n, (missing,), generator=self.generator).tolist()
+            yield from random.randint(0, n, (missing,), generator=generator).tolist()
             return
         while missing > 0 and n:
-            yield from random.randperm(n, generator=self.generator).tolist()[:missing]
+            yield from random.randperm(n, generator=generator).tolist()[:missing]
             missing -= n
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+
+class SubsetRandomSampler(Sampler):
+    """The given indices in random order, each once."""
+
+    def __init__(self, indices: Sequence[int], generator: Any = None) -> None:
+        self.indices, self.generator = indices, generator
+
+    def __iter__(self) -> Iterator[int]:
+        order = random.randperm(len(self.indices), generator=_generator_of_one_pass(self.generator))
+        return iter([self.indices[i] for i in order.tolist()])
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class WeightedRandomSampler(Sampler):
+    """``num_samples`` indices, each drawn with a probability proportional to its weight.
+
+    Without ``replacement`` no index comes twice.
+    """
+
+    def __init__(self, weights: Sequence[float], num_samples: int, replacement: bool = True,
+                 generator: Any = None) -> None:  # fmt: skip
+        if not isinstance(num_samples, int) or isinstance(num_samples, bool) or num_samples < 1:
+            raise ValueError(f"WeightedRandomSampler: num_samples must be a positive int, got {num_samples!r}")
+        self.weights = as_tensor(weights, dtypes.float64)
+        if self.weights.ndim != 1:
+            raise ValueError(f"WeightedRandomSampler: weights must be a sequence, got shape {self.weights.shape}")
+        self.num_samples, self.replacement, self.generator = num_samples, replacement, generator
+
+    def __iter__(self) -> Iterator[int]:
+        generator = _generator_of_one_pass(self.generator)
+        return iter(random.multinomial(self.weights, self.num_samples, self.replacement, generator=generator).tolist())
 
     def __len__(self) -> int:
         return self.num_samples

@@ -1,0 +1,62 @@
+"""From samples to batches: what a loader does with them unless it is told otherwise."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes
+from ..creation import as_tensor
+from ..engine import TensorBase
+from ..ops.shaping import stack
+
+
+def default_collate(batch: Sequence[Any]) -> Any:
+    """Samples as one batch: tensors, arrays and numbers stacked along a new first dimension.
+
+    Python floats become float64, as in PyTorch. Tuples, lists and mappings of samples become a list
+    or mapping of batches, named tuples a named tuple of batches; strings stay a list.
+    """
+    first = batch[0]
+    if isinstance(first, TensorBase):
+        return stack(list(batch))
+    if isinstance(first, (str, bytes)):
+        return list(batch)
+    if isinstance(first, (np.ndarray, np.generic)) and first.dtype.kind in "biuf":
+        return as_tensor(np.stack(batch))
+    if isinstance(first, (bool, int, float)):
+        return as_tensor(list(batch), dtypes.float64 if isinstance(first, float) else None)
+    if isinstance(first, Mapping):
+        return _mapping_like(first, {key: default_collate([sample[key] for sample in batch]) for key in first})
+    if isinstance(first, (tuple, list)):
+        if len({len(sample) for sample in batch}) > 1:
+            raise ValueError("default_collate: the samples of a batch have different numbers of entries")
+        return _sequence_like(first, [default_collate(part) for part in zip(*batch, strict=True)])
+    raise TypeError(f"default_collate: cannot make a batch of {type(first).__name__}; give the DataLoader a collate_fn")
+
+
+def default_convert(data: Any) -> Any:
+    """A single sample with its arrays as tensors: what a loader without batches gives."""
+    if isinstance(data, (np.ndarray, np.generic)) and data.dtype.kind in "biuf":
+        return as_tensor(data)
+    if isinstance(data, Mapping):
+        return _mapping_like(data, {key: default_convert(value) for key, value in data.items()})
+    if isinstance(data, (tuple, list)):
+        return _sequence_like(data, [default_convert(value) for value in data])
+    return data
+
+
+def _mapping_like(original: Mapping, items: dict) -> Mapping:
+    """``items`` in a mapping of the class of ``original``, which may take other arguments than a dict does."""
+    if not isinstance(original, MutableMapping):
+        return items
+    clone = copy.copy(original)
+    clone.update(items)
+    return clone
+
+
+def _sequence_like(original: Any, parts: list) -> Any:
+    return type(original)(*parts) if hasattr(original, "_fields") else parts
