@@ -78,14 +78,14 @@ accelerator = mps = xpu = cuda
 Size = tuple
 
 if TYPE_CHECKING:
-    from . import amp, autograd, backends, data, linalg, nn, optim, utils, viz
+    from . import amp, autograd, backends, data, linalg, nn, optim, profiler, utils, viz
     from .amp import autocast
     from .printing import set_printoptions
     from .serialization import load, save
 
 # What is imported when it is used first: a module, or a function of one.
 _ON_DEMAND: dict[str, str | None] = dict.fromkeys(
-    ("amp", "autograd", "backends", "data", "linalg", "nn", "optim", "torch_programs", "utils", "viz")
+    ("amp", "autograd", "backends", "data", "linalg", "nn", "optim", "profiler", "torch_programs", "utils", "viz")
 )
 _ON_DEMAND |= {"load": "serialization", "save": "serialization", "set_printoptions": "printing", "autocast": "amp"}
 
