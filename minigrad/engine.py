@@ -622,9 +622,10 @@ def new_node(plan: Plan, edges: list[Edge | None], arrays: Sequence[Array], out:
 
 def record_several(definition: Primitive, edges: list[Edge | None], arrays: Sequence[Array], outs: tuple[Array, ...],
                    options: dict[str, Any], mask: int) -> tuple[Any, ...]:  # fmt: skip
-    """The Tensors of an operation with several outputs."""
+    """The Tensors of an operation that returns a tuple. For its rule a single output is bare, as anywhere else."""
     outs = tuple(np.asarray(out) if isinstance(out, np.generic) else out for out in outs)
-    node = new_node(definition.plan(mask), edges, arrays, outs, options) if mask and mode.grad else None
+    result = outs if len(outs) > 1 else outs[0]
+    node = new_node(definition.plan(mask), edges, arrays, result, options) if mask and mode.grad else None
     return pick_all(node, outs)
 
 

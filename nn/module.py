@@ -688,8 +688,7 @@ class _BackwardObserver:
 
 def _observed(values: tuple, positions: list[int], hook: Callable[[tuple], tuple]) -> tuple:
     """``values`` with those at ``positions`` passed through an operation that tells ``hook`` of their gradients."""
-    result = observe(*[values[i] for i in positions], hook=hook)
-    observed = dict(zip(positions, result if isinstance(result, tuple) else (result,), strict=True))
+    observed = dict(zip(positions, observe(*[values[i] for i in positions], hook=hook), strict=True))
     return tuple(observed.get(i, value) for i, value in enumerate(values))
 
 

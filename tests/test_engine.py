@@ -413,6 +413,19 @@ def test_an_output_of_several_is_not_the_users_gradient() -> None:
     assert (one.item(), two.item()) == (1, 2)
 
 
+def test_the_only_output_in_a_tuple() -> None:
+    @primitive(x=lambda g, y: g * y)
+    def only(x: Any) -> Any:
+        return (np.exp(x),)
+
+    x = leaf(1.0, 2.0)
+    (y,) = only(x)
+    assert y.grad_fn.shape == (2,)
+    (g,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+    (gg,) = torch.autograd.grad(g.sum(), x)
+    assert y.tolist() == g.tolist() == gg.tolist() == np.exp([1.0, 2.0]).tolist()
+
+
 def test_one_unused_output_of_several() -> None:
     x = leaf(1.0, 2.0, 3.0)
     a, b, c = torch.unbind(x * x)

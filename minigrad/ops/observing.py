@@ -25,7 +25,6 @@ def _show(g: Any, hook: Callable[[tuple], tuple]) -> list[Any]:
 
 
 @primitive(joint=lambda g, hook: _show(g, hook), inputs=("tensors",))
-def observe(*tensors: Array, hook: Callable[[tuple], tuple]) -> Any:
-    """The tensors themselves, or the only one. In backward ``hook`` gets a tuple of their gradients and returns one."""
-    copies = tuple(t.copy() for t in tensors)
-    return copies if len(copies) > 1 else copies[0]
+def observe(*tensors: Array, hook: Callable[[tuple], tuple]) -> tuple[Array, ...]:
+    """The tensors themselves. In backward ``hook`` gets a tuple of their gradients and returns one."""
+    return tuple(t.copy() for t in tensors)
