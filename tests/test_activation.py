@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.autograd import grad
 from nn import functional as F
 
 KINKS = [
@@ -45,6 +46,13 @@ def test_nothing_overflows(name: str, dtype: Any) -> None:
     y.sum(dtype=mg.float64).backward()
     assert np.isfinite(y.detach().numpy()).all()
     assert np.isfinite(x.grad.numpy()).all()
+
+
+def test_celu_of_a_tiny_alpha_overflows_nowhere() -> None:
+    x = mg.tensor([1.0, 1000.0], requires_grad=True)
+    (slope,) = grad(F.celu(x, 1e-3).sum(), x, create_graph=True)
+    assert slope.tolist() == [1, 1]
+    assert grad(slope.sum(), x)[0].tolist() == [0, 0]
 
 
 def test_gelu_tanh_far_out() -> None:

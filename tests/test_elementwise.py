@@ -99,6 +99,8 @@ def test_the_slope_of_a_power_in_its_exponent_at_zero() -> None:
     x, p = leaf(2.0), leaf(0.0)
     slope = grad((x**p).sum(), x, create_graph=True)[0]
     same(grad(slope.sum(), p)[0].tolist(), [0.5])
+    x, p = leaf(0.5, -2), leaf(0, 0)  # of a negative base a power is defined at single exponents only
+    same(grad(grad((x**p).sum(), x, create_graph=True)[0].sum(), p)[0].tolist(), [2, NAN])
 
 
 def test_power_zero_of_anything_is_constant() -> None:
@@ -117,7 +119,10 @@ def test_xlogy_at_zero() -> None:
 
 
 def test_atan2_and_hypot_at_the_origin() -> None:
-    same(gradients(mg.atan2, leaf(0), leaf(0)), [[0], [0]])
+    for i in range(2):
+        inputs = leaf(0), leaf(0)
+        slope = grad(mg.atan2(*inputs).sum(), inputs, create_graph=True)[i]
+        same([slope.tolist(), *(g.tolist() for g in grad(slope.sum(), inputs))], [[0], [0], [0]])
     same(gradients(mg.hypot, leaf(0), leaf(0)), [[NAN], [NAN]])
     same(mg.hypot(leaf(1e300), leaf(1e300)).tolist(), [math.hypot(1e300, 1e300)])
 

@@ -30,6 +30,13 @@ def gradient(function: Callable, *values: Any) -> list:
     return grad(function(x).sum(), x)[0].tolist()
 
 
+def curvature(function: Callable, *values: Any) -> Any:
+    """The diagonal of the matrix of second derivatives of the sum."""
+    x = leaf(*values)
+    slopes = grad(function(x).sum(), x, create_graph=True)[0]
+    return [grad(slope, x, retain_graph=True)[0][i].item() for i, slope in enumerate(slopes)]
+
+
 def same(actual: Any, expected: Any) -> None:
     np.testing.assert_array_equal(np.asarray(actual), np.asarray(expected))
 
@@ -85,9 +92,18 @@ def test_order_of_norms_at_ties_and_zeros() -> None:
     same(mg.norm(mg.tensor([3.0, 0.0, -4.0]), 0).item(), 2)
 
 
+def test_curvature_of_norms_at_zeros() -> None:
+    for p, values, expected in ((2, (3, 0), [0, 1 / 3]), (2, (0, 0), [0, 0]), (3, (0, 0), [0, 0]), (3, (3, 0), [0, 0])):
+        close(curvature(lambda x, p=p: x.norm(p), *values), expected)
+    scale, x = leaf(2), leaf(3, 0)
+    slope = grad((scale * x.norm(3)).sum(), x, create_graph=True)[0]
+    same(grad(slope.sum(), scale)[0].tolist(), [1])
+
+
 def test_spread_of_equal_elements() -> None:
     same(gradient(mg.std, 1, 1, 1), [0, 0, 0])
     same(gradient(mg.var, 1, 1, 1), [0, 0, 0])
+    same(curvature(mg.std, 1, 1, 1), [0, 0, 0])
 
 
 # --------------------------------------------------------------------------------- products with 0
@@ -191,6 +207,7 @@ def test_exponential_families_at_the_extremes() -> None:
         same(mg.tensor([-INF, 0.0]).softmax(0).tolist(), [0, 1])
         same(gradient(lambda x: x.logsumexp(0), -INF, -INF), [0, 0])
         same(gradient(lambda x: x.logcumsumexp(0), -INF, -INF, 0), [0, 0, 1])
+        same(curvature(lambda x: x.logcumsumexp(0), -INF, -INF, -800, 0), [0, 0, 0, 0])
         close(gradient(lambda x: x.log_softmax(0)[1:], -INF, 1, 2), [0, math.tanh(0.5), -math.tanh(0.5)])
 
 
@@ -248,6 +265,7 @@ def test_float16_is_summed_up_in_float32() -> None:
 def test_spread_of_one_element_has_no_gradient() -> None:
     same(gradient(mg.var, 3.0), [NAN])
     same(gradient(mg.std, 3.0), [NAN])
+    same(gradient(lambda x: x.var(correction=1.5), 3.0), [NAN])
 
 
 def test_forms_of_var() -> None:

@@ -161,7 +161,7 @@ def sign(input: Array) -> Array:
     return np.sign(input) if input.dtype.kind != "b" else input.copy()
 
 
-@float_elementwise(input=lambda g, input, other: g * np.copysign(1.0, other) * np.sign(input), other=_nothing)
+@float_elementwise(input=lambda g, input, y: g * np.sign(input) * np.sign(y), other=_nothing)
 def copysign(input: Array, other: Array) -> Array:
     """The magnitude of ``input`` with the sign of ``other``."""
     return np.copysign(input, other)
@@ -380,13 +380,12 @@ def atan(input: Array) -> Array:
     return np.arctan(input)
 
 
-def _over_square_radius(g: Array, input: Array, other: Array) -> Array:
+def _atan2_input(g: Array, input: Array, other: Array) -> Array:
     square = input * input + other * other
-    return g / np.where(np.equal(square, 0), 1, square)
+    return g * other / np.where(np.equal(square, 0), math.inf, square)
 
 
-@float_elementwise(input=lambda g, input, other: other * _over_square_radius(g, input, other),
-                   other=lambda g, input, other: -input * _over_square_radius(g, input, other))  # fmt: skip
+@float_elementwise(input=_atan2_input, other=lambda g, input, other: -_atan2_input(g, other, input))
 def atan2(input: Array, other: Array) -> Array:
     """Angle in radians of the point with ordinate ``input`` and abscissa ``other``; its gradient at the origin is 0."""
     return np.arctan2(input, other)
@@ -511,20 +510,20 @@ def frac(input: Array) -> Array:
     return input - np.trunc(input)
 
 
-def _share(g: Array, lost: Array, input: Array, other: Array) -> Array:
-    """``g``, but half of it at a tie and nothing where this one ``lost``."""
-    return np.where(lost, 0, np.where(np.equal(input, other), 0.5 * g, g))
+def _share(g: Array, lost: Array, tie: Array) -> Array:
+    """``g``, but half of it at a ``tie`` and nothing where this one ``lost``."""
+    return np.where(lost, 0, np.where(tie, 0.5 * g, g))
 
 
-@elementwise(input=lambda g, input, other: _share(g, np.less(input, other), input, other),
-             other=lambda g, input, other: _share(g, np.less(other, input), input, other))  # fmt: skip
+@elementwise(input=lambda g, input, other: _share(g, np.less(input, other), np.equal(input, other)),
+             other=lambda g, input, other: _share(g, np.less(other, input), np.equal(input, other)))  # fmt: skip
 def maximum(input: Array, other: Array) -> Array:
     """The larger of each pair, NaN if either is. A tie gives each half of the gradient."""
     return np.maximum(input, other)
 
 
-@elementwise(input=lambda g, input, other: _share(g, np.greater(input, other), input, other),
-             other=lambda g, input, other: _share(g, np.greater(other, input), input, other))  # fmt: skip
+@elementwise(input=lambda g, input, other: _share(g, np.greater(input, other), np.equal(input, other)),
+             other=lambda g, input, other: _share(g, np.greater(other, input), np.equal(input, other)))  # fmt: skip
 def minimum(input: Array, other: Array) -> Array:
     """The smaller of each pair, NaN if either is. A tie gives each half of the gradient."""
     return np.minimum(input, other)

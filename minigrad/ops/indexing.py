@@ -489,7 +489,7 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     weight=lambda g, indices, weight_shape, padding_idx: embedding_adjoint(g, indices, weight_shape, padding_idx),
 )
 def embedding(weight: Array, indices: Array, padding_idx: int | None = None) -> Array:
-    """The rows of ``weight`` (n, ...) at ``indices``; the row ``padding_idx`` gets no gradient."""
+    """The rows of the matrix ``weight`` at ``indices``; the row ``padding_idx`` gets no gradient."""
     if indices.dtype.kind not in "iu":
         raise TypeError(f"embedding: indices must be an integer tensor, got {indices.dtype}")
     if indices.size and not ((low := int(indices.min())) >= 0 and (high := int(indices.max())) < weight.shape[0]):
@@ -511,7 +511,7 @@ def _unpadded(g: Any, indices: Any, padding_idx: int | None) -> Any:
     if padding_idx is None:
         return rows
     keep = np.not_equal(indices, padding_idx % g.shape[0])
-    return np.where(np.reshape(keep, (*keep.shape, *(1,) * (g.ndim - 1))), rows, 0)
+    return np.where(np.expand_dims(keep, -1), rows, 0)
 
 
 @primitive(inputs=("tensor",))

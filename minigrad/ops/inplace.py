@@ -15,6 +15,7 @@ import numpy as np
 from .. import memory
 from ..engine import Node, TensorBase, edge_of, mode, primitive, rebase, refresh
 from ..memory import Array
+from .elementwise import _nothing
 
 
 class Path:
@@ -53,7 +54,7 @@ def _overwrite(input: Array, part: Array, view: Path) -> Array:
     return input
 
 
-@primitive(input=lambda g: np.zeros_like(g), value=lambda g: g, broadcasts=True)
+@primitive(input=_nothing, value=lambda g: g, broadcasts=True)
 def _replaced(input: Array, value: Array) -> Array:
     """``value``, broadcast and cast to take the place of ``input``."""
     return np.broadcast_to(value, input.shape).astype(input.dtype, copy=False)

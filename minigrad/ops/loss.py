@@ -111,7 +111,7 @@ def smooth_l1_loss(input: Any, target: Any, *, reduction: str = "mean", beta: fl
 
 
 def _class_dim(input: Any) -> int:
-    return 1 if input.ndim > 1 else 0
+    return int(input.ndim > 1)
 
 
 def _per_class(name: str, weight: Any, input: Any) -> Any:

@@ -148,7 +148,7 @@ def _before(x: Array, dim: int, first: float) -> Array:
 def _prod_input(g: Array, input: Array, dim: int | None) -> Array:
     """``g`` times the product of all *other* elements, without a division: some may be 0."""
     x = np.reshape(input, (-1,)) if dim is None or not input.ndim else input
-    d = normalize_dim(0 if dim is None else dim, x.ndim, "prod")
+    d = normalize_dim(dim or 0, x.ndim, "prod")
     earlier = cumprod(_before(x, d, 1), d)
     later = np.flip(cumprod(_before(np.flip(x, d), d, 1), d), d)
     return np.reshape(_kept(g, x.shape, (d,)) * earlier * later, input.shape)
@@ -278,7 +278,7 @@ def _power_norm_input(g: Array, input: Array, y: Array, p: float, dim: Dims) -> 
     if p == 2:
         return np.where(flat, 0, g) * ratio
     flat = np.logical_or(flat, np.equal(input, 0))  # 0 there also for p < 1, as in PyTorch
-    return np.where(flat, 0, g) * np.sign(input) * np.where(flat, 1, np.abs(ratio)) ** (p - 1)
+    return np.where(flat, 0, g * np.sign(input)) * np.where(flat, 1, np.abs(ratio)) ** (p - 1)
 
 
 @primitive(input=_power_norm_input)
@@ -481,7 +481,7 @@ def _logcumsumexp_input(g: Array, input: Array, y: Array, dim: int) -> Array:
     if not g.ndim:
         return g
     d = normalize_dim(dim, g.ndim, "logcumsumexp")
-    return _exp_difference(input, y) * _reverse_scan(_exp_difference(_before(y, d, 0), y), g, d)
+    return _exp_difference(input, y) * _reverse_scan(_exp_difference(_before(y, d, -math.inf), y), g, d)
 
 
 @primitive(input=_logcumsumexp_input)
