@@ -80,6 +80,7 @@ Size = tuple
 if TYPE_CHECKING:
     from . import amp, autograd, backends, data, linalg, nn, optim, profiler, utils, viz
     from .amp import autocast
+    from .model_summary import summary
     from .printing import set_printoptions
     from .serialization import load, save
 
@@ -88,6 +89,7 @@ _ON_DEMAND: dict[str, str | None] = dict.fromkeys(
     ("amp", "autograd", "backends", "data", "linalg", "nn", "optim", "profiler", "torch_programs", "utils", "viz")
 )
 _ON_DEMAND |= {"load": "serialization", "save": "serialization", "set_printoptions": "printing", "autocast": "amp"}
+_ON_DEMAND["summary"] = "model_summary"
 
 
 def __getattr__(name: str) -> Any:

@@ -35,7 +35,6 @@ _HOMES = {
     "torch.nn.modules": "nn",
     "torch.nn.parallel": None,
     "torch.cuda.amp": "minigrad.amp",
-    "torch.utils.data.dataloader": "minigrad.data.loader",
     "torchvision": None,
     "torchvision.datasets": "minigrad.data.vision",
     "torchvision.transforms": "minigrad.data.transforms",

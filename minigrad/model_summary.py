@@ -1,0 +1,185 @@
+"""What a model is made of: layers, shapes, parameters, multiply-adds and memory, in a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import creation
+from .engine import Primitive, Watcher, mode
+from .grad_mode import no_grad
+
+
+def _einsum(operands: Sequence[Any], out: Any, terms: Sequence[str], output: str) -> int:
+    sizes = {label: n for term, x in zip(terms, operands) for label, n in zip(term, x.shape)}
+    return math.prod(sizes.values()) * (len(terms) - 1)
+
+
+# How often the operations multiply and add that do so, given their inputs, their output and their options.
+_MULTIPLY_ADDS: dict[str, Callable[..., int]] = {
+    "linear": lambda inputs, out: out.size * inputs[1].shape[-1],
+    "matmul": lambda inputs, out: out.size * inputs[0].shape[-1],
+    "einsum": _einsum,
+    "convolution": lambda inputs, out, **_: out.size * math.prod(inputs[1].shape[1:]),
+    "convolution_input": lambda inputs, out, **_: inputs[0].size * math.prod(inputs[1].shape[1:]),
+    "recurrence": lambda inputs, out, **_: len(inputs[0]) * inputs[1].size,
+}
+
+
+@dataclass
+class Layer:
+    """One row of a :class:`Summary`. What belongs to layers inside it is counted there alone."""
+
+    name: str
+    depth: int = 0
+    output_shape: Any = None  # a tuple, or a list or dict of them if it has several outputs; None: it was not called
+    parameters: int = 0
+    trainable: int = 0  # of the parameters
+    multiply_adds: int = 0
+    state_bytes: int = 0  # of parameters and buffers
+    activation_bytes: int = 0  # of all arrays that its operations compute
+
+
+class Summary:
+    """What :func:`summary` found; its ``str`` is the table.
+
+    Attributes:
+        layers: a :class:`Layer` for the model itself and for each module in it, outer ones first.
+        total: a Layer that holds their sums.
+    """
+
+    def __init__(self, layers: list[Layer]) -> None:
+        self.layers = layers
+        fields = ("parameters", "trainable", "multiply_adds", "state_bytes", "activation_bytes")
+        self.total = Layer("Total", **{field: sum(getattr(layer, field) for layer in layers) for field in fields})
+
+    def __str__(self) -> str:
+        rows = [("Layer", "Output shape", "Parameters", "Multiply-adds", "Activations")]
+        rows += [
+            ("  " * layer.depth + layer.name,
+             "" if layer is self.total else str(layer.output_shape or "not called"),
+             f"{layer.parameters:,}" + " *" * (layer.trainable < layer.parameters),
+             f"{layer.multiply_adds:,}",
+             _memory(layer.activation_bytes))
+            for layer in [*self.layers, self.total]
+        ]  # fmt: skip
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        lines = [
+            "  ".join([*map(str.ljust, row[:2], widths[:2]), *map(str.rjust, row[2:], widths[2:])]).rstrip()
+            for row in rows
+        ]
+        rule = "-" * max(map(len, lines))
+        trainable, size = self.total.trainable, _memory(self.total.state_bytes)
+        end = f"{trainable:,} parameters are trainable; parameters and buffers: {size}"
+        note = ["* not all of them are trainable"] * (trainable < self.total.parameters)
+        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], end, *note])
+
+    def __repr__(self) -> str:
+        return f"<Summary: {len(self.layers)} layers, {self.total.parameters:,} parameters>"
+
+
+def _memory(count: float) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.4g} {unit}"
+        count /= 1024
+    return f"{count:,.1f} GiB"
+
+
+class _Counter(Watcher):
+    """Adds to the layer that is being called what an operation costs."""
+
+    def __init__(self, layers: dict[Any, Layer]) -> None:
+        self.layers = layers
+
+    def operation(self, definition: Primitive, args: Sequence[Any], arrays: Sequence[Any],
+                  options: dict[str, Any], compute: Callable[[], Any]) -> Any:  # fmt: skip
+        out = compute()
+        layer = self.layers[next(module for module in reversed(mode.modules) if module in self.layers)]
+        if definition.name in _MULTIPLY_ADDS:
+            layer.multiply_adds += _MULTIPLY_ADDS[definition.name](arrays, out, **options)
+        for result in out if isinstance(out, tuple) else (out,):
+            if not any(isinstance(a, np.ndarray) and np.may_share_memory(a, result) for a in arrays):
+                layer.activation_bytes += result.nbytes
+        return out
+
+    def note_shape(self, module: Any, inputs: Any, output: Any) -> None:
+        """A forward hook."""
+        self.layers[module].output_shape = _shapes(output)
+
+
+def _shapes(output: Any) -> Any:
+    if isinstance(output, dict):
+        return {key: _shapes(value) for key, value in output.items()}
+    if isinstance(output, (tuple, list)):
+        return [_shapes(value) for value in output]
+    return getattr(output, "shape", output)
+
+
+def summary(model: Any, input_size: Any = None, input_data: Any = None, *, dtype: Any = None,
+            verbose: bool = True) -> Summary:  # fmt: skip
+    """Print a table of the layers of ``model``: output shapes, parameters, multiply-adds and memory.
+
+    The model is called once, in evaluation mode and without gradients, and left as it was. Multiply-adds are
+    those of products of matrices, convolutions and recurrences, whether in layers or in functions.
+
+    Args:
+        model: an nn.Module.
+        input_size: the shape of its input, or a list of the shapes of several; they are filled with ones.
+        input_data: the input itself instead: a Tensor, or a tuple or a dict of arguments.
+        dtype: of inputs that are given by their shapes.
+        verbose: whether to print; the :class:`Summary` is returned in any case.
+
+    >>> from minigrad import nn
+    >>> found = summary(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)), (8, 3))
+    Layer        Output shape  Parameters  Multiply-adds  Activations
+    -----------------------------------------------------------------
+    Sequential   (8, 2)                 0              0          0 B
+      0: Linear  (8, 4)                16             96        128 B
+      1: ReLU    (8, 4)                 0              0        128 B
+      2: Linear  (8, 2)                10             64         64 B
+    -----------------------------------------------------------------
+    Total                              26            160        320 B
+    26 parameters are trainable; parameters and buffers: 104 B
+    """
+    if (input_size is None) == (input_data is None):
+        raise ValueError("summary: give either input_size or input_data")
+    if input_data is None:
+        several = isinstance(input_size[0], (tuple, list))
+        input_data = tuple(creation.ones(size, dtype=dtype) for size in (input_size if several else [input_size]))
+    layers: dict[Any, Layer] = {}
+    counted: set[int] = set()
+    for path, module in model.named_modules():
+        name = path.rpartition(".")[2]
+        layer = layers[module] = Layer(f"{name}: {type(module).__name__}".removeprefix(": "))
+        layer.depth = path.count(".") + bool(path)
+        for tensors, count in ((module.parameters, True), (module.buffers, False)):
+            for tensor in tensors(recurse=False):
+                if id(tensor) not in counted:  # layers may share them
+                    counted.add(id(tensor))
+                    layer.state_bytes += tensor.nbytes
+                    layer.parameters += tensor.numel() * count
+                    layer.trainable += tensor.numel() * tensor.requires_grad
+    before = {module: (module.training, module._hooked) for module in layers}
+    counter = _Counter(layers)
+    handles = [module.register_forward_hook(counter.note_shape) for module in layers]
+    try:
+        model.eval()
+        with no_grad(), counter:
+            if isinstance(input_data, dict):
+                model(**input_data)
+            else:
+                model(*(input_data if isinstance(input_data, (tuple, list)) else [input_data]))
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, state in before.items():
+            module.training, module._hooked = state
+    found = Summary(list(layers.values()))
+    if verbose:
+        print(found)
+    return found
