@@ -161,7 +161,7 @@ def _row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, requires_grad: Any = False, *_: Any) -> Any:
     numbers = (offset, *size, *stride)
-    regular = len(size) == len(stride) and all(type(n) is int and n >= 0 for n in numbers)
+    regular = len(size) == len(stride) <= 64 and all(type(n) is int and 0 <= n < 2**63 for n in numbers)
     if not regular or not isinstance(storage, np.ndarray):
         raise LoadError("load: unknown description of a tensor")
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))

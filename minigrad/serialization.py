@@ -168,7 +168,7 @@ def _load(file: BinaryIO, path: Any) -> Any:
 
             return load_safetensors(reader.read(reader.size))
         return _load_legacy(reader)
-    except (LoadError, ImportError, OSError):
+    except (LoadError, ImportError):
         raise
     except Exception as error:  # whatever reading nonsense leads to
         reason = f"{type(error).__name__}: {error}"
@@ -224,7 +224,7 @@ def _load_legacy(file: _Reader) -> Any:
         raise LoadError("load: the file is not one that torch.save writes")
     version, system = unpickle(file), unpickle(file)
     if version != 1001 or not isinstance(system, dict):
-        raise LoadError(f"load: unknown version {version!r} of PyTorch's old format")
+        raise LoadError("load: unknown version of PyTorch's old format")
     storages: dict[str, tuple[Storage, np.ndarray]] = {}
 
     def allocate(wanted: Storage) -> np.ndarray:  # to be filled when the object is complete
@@ -236,7 +236,7 @@ def _load_legacy(file: _Reader) -> Any:
 
     result = unpickle(file, allocate)
     keys = unpickle(file)
-    if not isinstance(keys, list) or set(keys) != set(storages):
+    if type(keys) is not list or any(type(key) is not str for key in keys) or set(keys) != set(storages):
         raise LoadError("load: the list of storages does not match the object")
     for key in keys:
         wanted, array = storages[key]

@@ -494,3 +494,13 @@ def _ours() -> bytes:
 
 
 _OURS = _ours()
+
+
+def test_hundreds_of_damaged_files() -> None:
+    """In a process that may use little memory and time: see there for what kinds of damage there are."""
+    done = subprocess.run([sys.executable, "-W", "error", "-m", "tests.damaged_files"], capture_output=True, text=True,
+                          cwd=DATA.parents[1])  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    count, *_ = done.stdout.splitlines()[-1].split()
+    assert int(count) >= 300
+    print(done.stdout)
