@@ -29,8 +29,6 @@ from .grad_mode import (
 
 # Operations, by family.
 from .ops.activation import celu, hardshrink, prelu, relu, selu, threshold
-from .ops.convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
-from .ops.distance import cosine_similarity, pairwise_distance
 from .ops.elementwise import (
     abs, absolute, acos, acosh, add, addcdiv, addcmul, allclose, arccos, arccosh, arcsin, arcsinh, arctan, arctan2,
     arctanh, asin, asinh, atan, atan2, atanh, bitwise_and, bitwise_left_shift, bitwise_not, bitwise_or,
@@ -48,17 +46,14 @@ from .ops.indexing import (
 )
 from .ops.linalg import addmm, baddbmm, bmm, cholesky, det, dot, einsum, inner, matmul, mm, mv, outer, tensordot
 from .ops.linalg import inv as inverse
-from .ops.normalization import group_norm, layer_norm, rms_norm
-from .ops.pooling import adaptive_avg_pool1d, adaptive_max_pool1d, avg_pool1d, max_pool1d, max_pool2d, max_pool3d
 from .ops.reduction import (
     all, amax, amin, aminmax, any, argmax, argmin, count_nonzero, cummax, cummin, cumprod, cumsum, log_softmax,
     logcumsumexp, logsumexp, max, mean, min, nanmean, nansum, norm, prod, softmax, softmin, std, std_mean, sum, var,
     var_mean,
 )
-from .ops.resize import pixel_shuffle, pixel_unshuffle
 from .ops.shaping import (
-    atleast_1d, atleast_2d, atleast_3d, broadcast_shapes, broadcast_tensors, broadcast_to, cartesian_prod, cat,
-    chunk, clone, concat, concatenate, diag, diag_embed, diagflat, diagonal, dstack, flatten, flip, fliplr, flipud,
+    atleast_1d, atleast_2d, broadcast_shapes, broadcast_tensors, broadcast_to, cat,
+    chunk, clone, concat, concatenate, diag, diag_embed, diagflat, diagonal, flatten, flip, fliplr, flipud,
     hstack, meshgrid, moveaxis, movedim, narrow, permute, ravel, repeat_interleave, reshape, roll, rot90, select,
     split, squeeze, stack, swapaxes, swapdims, t, tensor_split, tile, trace, transpose, tril, triu, unbind,
     unflatten, unsqueeze, vstack,
@@ -81,25 +76,41 @@ if TYPE_CHECKING:
     from . import amp, autograd, backends, data, linalg, nn, optim, profiler, utils, viz
     from .amp import autocast
     from .model_summary import summary
+    from .ops.convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
+    from .ops.distance import cosine_similarity, pairwise_distance
+    from .ops.normalization import group_norm, layer_norm, rms_norm
+    from .ops.pooling import (
+        adaptive_avg_pool1d, adaptive_max_pool1d, avg_pool1d, max_pool1d, max_pool2d, max_pool3d,
+    )
+    from .ops.resize import pixel_shuffle, pixel_unshuffle
     from .printing import set_printoptions
     from .serialization import load, save
 
-# What is imported when it is used first: a module, or a function of one.
-_ON_DEMAND: dict[str, str | None] = dict.fromkeys(
-    ("amp", "autograd", "backends", "data", "linalg", "nn", "optim", "profiler", "torch_programs", "utils", "viz")
-)
-_ON_DEMAND |= {"load": "serialization", "save": "serialization", "set_printoptions": "printing", "autocast": "amp"}
-_ON_DEMAND["summary"] = "model_summary"
+# What is imported when it is used first: modules, and functions of other modules.
+_MODULES = {"amp", "autograd", "backends", "data", "linalg", "nn", "optim", "profiler", "torch_programs", "utils", "viz"}
+_FUNCTIONS = {
+    "amp": ("autocast",),
+    "model_summary": ("summary",),
+    "ops.convolution": ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
+    "ops.distance": ("cosine_similarity", "pairwise_distance"),
+    "ops.normalization": ("group_norm", "layer_norm", "rms_norm"),
+    "ops.pooling": (
+        "adaptive_avg_pool1d", "adaptive_max_pool1d", "avg_pool1d", "max_pool1d", "max_pool2d", "max_pool3d",
+    ),
+    "ops.resize": ("pixel_shuffle", "pixel_unshuffle"),
+    "printing": ("set_printoptions",),
+    "serialization": ("load", "save"),
+}  # fmt: skip
+_HOMES = {name: home for home, names in _FUNCTIONS.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _ON_DEMAND:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = _ON_DEMAND[name]
-    if home is None:
+    if name in _MODULES:
         return import_module(f"{__name__}.{name}")
-    return getattr(import_module(f"{__name__}.{home}"), name)
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ON_DEMAND})
+    return sorted({*globals(), *_MODULES, *_HOMES})

@@ -11,15 +11,16 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def normalize_dim(dim: Any, ndim: int, name: str, argument: str = "dim") -> int:
-    """``dim`` counted from the front; a tensor without dimensions accepts 0 and -1."""
+def normalize_dim(dim: Any, ndim: int, name: str, argument: str = "dim", scalars: bool = True) -> int:
+    """``dim`` counted from the front; with ``scalars``, a tensor without dimensions accepts 0 and -1."""
     try:
         number = index(dim)
     except TypeError:
         raise TypeError(f"{name}: {argument} must be an int, got {dim!r}") from None
-    if not -max(ndim, 1) <= number < max(ndim, 1):
+    count = ndim or int(scalars)
+    if not -count <= number < count:
         raise IndexError(f"{name}: {argument} {number} is out of range for a tensor with {ndim} dimensions")
-    return number % max(ndim, 1)
+    return number % count
 
 
 def normalize_dims(dim: Any, ndim: int, name: str, argument: str = "dim") -> tuple[int, ...]:
@@ -53,16 +54,19 @@ def ntuple(value: Any, n: int, name: str, argument: str, minimum: int = 0) -> tu
     return numbers
 
 
-def normalize_size(size: Any, name: str, argument: str = "size", minimum: int = 0) -> tuple[int, ...]:
-    """The shape given by ``*size``: ints, or one sequence of ints."""
-    given = tuple(size[0]) if len(size) == 1 and isinstance(size[0], Sequence) else size
+def ints(values: tuple, name: str, argument: str = "size", given: Any = None, minimum: int | None = None,
+         ) -> tuple[int, ...]:  # fmt: skip
+    """The ints of ``f(2, 3)`` or ``f((2, 3))``, or those ``given`` by keyword, which are at least ``minimum``."""
+    if given is not None:
+        values = (given,)
+    found = tuple(values[0]) if len(values) == 1 and isinstance(values[0], Sequence) else values
     try:
-        shape = tuple(index(n) for n in given)
+        numbers = tuple(index(n) for n in found)
     except TypeError:
-        raise TypeError(f"{name}: {argument} must be ints or one sequence of ints, got {given!r}") from None
-    if min(shape, default=0) < minimum:
-        raise ValueError(f"{name}: {argument} must be at least {minimum}, got {given!r}")
-    return shape
+        raise TypeError(f"{name}: {argument} must be ints or one sequence of ints, got {found!r}") from None
+    if minimum is not None and min(numbers, default=minimum) < minimum:
+        raise ValueError(f"{name}: {argument} must be at least {minimum}, got {found!r}")
+    return numbers
 
 
 NUMPY_KEYWORDS = {"axis": "dim", "keepdims": "keepdim"}  # PyTorch takes NumPy's names as well

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import dtypes
-from .arguments import normalize_size
+from .arguments import ints
 from .conversion import to_array
 from .devices import check_device
 from .engine import TensorBase, new_tensor
@@ -106,7 +106,7 @@ def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, req
 
 
 def _fill(make: Callable, name: str, size: tuple, given: Any, dtype: Any, device: Any, requires_grad: bool) -> Any:
-    shape = normalize_size(size if given is None else (given,), name)
+    shape = ints(size, name, given=given, minimum=0)
     dtype = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype, name)
     return _made(make(shape, dtype), requires_grad, device)
 
@@ -132,7 +132,7 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     if value.ndim:
         raise ValueError(f"full: fill_value must be one number, got shape {value.shape}")
     dtype = value.dtype if dtype is None else dtypes.as_dtype(dtype, "full")
-    return _made(np.full(normalize_size((size,), "full"), value.astype(dtype)), requires_grad, device)
+    return _made(np.full(ints((size,), "full", minimum=0), value.astype(dtype)), requires_grad, device)
 
 
 def _like(make: Callable, name: str, input: Any, dtype: Any, device: Any, requires_grad: bool) -> Any:
@@ -248,7 +248,7 @@ def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None,
 def _steps(start: Any, end: Any, steps: Any, dtype: Any, name: str) -> tuple[np.ndarray, np.dtype]:
     """``steps`` evenly spaced numbers in float64, and the dtype that they shall get."""
     start, end = _number(start, name, "start"), _number(end, name, "end")
-    (count,) = normalize_size((steps,), name, "steps")
+    (count,) = ints((steps,), name, "steps", minimum=0)
     dtype = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype, name)
     if dtype.kind == "b":
         raise TypeError(f"{name}: the dtype cannot be bool")
@@ -271,6 +271,6 @@ def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """The identity matrix with ``n`` rows and ``m`` (default ``n``) columns."""
-    rows, columns = normalize_size((n, n if m is None else m), "eye")
+    rows, columns = ints((n, n if m is None else m), "eye", minimum=0)
     dtype = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype, "eye")
     return _made(np.eye(rows, columns, dtype=dtype), requires_grad, device)

@@ -167,7 +167,6 @@ FUNCTIONS: dict[Callable, Callable] = {
     np.stack: lambda arrays, axis=0: shaping.stack(arrays, axis),
     np.hstack: lambda tup: shaping.hstack(tup),
     np.vstack: lambda tup: shaping.vstack(tup),
-    np.dstack: lambda tup: shaping.dstack(tup),
     np.atleast_1d: lambda *arys: shaping.atleast_1d(*arys),
     np.atleast_2d: lambda *arys: shaping.atleast_2d(*arys),
     np.split: _split,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from . import dtypes
-from .arguments import normalize_size
+from .arguments import ints
 from .devices import CPU, check_device
 from .engine import TensorBase, new_tensor
 from .memory import Array
@@ -185,14 +185,14 @@ def _tensor(input: Any, name: str) -> Array:
 def rand(*shape: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, device: Any = None,
          requires_grad: bool = False) -> Any:  # fmt: skip
     """Numbers drawn evenly from [0, 1). The shape is given as ints or as one sequence of them."""
-    sizes = normalize_size(shape if size is None else (size,), "rand")
+    sizes = ints(shape, "rand", given=size, minimum=0)
     return _made(_uniform(_numpy(generator, "rand"), sizes, _floating(dtype, "rand")), device, requires_grad)
 
 
 def randn(*shape: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, device: Any = None,
           requires_grad: bool = False) -> Any:  # fmt: skip
     """Numbers with the standard normal distribution. The shape is given as ints or as one sequence of them."""
-    sizes = normalize_size(shape if size is None else (size,), "randn")
+    sizes = ints(shape, "randn", given=size, minimum=0)
     return _made(_standard_normal(_numpy(generator, "randn"), sizes, _floating(dtype, "randn")), device, requires_grad)
 
 
@@ -204,14 +204,14 @@ def randint(low: Any = 0, high: Any = None, size: Any = None, *, generator: Gene
     elif high is None:
         low, high = 0, low
     dtype = dtypes.int64 if dtype is None else dtypes.as_dtype(dtype, "randint")
-    sizes = normalize_size((size,), "randint")
+    sizes = ints((size,), "randint", minimum=0)
     return _made(_integers(_numpy(generator, "randint"), low, high, sizes, dtype, "randint"), device, requires_grad)
 
 
 def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None,
              requires_grad: bool = False) -> Any:  # fmt: skip
     """The integers from 0 to ``n - 1`` in random order."""
-    (count,) = normalize_size((n,), "randperm", "n")
+    (count,) = ints((n,), "randperm", "n", minimum=0)
     dtype = dtypes.int64 if dtype is None else dtypes.as_dtype(dtype, "randperm")
     return _made(_numpy(generator, "randperm").permutation(count).astype(dtype), device, requires_grad)
 
@@ -248,7 +248,7 @@ def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Generator 
         raise ValueError("normal: std must not be negative")
     if size is None and not (hasattr(mean, "shape") or hasattr(std, "shape")):
         raise TypeError("normal: give size, or a tensor as mean or std")
-    sizes = np.broadcast_shapes(np.shape(mean), np.shape(std)) if size is None else normalize_size((size,), "normal")
+    sizes = np.broadcast_shapes(np.shape(mean), np.shape(std)) if size is None else ints((size,), "normal", minimum=0)
     if dtype is None and size is None:
         dtype = dtypes.result_type(mean, std)
     values = _standard_normal(_numpy(generator, "normal"), sizes, _floating(dtype, "normal"))

@@ -16,7 +16,6 @@ VIEWS: dict[str, Callable] = {
     "getitem slice": lambda x: x[:, 1:],
     "getitem ellipsis": lambda x: x[..., None],
     "view": lambda x: x.view(-1),
-    "view dtype": lambda x: x.view(mg.int32),
     "view_as": lambda x: x.view_as(x),
     "reshape": lambda x: x.reshape(4, 3),
     "flatten": lambda x: x.flatten(),

@@ -50,7 +50,6 @@ CALLS: dict[Callable, list[Callable]] = {
     np.stack: [lambda a: np.stack([a, B], axis=-1)],
     np.hstack: [lambda a: np.hstack([a, B])],
     np.vstack: [lambda a: np.vstack([a, B])],
-    np.dstack: [lambda a: np.dstack([a, B])],
     np.atleast_1d: [lambda a: np.atleast_1d(a[0, 0, 0])],
     np.atleast_2d: [lambda a: np.atleast_2d(a[0, 0])],
     np.split: [lambda a: np.split(a, 2, axis=2)[1], lambda a: np.split(a, [1, 3], axis=2)[1]],

@@ -7,31 +7,17 @@ views, exactly where PyTorch's are: what is written to one is seen through the o
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, pairwise
 from operator import index as to_int
 from typing import Any
 
 import numpy as np
 
-from ..arguments import normalize_dim, normalize_dims
-from ..engine import new_tensor, primitive, sum_to
+from ..arguments import along, ints, normalize_dim, normalize_dims
+from ..engine import primitive, sum_to
 from ..memory import Array
 from .indexing import getitem
-
-_ALL = slice(None)
-
-
-def _ints(values: tuple, keyword: Any, name: str) -> tuple[int, ...]:
-    """The ints given as ``f(2, 3)``, ``f((2, 3))`` or by keyword."""
-    if keyword is not None:
-        values = (keyword,)
-    if len(values) == 1 and isinstance(values[0], Sequence):
-        values = tuple(values[0])
-    try:
-        return tuple(to_int(v) for v in values)
-    except TypeError:
-        raise TypeError(f"{name}: expected ints, got {values!r}") from None
-
 
 # ------------------------------------------------------------------------------------- same elements
 
@@ -41,23 +27,14 @@ def _reshape(input: Array, shape: tuple[int, ...]) -> Array:
     return input.reshape(shape)
 
 
-def _inferred(input: Any, shape: tuple[int, ...], name: str) -> tuple[int, ...]:
-    """``shape`` with a -1 replaced by what the number of elements leaves for it."""
-    size = math.prod(input.shape)
-    known = math.prod(n for n in shape if n != -1)
-    if shape.count(-1) > 1 or any(n < -1 for n in shape):
-        raise ValueError(f"{name}: the sizes {shape} must be at least 0, but for one -1, which is inferred")
-    if -1 in shape:
-        if known == 0 or size % known:
-            raise ValueError(
-                f"{name}: no size in place of the -1 fits a tensor of shape {tuple(input.shape)} into {shape}"
-            )
-        shape = tuple(size // known if n == -1 else n for n in shape)
-    elif known != size:
-        raise ValueError(
-            f"{name}: a tensor of shape {tuple(input.shape)} has {size} elements, shape {shape} has {known}"
-        )
-    return shape
+def _fitted(old: tuple[int, ...], new: tuple[int, ...], name: str) -> tuple[int, ...]:
+    """The shape ``new`` with a -1 replaced by what the elements of shape ``old`` leave for it."""
+    if new.count(-1) > 1 or min(new, default=0) < -1:
+        raise ValueError(f"{name}: the sizes {new} must be at least 0, but for one -1, which is inferred")
+    count, known = math.prod(old), math.prod(n for n in new if n != -1)
+    if (not known or count % known) if -1 in new else known != count:
+        raise ValueError(f"{name}: the {count} elements of shape {tuple(old)} do not fit into shape {new}")
+    return tuple(count // known if n == -1 else n for n in new)
 
 
 def reshape(input: Any, *sizes: Any, shape: Any = None) -> Any:
@@ -65,53 +42,33 @@ def reshape(input: Any, *sizes: Any, shape: Any = None) -> Any:
 
     A view where the memory allows it, else a copy.
     """
-    return _reshape(input, shape=_inferred(input, _ints(sizes, shape, "reshape"), "reshape"))
+    return _reshape(input, shape=_fitted(input.shape, ints(sizes, "reshape", given=shape), "reshape"))
 
 
-def view(input: Any, *sizes: Any, size: Any = None, dtype: Any = None) -> Any:
-    """:func:`reshape` that never copies; or, given a dtype, the same bytes read as that dtype.
+def view(input: Any, *sizes: Any, size: Any = None) -> Any:
+    """:func:`reshape` that never copies.
 
     Raises:
         RuntimeError: if no strides can express the new shape in the memory of ``input``.
     """
-    if sizes and (isinstance(sizes[0], (np.dtype, type))):
-        dtype, *sizes = sizes  # type: ignore[assignment]
-    if dtype is not None:
-        return _view_as_dtype(input, dtype)
-    shape = _inferred(input, _ints(tuple(sizes), size, "view"), "view")
+    shape = _fitted(input.shape, ints(sizes, "view", given=size), "view")
     result = _reshape(input, shape=shape)
     old, new = (getattr(t, "_array", t) for t in (input, result))
     if new.size and not np.may_share_memory(old, new):
-        raise RuntimeError(
-            f"view: a tensor of shape {tuple(old.shape)} and strides {_strides(old)} cannot be seen as {shape} "
-            "without copying; use reshape()"
-        )
+        strides = tuple(step // old.itemsize for step in old.strides)
+        raise RuntimeError(f"view: a tensor of shape {old.shape} and strides {strides} cannot be seen as {shape} "
+                           "without copying; use reshape()")  # fmt: skip
     return result
-
-
-def _strides(array: Array) -> tuple[int, ...]:
-    return tuple(step // array.itemsize for step in array.strides)
-
-
-def _view_as_dtype(input: Any, dtype: Any) -> Any:
-    if input._requires_grad:
-        raise RuntimeError(
-            "view: the bytes of a tensor that requires a gradient cannot be read as another dtype; detach() it"
-        )
-    try:
-        return new_tensor(input._array.view(dtype))
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"view: {input.dtype} of shape {input.shape} cannot be read as {dtype}: {error}") from None
 
 
 def view_as(input: Any, other: Any) -> Any:
     """:func:`view` with the shape of ``other``."""
-    return view(input, tuple(other.shape))
+    return view(input, other.shape)
 
 
 def reshape_as(input: Any, other: Any) -> Any:
     """:func:`reshape` to the shape of ``other``."""
-    return reshape(input, tuple(other.shape))
+    return reshape(input, other.shape)
 
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
@@ -127,15 +84,8 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
 def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
     """Dimension ``dim`` split into ``sizes``, one of which may be -1."""
     dim = normalize_dim(dim, input.ndim, "unflatten")
-    shape = tuple(input.shape)
-    sizes = _ints((sizes,), None, "unflatten")
-    missing = math.prod(n for n in sizes if n != -1)
-    full = tuple(shape[dim] // missing if n == -1 and missing else n for n in sizes)
-    if math.prod(full) != shape[dim] or min(full, default=-1) < 0:
-        raise ValueError(
-            f"unflatten: sizes {sizes} do not multiply up to {shape[dim]}, the size of dim {dim} in {shape}"
-        )
-    return _reshape(input, shape=(*shape[:dim], *full, *shape[dim + 1 :]))
+    before, size, after = (tuple(input.shape[part]) for part in (slice(dim), slice(dim, dim + 1), slice(dim + 1, None)))
+    return _reshape(input, shape=(*before, *_fitted(size, ints((sizes,), "unflatten"), "unflatten"), *after))
 
 
 def ravel(input: Any) -> Any:
@@ -152,8 +102,7 @@ def squeeze(input: Any, dim: int | Sequence[int] | None = None) -> Any:
 def unsqueeze(input: Any, dim: int) -> Any:
     """With a new dimension of size 1 at ``dim``."""
     dim = normalize_dim(dim, input.ndim + 1, "unsqueeze")
-    shape = tuple(input.shape)
-    return _reshape(input, shape=(*shape[:dim], 1, *shape[dim:]))
+    return _reshape(input, shape=(*input.shape[:dim], 1, *input.shape[dim:]))
 
 
 @primitive(input=lambda g, dim0, dim1: np.swapaxes(g, dim0, dim1), view=True)
@@ -180,13 +129,12 @@ def t(input: Any) -> Any:
     """A matrix transposed; a vector or number as it is."""
     if input.ndim > 2:
         raise ValueError(f"t: expected at most 2 dimensions, got shape {tuple(input.shape)}; use transpose() or .mT")
-    return transpose(input, 0, 1) if input.ndim == 2 else getitem(input, ...)
+    return reverse_dims(input)
 
 
 def matrix_transpose(input: Any) -> Any:
     """The last two dimensions exchanged (``.mT``)."""
-    if input.ndim < 2:
-        raise ValueError(f"mT: expected at least 2 dimensions, got shape {tuple(input.shape)}")
+    _need_matrix(input, "mT")
     return transpose(input, -2, -1)
 
 
@@ -195,22 +143,16 @@ def reverse_dims(input: Any) -> Any:
     return _permute(input, dims=tuple(reversed(range(input.ndim))))
 
 
-@primitive(input=lambda g, dims: np.transpose(g, _inverse(dims)), view=True)
+@primitive(input=lambda g, dims: np.transpose(g, sorted(range(len(dims)), key=dims.__getitem__)), view=True)
 def _permute(input: Array, dims: tuple[int, ...]) -> Array:
     return input.transpose(dims)
 
 
-def _inverse(dims: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(sorted(range(len(dims)), key=dims.__getitem__))
-
-
 def permute(input: Any, *order: Any, dims: Any = None) -> Any:
     """The dimensions in another order: dimension ``i`` of the result is ``dims[i]`` of ``input``."""
-    order = _ints(order, dims, "permute")
+    order = ints(order, "permute", "dims", dims)
     if len(order) != input.ndim:
-        raise ValueError(
-            f"permute: {order} must name each of the {input.ndim} dimensions of shape {tuple(input.shape)}"
-        )
+        raise ValueError(f"permute: {order} must name each of the {input.ndim} dimensions, once")
     return _permute(input, dims=normalize_dims(order, input.ndim, "permute"))
 
 
@@ -232,30 +174,31 @@ moveaxis = movedim
 # --------------------------------------------------------------------------------- repeated elements
 
 
+def _writable_as(input: Array, view: Array) -> Array:
+    """``view``, a view of ``input``, which NumPy made read-only, though in-place operations watch over themselves."""
+    if isinstance(view, np.ndarray) and input.flags.writeable:
+        view.flags.writeable = True
+    return view
+
+
 @primitive(input=lambda g, input_shape: sum_to(g, input_shape), view=True)
 def _expand(input: Array, shape: tuple[int, ...]) -> Array:
-    out = np.broadcast_to(input, shape)
-    if isinstance(out, np.ndarray) and input.flags.writeable:
-        out.flags.writeable = True  # in-place operations look at the strides, as PyTorch's do
-    return out
+    return _writable_as(input, np.broadcast_to(input, shape))
 
 
 def expand(input: Any, *sizes: Any, size: Any = None) -> Any:
     """A view with dimensions of size 1 stretched, and new ones in front; -1 keeps a size."""
-    target = _ints(sizes, size, "expand")
-    shape = tuple(input.shape)
+    target, shape = ints(sizes, "expand", given=size), tuple(input.shape)
     extra = len(target) - len(shape)
     full = tuple(shape[i - extra] if n == -1 and i >= extra else n for i, n in enumerate(target))
     if extra < 0 or min(full, default=0) < 0 or any(o not in (1, n) for o, n in zip(shape, full[extra:], strict=True)):
-        raise ValueError(
-            f"expand: shape {shape} cannot be expanded to {target}: sizes other than 1 must stay, and new ones lead"
-        )
+        raise ValueError(f"expand: shape {shape} cannot be expanded to {target}: only sizes 1 stretch, new ones lead")
     return _expand(input, shape=full)
 
 
 def expand_as(input: Any, other: Any) -> Any:
     """:func:`expand` to the shape of ``other``."""
-    return expand(input, tuple(other.shape))
+    return expand(input, other.shape)
 
 
 def broadcast_to(input: Any, size: Sequence[int]) -> Any:
@@ -278,39 +221,20 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     return tuple(expand(x, shape) for x in tensors)
 
 
-def _several(tensors: Any, name: str) -> tuple[Any, ...]:
-    """Tensors given one by one or in one sequence."""
-    if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
-        tensors = tensors[0]
-    for x in tensors:
-        if not hasattr(x, "ndim"):
-            raise TypeError(f"{name}: expected tensors, got {type(x).__name__}")
-    return tuple(tensors)
-
-
-@primitive(input=lambda g, input_shape, repeats: _unrepeated(g, input_shape, repeats))
-def _repeat(input: Array, repeats: tuple[int, ...]) -> Array:
-    return np.tile(input, repeats)
-
-
-def _unrepeated(g: Any, shape: tuple[int, ...], repeats: tuple[int, ...]) -> Any:
-    """The sum of all copies."""
-    full = (1,) * (len(repeats) - len(shape)) + shape
-    pairs = tuple(n for pair in zip(repeats, full, strict=True) for n in pair)
-    return np.reshape(np.sum(np.reshape(g, pairs), axis=tuple(range(0, len(pairs), 2))), shape)
-
-
 def repeat(input: Any, *repeats: Any) -> Any:
     """The tensor laid side by side with itself, ``repeats[i]`` times along dimension ``i`` of the result."""
-    counts = _ints(repeats, None, "repeat")
-    if len(counts) < input.ndim or min(counts, default=0) < 0:
-        raise ValueError(f"repeat: {counts} must be a count for each of the {input.ndim} dimensions, new ones in front")
-    return _repeat(input, repeats=counts)
+    counts, shape = ints(repeats, "repeat", "repeats"), tuple(input.shape)
+    if len(counts) < len(shape) or min(counts, default=0) < 0:
+        raise ValueError(f"repeat: {counts} must be a count for each of the {len(shape)} dimensions, new ones in front")
+    shape = (1,) * (len(counts) - len(shape)) + shape
+    pairs = _reshape(input, shape=tuple(n for size in shape for n in (1, size)))  # (1, A, 1, B, ...)
+    copies = _expand(pairs, shape=tuple(n for pair in zip(counts, shape, strict=True) for n in pair))
+    return _reshape(_contiguous(copies), shape=tuple(c * n for c, n in zip(counts, shape, strict=True)))
 
 
 def tile(input: Any, *counts: Any, dims: Any = None) -> Any:
     """:func:`repeat`, where missing leading counts are 1."""
-    counts = _ints(counts, dims, "tile")
+    counts = ints(counts, "tile", "dims", dims)
     return repeat(input, (1,) * (input.ndim - len(counts)) + counts)
 
 
@@ -328,55 +252,55 @@ def repeat_interleave(input: Any, repeats: Any, dim: int | None = None, *, outpu
     counts = np.asarray(getattr(repeats, "_array", repeats), like=array)
     size = input.shape[dim]
     if counts.dtype.kind not in "iu" or counts.size not in (1, size) or counts.ndim > 1 or (counts < 0).any():
-        raise ValueError(
-            f"repeat_interleave: repeats must be a count, or one for each of the {size} slices, got {repeats!r}"
-        )
+        raise ValueError(f"repeat_interleave: repeats must be a count, or one for each of {size} slices, got {repeats}")
     index = np.repeat(np.arange(size, like=array), counts)
     if output_size not in (None, index.size):
         raise ValueError(f"repeat_interleave: output_size is {output_size}, but repeats add up to {index.size}")
-    return getitem(input, (*(_ALL,) * dim, index))
+    return getitem(input, along(dim, index))
 
 
 # ------------------------------------------------------------------------------------------- joining
 
 
-@primitive(
-    tensors=lambda g, index, tensors_shape, dim: getitem(g, _part(index, tensors_shape, dim)), promotion="common"
-)
+def _several(tensors: Any, name: str) -> tuple[Any, ...]:
+    """Tensors given one by one or in one sequence."""
+    if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
+        tensors = tensors[0]
+    for x in tensors:
+        if not hasattr(x, "ndim"):
+            raise TypeError(f"{name}: expected tensors, got {type(x).__name__}")
+    return tuple(tensors)
+
+
+def _cat_rule(g: Any, index: int, tensors_shape: Sequence[tuple[int, ...]], dim: int) -> Any:
+    start = sum(shape[dim] for shape in tensors_shape[:index])
+    return getitem(g, along(dim, slice(start, start + tensors_shape[index][dim])))
+
+
+@primitive(tensors=_cat_rule, promotion="common")
 def _cat(*tensors: Array, dim: int) -> Array:
     return np.concatenate(tensors, dim)
-
-
-def _part(index: int, shapes: Sequence[tuple[int, ...]], dim: int) -> tuple:
-    """Where the tensor number ``index`` lies in the concatenation."""
-    start = sum(shape[dim] for shape in shapes[:index])
-    return (*(_ALL,) * dim, slice(start, start + shapes[index][dim]))
 
 
 def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     """The tensors one after the other along ``dim``; all other sizes must agree."""
     tensors = _several((tensors,), "cat")
-    shapes = [tuple(x.shape) for x in tensors]
-    filled = [x for x, shape in zip(tensors, shapes, strict=True) if shape != (0,)] or list(
-        tensors[:1]
-    )  # PyTorch skips (0,)
-    if not filled:
+    if not tensors:
         raise ValueError("cat: expected at least one tensor")
-    ndim = filled[0].ndim
-    if ndim == 0:
+    filled = [x for x in tensors if tuple(x.shape) != (0,)] or tensors[:1]  # PyTorch skips empty vectors
+    if filled[0].ndim == 0:
         raise ValueError("cat: tensors without dimensions cannot be concatenated; use stack()")
-    dim = normalize_dim(dim, ndim, "cat")
-    rest = {(x.ndim, tuple(x.shape[:dim]), tuple(x.shape[dim + 1 :])) for x in filled}
-    if len(rest) > 1:
-        raise ValueError(f"cat: shapes {' and '.join(map(str, shapes))} must agree in all dimensions but {dim}")
+    dim = normalize_dim(dim, filled[0].ndim, "cat")
+    if len({(x.ndim, *x.shape[:dim], *x.shape[dim + 1 :]) for x in filled}) > 1:
+        shapes = " and ".join(str(tuple(x.shape)) for x in tensors)
+        raise ValueError(f"cat: shapes {shapes} must agree in all dimensions but {dim}")
     return _cat(*filled, dim=dim)
 
 
-concat = cat
-concatenate = cat
+concat = concatenate = cat
 
 
-@primitive(tensors=lambda g, index, dim: getitem(g, (*(_ALL,) * dim, index)), promotion="common")
+@primitive(tensors=lambda g, index, dim: getitem(g, along(dim, index)), promotion="common")
 def _stack(*tensors: Array, dim: int) -> Array:
     return np.stack(tensors, dim)
 
@@ -403,18 +327,9 @@ def vstack(tensors: Sequence[Any]) -> Any:
     return cat([_raised(x, 2) for x in _several((tensors,), "vstack")], 0)
 
 
-def dstack(tensors: Sequence[Any]) -> Any:
-    """The tensors one behind the other, along dimension 2."""
-    return cat([_raised(x, 3) for x in _several((tensors,), "dstack")], 2)
-
-
 def _raised(x: Any, ndim: int) -> Any:
     """``x`` with at least ``ndim`` dimensions."""
-    shape = tuple(x.shape)
-    if len(shape) >= ndim:
-        return x
-    vector = shape if len(shape) == 1 else (1,)
-    return _reshape(x, shape=(*shape, 1) if len(shape) == 2 else ((), vector, (1, *vector), (1, *vector, 1))[ndim])
+    return x if x.ndim >= ndim else _reshape(x, shape=(*(1,) * (ndim - x.ndim), *x.shape))
 
 
 def _at_least(tensors: tuple, ndim: int) -> Any:
@@ -433,11 +348,6 @@ def atleast_2d(*tensors: Any) -> Any:
     return _at_least(tensors, 2)
 
 
-def atleast_3d(*tensors: Any) -> Any:
-    """Each tensor with at least three dimensions: a vector of n becomes (1, n, 1), a matrix (n, m, 1)."""
-    return _at_least(tensors, 3)
-
-
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
     """Vectors as the coordinates of a grid: the first varies along dimension 0 (``"ij"``) or 1 (``"xy"``)."""
     tensors = _several(tensors, "meshgrid")
@@ -445,19 +355,9 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
         raise ValueError(f"meshgrid: indexing must be 'ij' or 'xy', got {indexing!r}")
     if any(x.ndim > 1 for x in tensors):
         raise ValueError(f"meshgrid: expected vectors, got shapes {[tuple(x.shape) for x in tensors]}")
-    shape = tuple(math.prod(x.shape) for x in tensors)
-    grid = [
-        expand(_reshape(x, shape=(*(1,) * i, -1, *(1,) * (len(shape) - i - 1))), shape) for i, x in enumerate(tensors)
-    ]
-    return tuple(transpose(x, 0, 1) if indexing == "xy" and len(shape) > 1 else x for x in grid)
-
-
-def cartesian_prod(*tensors: Any) -> Any:
-    """All combinations of elements of the vectors, one in each row."""
-    tensors = _several(tensors, "cartesian_prod")
-    if len(tensors) == 1:
-        return tensors[0]
-    return stack([ravel(x) for x in meshgrid(*tensors)], 1)
+    last = len(tensors) - 1
+    grid = broadcast_tensors(*(reshape(x, (-1, *(1,) * (last - i))) for i, x in enumerate(tensors)))
+    return tuple(transpose(x, 0, 1) for x in grid) if indexing == "xy" and last else grid
 
 
 # ----------------------------------------------------------------------------------------- splitting
@@ -465,85 +365,77 @@ def cartesian_prod(*tensors: Any) -> Any:
 
 def select(input: Any, dim: int, index: int) -> Any:
     """The slice at ``index`` along ``dim``, without that dimension; a view."""
-    dim = normalize_dim(dim, input.ndim, "select") if input.ndim else _no_dimension("select")
+    dim = normalize_dim(dim, input.ndim, "select", scalars=False)
     if not -input.shape[dim] <= to_int(index) < input.shape[dim]:
         raise IndexError(f"select: index {index} is out of range for dim {dim} of shape {tuple(input.shape)}")
-    return getitem(input, (*(_ALL,) * dim, to_int(index)))
-
-
-def _no_dimension(name: str) -> Any:
-    raise IndexError(f"{name}: the tensor has no dimensions")
+    return getitem(input, along(dim, to_int(index)))
 
 
 def narrow(input: Any, dim: int, start: int, length: int) -> Any:
     """``length`` slices along ``dim``, from ``start`` on; a view."""
-    dim = normalize_dim(dim, input.ndim, "narrow") if input.ndim else _no_dimension("narrow")
+    dim = normalize_dim(dim, input.ndim, "narrow", scalars=False)
     size = input.shape[dim]
     first = to_int(start) + size if start < 0 else to_int(start)
     if length < 0 or not 0 <= first <= size - length:
         raise ValueError(f"narrow: {length} slices from {start} on are not within the {size} of dim {dim}")
-    return getitem(input, (*(_ALL,) * dim, slice(first, first + length)))
+    return getitem(input, along(dim, slice(first, first + length)))
+
+
+def _cut(input: Any, dim: int, ends: Iterable[int]) -> tuple[Any, ...]:
+    """Views of the parts along ``dim`` that end at each of ``ends``, and of the rest."""
+    return tuple(getitem(input, along(dim, slice(a, b))) for a, b in pairwise([0, *ends, input.shape[dim]]))
 
 
 def split(tensor: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
     """Views of consecutive parts along ``dim``: of one size (the last may be smaller), or of the sizes listed."""
-    dim = normalize_dim(dim, tensor.ndim, "split") if tensor.ndim else _no_dimension("split")
+    dim = normalize_dim(dim, tensor.ndim, "split", scalars=False)
     size = tensor.shape[dim]
     if isinstance(split_size_or_sections, Sequence):
-        sizes = _ints((split_size_or_sections,), None, "split")
+        sizes = ints((split_size_or_sections,), "split")
         if sum(sizes) != size or min(sizes, default=0) < 0:
             raise ValueError(f"split: the sizes {list(sizes)} must add up to {size}, the size of dim {dim}")
-    else:
-        step = to_int(split_size_or_sections)
-        if step < 0 or (step == 0 and size):
-            raise ValueError(f"split: the size of a part must be positive, got {step}")
-        sizes = (*(step,) * (size // step), size % step)[: -(-size // step) or 1] if step else (0,)
-    starts = [sum(sizes[:i]) for i in range(len(sizes))]
-    return tuple(narrow(tensor, dim, start, n) for start, n in zip(starts, sizes, strict=True))
+        return _cut(tensor, dim, list(accumulate(sizes))[:-1])
+    step = to_int(split_size_or_sections)
+    if step < 0 or (step == 0 and size):
+        raise ValueError(f"split: the size of a part must be positive, got {step}")
+    return _cut(tensor, dim, range(step, size, step or 1))
 
 
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     """At most ``chunks`` views of equal parts along ``dim``; the last may be smaller."""
     if to_int(chunks) < 1:
         raise ValueError(f"chunk: chunks must be at least 1, got {chunks}")
-    dim = normalize_dim(dim, input.ndim, "chunk") if input.ndim else _no_dimension("chunk")
-    if input.shape[dim] == 0:
-        return tuple(narrow(input, dim, 0, 0) for _ in range(chunks))
-    return split(input, -(-input.shape[dim] // chunks), dim)
+    dim = normalize_dim(dim, input.ndim, "chunk", scalars=False)
+    size = input.shape[dim]
+    return split(input, -(-size // chunks) if size else [0] * chunks, dim)
 
 
 def tensor_split(input: Any, indices_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
     """Views of parts along ``dim`` as equal as possible, or of those that end at the indices listed."""
-    dim = normalize_dim(dim, input.ndim, "tensor_split") if input.ndim else _no_dimension("tensor_split")
-    size = input.shape[dim]
+    dim = normalize_dim(dim, input.ndim, "tensor_split", scalars=False)
     if isinstance(indices_or_sections, Sequence):
-        ends = (*_ints((indices_or_sections,), None, "tensor_split"), size)
-    else:
-        count = to_int(indices_or_sections)
-        if count < 1:
-            raise ValueError(f"tensor_split: the number of parts must be positive, got {count}")
-        ends = tuple((i + 1) * (size // count) + min(i + 1, size % count) for i in range(count))
-    starts = (0, *ends[:-1])
-    return tuple(getitem(input, (*(_ALL,) * dim, slice(a, b))) for a, b in zip(starts, ends, strict=True))
+        return _cut(input, dim, ints((indices_or_sections,), "tensor_split"))
+    count = to_int(indices_or_sections)
+    if count < 1:
+        raise ValueError(f"tensor_split: the number of parts must be positive, got {count}")
+    size, longer = divmod(input.shape[dim], count)
+    return _cut(input, dim, (i * size + min(i, longer) for i in range(1, count)))
 
 
 def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     """Views of all slices along ``dim``, without that dimension."""
-    dim = normalize_dim(dim, input.ndim, "unbind") if input.ndim else _no_dimension("unbind")
-    return tuple(getitem(input, (*(_ALL,) * dim, i)) for i in range(input.shape[dim]))
+    dim = normalize_dim(dim, input.ndim, "unbind", scalars=False)
+    return tuple(getitem(input, along(dim, i)) for i in range(input.shape[dim]))
 
 
 # --------------------------------------------------------------------------------------------- order
 
 
-@primitive(input=lambda g, dims: _flip(g, dims))
-def _flip(input: Array, dims: tuple[int, ...]) -> Array:
-    return np.copy(np.flip(input, dims))
-
-
 def flip(input: Any, *order: Any, dims: Any = None) -> Any:
     """The elements in reverse order along ``dims``; a copy, as in PyTorch."""
-    return _flip(input, dims=normalize_dims(_ints(order, dims, "flip"), input.ndim, "flip"))
+    reversed_dims = normalize_dims(ints(order, "flip", "dims", dims), input.ndim, "flip")
+    steps = (slice(None, None, -1 if dim in reversed_dims else None) for dim in range(input.ndim))
+    return clone(getitem(input, tuple(steps)))
 
 
 def fliplr(input: Any) -> Any:
@@ -566,33 +458,30 @@ def roll(input: Any, shifts: int | Sequence[int], dims: int | Sequence[int] | No
 
     Without ``dims`` the tensor is rolled as if it were flat.
     """
-    amounts = _ints((shifts,), None, "roll")
-    if dims is None:
-        if len(amounts) > 1:
-            raise ValueError(f"roll: shifts {shifts} need dims, one for each")
-        return _reshape(_roll(ravel(input), shifts=amounts, dims=(0,)), shape=tuple(input.shape))
-    places = tuple(normalize_dim(d, input.ndim, "roll") for d in (dims if isinstance(dims, Sequence) else (dims,)))
+    if dims is None and input.ndim != 1:
+        return _reshape(roll(ravel(input), shifts, 0), shape=tuple(input.shape))
+    amounts, places = ints((shifts,), "roll", "shifts"), ints((0 if dims is None else dims,), "roll", "dims")
     if len(amounts) != len(places):
         raise ValueError(f"roll: shifts {shifts} and dims {dims} differ in length")
-    return _roll(input, shifts=amounts, dims=places)
+    return _roll(input, shifts=amounts, dims=tuple(normalize_dim(d, input.ndim, "roll") for d in places))
 
 
 def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
     """The tensor turned ``k`` times by 90 degrees, from the first towards the second of ``dims``; a copy."""
     if input.ndim < 2 or len(dims) != 2:
-        raise ValueError(
-            f"rot90: expected two dims of a tensor with at least two, got {dims} and shape {tuple(input.shape)}"
-        )
+        shape = tuple(input.shape)
+        raise ValueError(f"rot90: expected two dims of a tensor with at least two, got {dims} and shape {shape}")
     first, second = normalize_dims(tuple(dims), input.ndim, "rot90")
-    k = to_int(k) % 4
-    if k == 0:
-        return clone(input)
-    if k == 2:
-        return flip(input, first, second)
-    return transpose(flip(input, second if k == 1 else first), first, second)
+    turned = [(), (second,), (first, second), (first,)][to_int(k) % 4]
+    return transpose(flip(input, turned), first, second) if k % 2 else flip(input, turned)
 
 
 # --------------------------------------------------------------------------- triangles and diagonals
+
+
+def _need_matrix(input: Array, name: str) -> None:
+    if input.ndim < 2:
+        raise ValueError(f"{name}: expected at least 2 dimensions, got shape {tuple(input.shape)}")
 
 
 @primitive(input=lambda g, diagonal: tril(g, diagonal))
@@ -609,11 +498,6 @@ def triu(input: Array, diagonal: int = 0) -> Array:
     return np.triu(input, diagonal)
 
 
-def _need_matrix(input: Array, name: str) -> None:
-    if input.ndim < 2:
-        raise ValueError(f"{name}: expected at least 2 dimensions, got shape {tuple(input.shape)}")
-
-
 @primitive(
     input=lambda g, input_shape, offset, dim1, dim2: diagonal_adjoint(g, input_shape, offset, dim1, dim2), view=True
 )
@@ -621,19 +505,16 @@ def diagonal(input: Array, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Arr
     """The elements whose index in ``dim2`` is that in ``dim1`` plus ``offset``, along a new last dimension; a view."""
     _need_matrix(input, "diagonal")
     dim1, dim2 = normalize_dims((dim1, dim2), input.ndim, "diagonal", "(dim1, dim2)")
-    out = np.diagonal(input, offset, dim1, dim2)
-    if isinstance(out, np.ndarray) and input.flags.writeable:
-        out.flags.writeable = True
-    return out
+    return _writable_as(input, np.diagonal(input, offset, dim1, dim2))
 
 
 @primitive(g=lambda g, offset, dim1, dim2: diagonal(g, offset, dim1, dim2))
 def diagonal_adjoint(g: Array, shape: tuple[int, ...], offset: int, dim1: int, dim2: int) -> Array:
     """Zeros of ``shape`` with ``g`` on a diagonal."""
     out = np.zeros_like(g, shape=shape, order="C")
-    along = np.arange(g.shape[-1], like=g)
+    places = np.arange(g.shape[-1], like=g)
     matrices = np.moveaxis(out, (dim1, dim2), (-2, -1))
-    matrices[..., along + max(-offset, 0), along + max(offset, 0)] = g
+    matrices[..., places + max(-offset, 0), places + max(offset, 0)] = g
     return out
 
 
@@ -676,14 +557,9 @@ def trace(input: Any) -> Any:
 @primitive(input=lambda g, input_shape, dimension, size, step: unfold_adjoint(g, input_shape, dimension, size, step),
            view=True)  # fmt: skip
 def _unfold(input: Array, dimension: int, size: int, step: int) -> Array:
-    if size == 0:  # NumPy has no windows of nothing
-        shape = input.shape
-        return np.zeros_like(
-            input, shape=(*shape[:dimension], shape[dimension] // step + 1, *shape[dimension + 1 :], 0)
-        )
     writable = step >= size and input.flags.writeable  # overlapping windows cannot be written to one by one
     windows = np.lib.stride_tricks.sliding_window_view(input, size, dimension, writeable=writable)
-    return windows[(*(_ALL,) * dimension, slice(None, None, step))]
+    return windows[along(dimension, slice(None, None, step))]
 
 
 @primitive(g=lambda g, dimension, size, step: _unfold(g, dimension, size, step))
@@ -692,7 +568,7 @@ def unfold_adjoint(g: Array, shape: tuple[int, ...], dimension: int, size: int, 
     out = np.zeros_like(g, shape=shape, order="C")
     end = step * g.shape[dimension]
     for k in range(size):
-        out[(*(_ALL,) * dimension, slice(k, k + end, step))] += g[..., k]
+        out[along(dimension, slice(k, k + end, step))] += g[..., k]
     return out
 
 
@@ -701,11 +577,9 @@ def unfold(input: Any, dimension: int, size: int, step: int) -> Any:
     dimension = normalize_dim(dimension, input.ndim, "unfold", "dimension")
     if input.ndim == 0:
         return getitem(unfold(_reshape(input, shape=(1,)), 0, size, step), 0)
-    if step < 1 or not 0 <= size <= input.shape[dimension]:
-        raise ValueError(
-            f"unfold: size must be in 0 to {input.shape[dimension]} (shape {tuple(input.shape)}) and step positive, "
-            f"got {size} and {step}"
-        )
+    if step < 1 or not 1 <= size <= input.shape[dimension]:
+        raise ValueError(f"unfold: size must be in 1 to {input.shape[dimension]} (shape {tuple(input.shape)}) and step "
+                         f"positive, got {size} and {step}")  # fmt: skip
     return _unfold(input, dimension=dimension, size=size, step=step)
 
 

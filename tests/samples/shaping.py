@@ -215,7 +215,7 @@ def diag_embed(x: np.ndarray, offset: int, dim1: int, dim2: int) -> np.ndarray:
 def _unfold(draw: Draw) -> Case:
     case = with_dim(draw, max_side=5, max_dims=2)
     x, dim = case.args
-    return Case(x, dim, draw(st.integers(0, x.shape[dim])), draw(st.integers(1, 4)))
+    return Case(x, dim, draw(st.integers(1, x.shape[dim])), draw(st.integers(1, 4)))
 
 
 def unfold(x: np.ndarray, dim: int, size: int, step: int) -> np.ndarray:
@@ -372,18 +372,9 @@ SPECS: dict[str, Spec] = {
     "stack": Spec(mg.stack, drawn(_several), np.stack, edges=[Case([EMPTY, EMPTY], 1)]),
     "hstack": Spec(mg.hstack, drawn(_stacked), np.hstack),
     "vstack": Spec(mg.vstack, drawn(_stacked), np.vstack),
-    "dstack": Spec(mg.dstack, drawn(_stacked), np.dstack),
     "atleast_1d": Spec(mg.atleast_1d, alone(), np.atleast_1d),
     "atleast_2d": Spec(mg.atleast_2d, alone(), np.atleast_2d),
-    "atleast_3d": Spec(
-        mg.atleast_3d, drawn(lambda draw: Case([array(draw), array(draw)])), lambda x: list(np.atleast_3d(*x))
-    ),
     "meshgrid": Spec(mg.meshgrid, drawn(_grid), lambda *x, indexing: list(np.meshgrid(*x, indexing=indexing))),
-    "cartesian_prod": Spec(
-        mg.cartesian_prod,
-        drawn(lambda draw: Case(*_grid(draw).args)),
-        lambda *x: x[0] if len(x) == 1 else np.array(list(itertools.product(*x))),
-    ),
     "select": Spec(mg.select, drawn(_select), lambda x, dim, i: np.take(x, i, dim)),
     "narrow": Spec(
         mg.narrow,
@@ -439,20 +430,18 @@ ERRORS = [
         "reshape size",
         lambda: x(2, 3).reshape(4),
         ValueError,
-        r"reshape: a tensor of shape \(2, 3\) has 6 elements, shape \(4,\) has 4",
+        r"reshape: the 6 elements of shape \(2, 3\) do not fit into shape \(4,\)",
     ),
-    ("reshape inferred", lambda: x(2, 3).reshape(4, -1), ValueError, "reshape: no size in place of the -1"),
-    ("reshape ambiguous", lambda: x(0, 3).reshape(0, -1), ValueError, "reshape: no size in place of the -1"),
+    ("reshape inferred", lambda: x(2, 3).reshape(4, -1), ValueError, "reshape: .* do not fit into shape .* -1"),
+    ("reshape ambiguous", lambda: x(0, 3).reshape(0, -1), ValueError, "reshape: .* do not fit into shape .* -1"),
     ("reshape twice", lambda: x(2, 3).reshape(-1, -1), ValueError, "one -1"),
     ("reshape negative", lambda: x(2, 3).reshape(-2, -3), ValueError, "at least 0"),
-    ("reshape type", lambda: x(2, 3).reshape(2.0, 3), TypeError, "reshape: expected ints"),
+    ("reshape type", lambda: x(2, 3).reshape(2.0, 3), TypeError, "reshape: size must be ints"),
     ("view copies", lambda: x(2, 3).T.view(6), RuntimeError, r"view: .* strides \(1, 3\) .* use reshape"),
-    ("view size", lambda: x(2, 3).view(5), ValueError, "view: .* has 6 elements"),
-    ("view dtype of graph", lambda: x(2).requires_grad_().view(np.int32), RuntimeError, "view: .* detach"),
-    ("view dtype size", lambda: x(3).view(np.float64), ValueError, "view: float32 .* cannot be read as"),
+    ("view size", lambda: x(2, 3).view(5), ValueError, "view: the 6 elements"),
     ("flatten order", lambda: mg.flatten(x(2, 3), 1, 0), ValueError, "flatten: start_dim 1 comes after end_dim 0"),
     ("flatten dim", lambda: mg.flatten(x(2, 3), 2), IndexError, "flatten: start_dim 2 is out of range"),
-    ("unflatten", lambda: x(6).unflatten(0, (4, -1)), ValueError, r"unflatten: sizes \(4, -1\) .* 6"),
+    ("unflatten", lambda: x(6).unflatten(0, (4, -1)), ValueError, r"unflatten: the 6 elements .* \(4, -1\)"),
     ("squeeze dim", lambda: x(1).squeeze(1), IndexError, "squeeze: dim 1 is out of range"),
     ("squeeze twice", lambda: x(1, 1).squeeze((0, -2)), ValueError, "squeeze: .* twice"),
     ("unsqueeze dim", lambda: x(2).unsqueeze(2), IndexError, "unsqueeze: dim 2"),
@@ -494,7 +483,7 @@ ERRORS = [
     ),
     ("stack none", lambda: mg.stack([]), ValueError, "stack: expected at least one"),
     ("select far", lambda: x(2).select(0, 2), IndexError, "select: index 2 is out of range"),
-    ("select number", lambda: x().select(0, 0), IndexError, "select: the tensor has no dimensions"),
+    ("select number", lambda: x().select(0, 0), IndexError, "select: dim 0 .* with 0 dimensions"),
     ("narrow", lambda: x(3).narrow(0, 2, 2), ValueError, "narrow: 2 slices from 2 on"),
     ("split sum", lambda: x(3).split([1, 1]), ValueError, r"split: the sizes \[1, 1\] must add up to 3"),
     ("split zero", lambda: x(3).split(0), ValueError, "split: the size of a part must be positive"),
@@ -502,14 +491,14 @@ ERRORS = [
     ("tensor_split", lambda: x(3).tensor_split(0), ValueError, "tensor_split: the number of parts"),
     ("flip twice", lambda: x(3).flip(0, 0), ValueError, "flip: .* twice"),
     ("roll", lambda: x(3, 3).roll((1, 2), (0,)), ValueError, "roll: shifts .* differ in length"),
-    ("roll no dims", lambda: x(3).roll((1, 2)), ValueError, "roll: shifts .* need dims"),
+    ("roll no dims", lambda: x(3).roll((1, 2)), ValueError, "roll: shifts .* differ in length"),
     ("rot90", lambda: mg.rot90(x(3)), ValueError, "rot90: expected two dims"),
     ("tril", lambda: x(3).tril(), ValueError, r"tril: expected at least 2 dimensions, got shape \(3,\)"),
     ("diagonal", lambda: x(3, 3).diagonal(0, 1, 1), ValueError, "diagonal: .* twice"),
     ("diag", lambda: mg.diag(x(1, 1, 1)), ValueError, "diag: expected a vector or a matrix"),
     ("diag_embed", lambda: mg.diag_embed(x()), ValueError, "diag_embed: expected at least one dimension"),
     ("trace", lambda: x(3).trace(), ValueError, "trace: expected a matrix"),
-    ("unfold", lambda: x(3).unfold(0, 4, 1), ValueError, "unfold: size must be in 0 to 3"),
+    ("unfold", lambda: x(3).unfold(0, 4, 1), ValueError, "unfold: size must be in 1 to 3"),
     ("unfold step", lambda: x(3).unfold(0, 1, 0), ValueError, "unfold: .* step positive, got 1 and 0"),
     ("meshgrid", lambda: mg.meshgrid(x(2), x(2, 2)), ValueError, "meshgrid: expected vectors"),
     ("meshgrid indexing", lambda: mg.meshgrid(x(2), indexing="ji"), ValueError, "meshgrid: indexing must be"),
