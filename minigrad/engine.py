@@ -25,9 +25,10 @@ from __future__ import annotations
 import inspect
 import linecache
 import sys
-import threading
 import weakref
+from _thread import _local as local  # threading.local; threading itself takes a millisecond to load
 from collections.abc import Callable, Iterable, Sequence
+from contextvars import copy_context
 from functools import partial, wraps
 from heapq import heappop, heappush
 from os.path import dirname
@@ -46,7 +47,7 @@ P = ParamSpec("P")
 # --------------------------------------------------------------------------------------- modes
 
 
-class _Mode(threading.local):
+class _Mode(local):
     """Switches of the current thread."""
 
     grad = True  # operations record nodes
@@ -57,6 +58,12 @@ class _Mode(threading.local):
 
 mode = _Mode()
 watching: list[Watcher] = []  # the open watchers of all threads: empty as a rule, so that asking costs nothing
+
+
+with np.errstate(all="ignore"):
+    # Where NumPy keeps what it does about infinities and NaN, and the value for: nothing. To set this takes a tenth
+    # of the time of errstate.
+    _errors, _ignore = next((var, x) for var, x in copy_context().items() if var.name == "numpy.ufunc.extobj")
 
 
 class Watcher:
@@ -297,7 +304,8 @@ class Primitive:
             raise TypeError(f"{self.name}: the rules {self.inputs} must name the first parameters of {names}")
         self.options = names[len(self.inputs) :]
         self.option_names = dict.fromkeys(self.options).keys()
-        self.positional = [name for name in self.options if name in positional]
+        self.positional = positional
+        self.calls: dict[tuple, dict[str, str]] = {}  # ways to call it that were seen to fit
         defaults = function.__defaults__ or ()
         self.defaults = dict(zip(positional[len(positional) - len(defaults) :], defaults, strict=True))
         self.defaults |= function.__kwdefaults__ or {}
@@ -313,22 +321,30 @@ class Primitive:
         """Split the arguments of a call into its inputs, and all its options by name."""
         if options.keys() == self.option_names and (self.variadic or len(args) == len(self.inputs)):
             return args, options  # as the operations themselves call each other
-        given = {_ALIASES.get(k, k) if k not in self.options else k: v for k, v in options.items()}
-        names = self.positional if self.variadic else self.inputs + self.positional
-        if not self.variadic:
-            if len(args) > len(names):
-                raise TypeError(f"{self.name}: takes at most {len(names)} positional arguments, got {len(args)}")
-            for name, value in zip(names, args, strict=False):
-                if name in given:
-                    raise TypeError(f"{self.name}: got two values for argument {name!r}")
-                given[name] = value
-        given = {**self.defaults, **given}
+        call = len(args), *options
+        if call not in self.calls:
+            self.calls[call] = self._check_call(len(args), options)
+        given = {**self.defaults, **{self.calls[call].get(name, name): value for name, value in options.items()}}
+        if self.variadic:
+            return args, given
+        given.update(zip(self.positional, args, strict=False))
+        return tuple([given.pop(name) for name in self.inputs]), given
+
+    def _check_call(self, count: int, options: Iterable[str]) -> dict[str, str]:
+        """Raise unless a call with ``count`` positional arguments and these keywords fits; which are aliases."""
+        aliases = {k: _ALIASES[k] for k in options if k in _ALIASES and k not in self.options}
+        given = {aliases.get(k, k) for k in options}
+        positional = [] if self.variadic else self.positional[:count]
+        if not self.variadic and count > len(self.positional):
+            raise TypeError(f"{self.name}: takes at most {len(self.positional)} positional arguments, got {count}")
+        if twice := given.intersection(positional):
+            raise TypeError(f"{self.name}: got two values for argument {min(twice)!r}")
         expected = self.options if self.variadic else self.inputs + self.options
-        if unknown := given.keys() - set(expected):
+        if unknown := given.difference(expected):
             raise TypeError(f"{self.name}: unexpected argument {min(unknown)!r}; it takes {', '.join(expected)}")
-        if missing := [name for name in expected if name not in given]:
+        if missing := [n for n in expected if n not in given and n not in positional and n not in self.defaults]:
             raise TypeError(f"{self.name}: missing argument {missing[0]!r}")
-        return args if self.variadic else tuple(given.pop(name) for name in self.inputs), given
+        return aliases
 
     def promote(self, arrays: list[Array]) -> list[Array]:
         """The arrays in the dtype that PyTorch would compute in."""
@@ -447,8 +463,8 @@ def _for_input(rule: Callable, index: int, g: Any, *saved: Any) -> Any:
     return rule(g, index, *saved)
 
 
-def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: bool = False, outputs: int = 1,
-              joint: Callable | None = None, inputs: Sequence[str] = (), **rules: Callable,
+def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: bool = False, quiet: bool = False,
+              outputs: int = 1, joint: Callable | None = None, inputs: Sequence[str] = (), **rules: Callable,
               ) -> Callable[[Callable[P, Any]], Callable[P, Any]]:  # fmt: skip
     """Make a function on arrays an operation: recorded when called on Tensors, and registered.
 
@@ -459,6 +475,7 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
             also turns integers into the default float; None leaves dtypes to the function.
         broadcasts: the inputs broadcast against each other; the engine sums the gradients back.
         view: the output may share memory with the first input.
+        quiet: what is outside the function's domain becomes infinite or NaN without a warning.
         outputs: how many arrays the function returns (a tuple if more than one).
         joint: one rule that returns the gradients of all ``inputs`` together, where they share work.
             It may ask for ``needs``, a tuple that tells which of them are wanted.
@@ -514,6 +531,8 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
                 ]
             if promotion is not None and (not plain or (to_float and dtype.kind != "f")):
                 arrays = definition.promote(arrays)
+            if quiet:
+                errors = _errors.set(_ignore)
             try:
                 if watching:
                     out = watched("operation", definition, args, arrays, options, partial(forward, *arrays, **options))
@@ -523,6 +542,9 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
                 raise named(error, arrays) from None
             except OverflowError as error:
                 raise OverflowError(f"{name}: {error}") from None
+            finally:
+                if quiet:
+                    _errors.reset(errors)
             if out.__class__ is not ndarray:
                 if isinstance(out, tuple):
                     return record_several(definition, edges, arrays, out, options, mask if differentiable else 0)
@@ -549,7 +571,11 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
             if not any(hasattr(a, "dtype") for a in args):
                 kinds = ", ".join(type(a).__name__ for a in args)
                 raise TypeError(f"{definition.name}: expected a Tensor, got {kinds}")
-            return forward(*args, **options)
+            errors = _errors.set(_ignore)
+            try:
+                return forward(*args, **options)
+            finally:
+                _errors.reset(errors)
 
         def named(error: ValueError, arrays: list[Array]) -> ValueError:
             """NumPy's complaint about shapes as one that names the operation."""

@@ -17,9 +17,9 @@ from ..engine import primitive
 from ..kernels import special
 from ..memory import Array
 
-elementwise = partial(primitive, promotion="common", broadcasts=True)
-float_elementwise = partial(primitive, promotion="float", broadcasts=True)
-quiet = np.errstate(all="ignore")  # decorates functions whose domain has an edge: log(0) is -inf, without a warning
+_arithmetic = partial(primitive, promotion="common", broadcasts=True)  # spares the most frequent calls what it costs
+elementwise = partial(_arithmetic, quiet=True)
+float_elementwise = partial(primitive, promotion="float", broadcasts=True, quiet=True)
 
 _LN2 = math.log(2.0)
 _LN10 = math.log(10.0)
@@ -38,7 +38,7 @@ def _refuse_bools(name: str, *arrays: Array, hint: str = "cast them to integers"
 # ---------------------------------------------------------------------------------- arithmetic
 
 
-@elementwise(input=lambda g: g, other=lambda g: g)
+@_arithmetic(input=lambda g: g, other=lambda g: g)
 def _add(input: Array, other: Array) -> Array:
     return np.add(input, other)
 
@@ -54,7 +54,7 @@ def _scaled(name: str, input: Any, other: Any, alpha: float) -> Any:
     return other * alpha
 
 
-@elementwise(input=lambda g: g, other=lambda g: -g)
+@_arithmetic(input=lambda g: g, other=lambda g: -g)
 def _sub(input: Array, other: Array) -> Array:
     _refuse_bools("sub", input, other, hint="use ^ or logical_xor")
     return np.subtract(input, other)
@@ -70,14 +70,13 @@ def rsub(input: Any, other: Any, *, alpha: float = 1) -> Any:
     return sub(other, input, alpha=alpha)
 
 
-@elementwise(input=lambda g, other: g * other, other=lambda g, input: g * input)
+@_arithmetic(input=lambda g, other: g * other, other=lambda g, input: g * input)
 def mul(input: Array, other: Array) -> Array:
     """Product of each pair of elements."""
     return np.multiply(input, other)
 
 
 @float_elementwise(input=lambda g, other: g / other, other=lambda g, other, y: -g * y / other)
-@quiet
 def _div(input: Array, other: Array) -> Array:
     return np.true_divide(input, other)
 
@@ -105,7 +104,6 @@ def _refuse_zero(name: str, input: Array, other: Array) -> None:
 
 
 @elementwise(input=_nothing, other=_nothing)
-@quiet
 def floor_divide(input: Array, other: Array) -> Array:
     """``input / other`` rounded down."""
     _refuse_zero("floor_divide", input, other)
@@ -113,7 +111,6 @@ def floor_divide(input: Array, other: Array) -> Array:
 
 
 @elementwise(input=_nothing, other=_nothing)
-@quiet
 def _trunc_divide(input: Array, other: Array) -> Array:
     _refuse_zero("div", input, other)
     if np.result_type(input, other).kind == "f":
@@ -122,7 +119,6 @@ def _trunc_divide(input: Array, other: Array) -> Array:
 
 
 @elementwise(input=lambda g: g, other=lambda g, input, other: -g * np.floor_divide(input, other))
-@quiet
 def remainder(input: Array, other: Array) -> Array:
     """``input - other * floor(input / other)``: it has the sign of ``other``."""
     _refuse_zero("remainder", input, other)
@@ -130,7 +126,6 @@ def remainder(input: Array, other: Array) -> Array:
 
 
 @elementwise(input=lambda g: g, other=lambda g, input, other: -g * _trunc_divide(input, other))
-@quiet
 def fmod(input: Array, other: Array) -> Array:
     """``input - other * trunc(input / other)``: it has the sign of ``input``."""
     _refuse_zero("fmod", input, other)
@@ -168,7 +163,6 @@ def copysign(input: Array, other: Array) -> Array:
 
 
 @float_elementwise(input=lambda g, y: -g * y * y)
-@quiet
 def reciprocal(input: Array) -> Array:
     """``1 / input``."""
     return np.reciprocal(input)
@@ -182,14 +176,12 @@ def square(input: Array) -> Array:
 
 
 @float_elementwise(input=lambda g, y: g / (2 * y))
-@quiet
 def sqrt(input: Array) -> Array:
     """Square root; NaN below 0."""
     return np.sqrt(input)
 
 
 @float_elementwise(input=lambda g, y: -0.5 * g * y * y * y)
-@quiet
 def rsqrt(input: Array) -> Array:
     """``1 / sqrt(input)``."""
     return np.reciprocal(np.sqrt(input))
@@ -213,7 +205,6 @@ def _pow_exponent(g: Array, input: Array, exponent: Array, y: Array) -> Array:
 
 
 @elementwise(input=_pow_input, exponent=_pow_exponent)
-@quiet
 def pow(input: Array, exponent: Array) -> Array:
     """``input ** exponent``."""
     _refuse_bools("pow", input, exponent)
@@ -225,7 +216,6 @@ def pow(input: Array, exponent: Array) -> Array:
 
 
 @primitive(input=_pow_input, exponent=_pow_exponent, broadcasts=True)
-@quiet
 def float_power(input: Array, exponent: Array) -> Array:
     """``input ** exponent``, computed in float64."""
     return np.float_power(input, exponent)
@@ -250,49 +240,42 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
 
 
 @float_elementwise(input=lambda g, y: g * y)
-@quiet
 def exp(input: Array) -> Array:
     """``e ** input``."""
     return np.exp(input)
 
 
 @float_elementwise(input=lambda g, y: g * y * _LN2)
-@quiet
 def exp2(input: Array) -> Array:
     """``2 ** input``."""
     return np.exp2(input)
 
 
 @float_elementwise(input=lambda g, y: g * (y + 1))
-@quiet
 def expm1(input: Array) -> Array:
     """``exp(input) - 1``, precise near 0."""
     return np.expm1(input)
 
 
 @float_elementwise(input=lambda g, input: g / input)
-@quiet
 def log(input: Array) -> Array:
     """Natural logarithm; -inf at 0, NaN below."""
     return np.log(input)
 
 
 @float_elementwise(input=lambda g, input: g / (input * _LN2))
-@quiet
 def log2(input: Array) -> Array:
     """Logarithm to base 2."""
     return np.log2(input)
 
 
 @float_elementwise(input=lambda g, input: g / (input * _LN10))
-@quiet
 def log10(input: Array) -> Array:
     """Logarithm to base 10."""
     return np.log10(input)
 
 
 @float_elementwise(input=lambda g, input: g / (input + 1))
-@quiet
 def log1p(input: Array) -> Array:
     """``log(1 + input)``, precise near 0."""
     return np.log1p(input)
@@ -306,7 +289,6 @@ def sigmoid(input: Array) -> Array:
 
 @float_elementwise(input=lambda g, input, other: g * sigmoid(input - other),
                    other=lambda g, input, other: g * sigmoid(other - input))  # fmt: skip
-@quiet
 def logaddexp(input: Array, other: Array) -> Array:
     """``log(exp(input) + exp(other))`` without overflow."""
     return np.logaddexp(input, other)
@@ -318,7 +300,6 @@ def _xlogy_input(g: Array, input: Array, other: Array) -> Array:
 
 
 @float_elementwise(input=_xlogy_input, other=lambda g, input, other: g * input / other)
-@quiet
 def xlogy(input: Array, other: Array) -> Array:
     """``input * log(other)``, which is 0 where ``input`` is 0."""
     zero = np.logical_and(np.equal(input, 0), ~np.isnan(other))
@@ -326,7 +307,6 @@ def xlogy(input: Array, other: Array) -> Array:
 
 
 @float_elementwise(input=lambda g, input: g / (input * (1 - input)))
-@quiet
 def _logit(input: Array) -> Array:
     return np.log(input / (1 - input))
 
@@ -340,35 +320,30 @@ def logit(input: Any, eps: float | None = None) -> Any:
 
 
 @float_elementwise(input=lambda g, input: g * np.cos(input))
-@quiet
 def sin(input: Array) -> Array:
     """Sine of radians."""
     return np.sin(input)
 
 
 @float_elementwise(input=lambda g, input: -g * np.sin(input))
-@quiet
 def cos(input: Array) -> Array:
     """Cosine of radians."""
     return np.cos(input)
 
 
 @float_elementwise(input=lambda g, y: g * (1 + y * y))
-@quiet
 def tan(input: Array) -> Array:
     """Tangent of radians."""
     return np.tan(input)
 
 
 @float_elementwise(input=lambda g, input: g / np.sqrt(1 - input * input))
-@quiet
 def asin(input: Array) -> Array:
     """Inverse sine, in radians from -pi/2 to pi/2; NaN outside -1 to 1."""
     return np.arcsin(input)
 
 
 @float_elementwise(input=lambda g, input: -g / np.sqrt(1 - input * input))
-@quiet
 def acos(input: Array) -> Array:
     """Inverse cosine, in radians from 0 to pi; NaN outside -1 to 1."""
     return np.arccos(input)
@@ -398,14 +373,12 @@ def hypot(input: Array, other: Array) -> Array:
 
 
 @float_elementwise(input=lambda g, input: g * np.cosh(input))
-@quiet
 def sinh(input: Array) -> Array:
     """Hyperbolic sine."""
     return np.sinh(input)
 
 
 @float_elementwise(input=lambda g, input: g * np.sinh(input))
-@quiet
 def cosh(input: Array) -> Array:
     """Hyperbolic cosine."""
     return np.cosh(input)
@@ -424,14 +397,12 @@ def asinh(input: Array) -> Array:
 
 
 @float_elementwise(input=lambda g, input: g / np.sqrt(input * input - 1))
-@quiet
 def acosh(input: Array) -> Array:
     """Inverse hyperbolic cosine; NaN below 1."""
     return np.arccosh(input)
 
 
 @float_elementwise(input=lambda g, input: g / (1 - input * input))
-@quiet
 def atanh(input: Array) -> Array:
     """Inverse hyperbolic tangent; NaN outside -1 to 1."""
     return np.arctanh(input)
@@ -469,7 +440,6 @@ def _sinc_input(g: Array, input: Array, y: Array) -> Array:
 
 
 @float_elementwise(input=_sinc_input)
-@quiet
 def sinc(input: Array) -> Array:
     """``sin(pi * input) / (pi * input)``, which is 1 at 0."""
     return np.sinc(input)
@@ -504,7 +474,6 @@ def round(input: Array, *, decimals: int = 0) -> Array:
 
 
 @elementwise(input=lambda g: g)
-@quiet
 def frac(input: Array) -> Array:
     """The fraction of each element, with its sign."""
     return input - np.trunc(input)
@@ -611,7 +580,6 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
 
 
 @elementwise(input=lambda g, input: np.where(np.isfinite(input), g, 0))
-@quiet
 def nan_to_num(input: Array, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Array:
     """NaN and infinities replaced: by default by 0 and by the largest and smallest finite number."""
     return np.nan_to_num(input, nan=nan, posinf=posinf, neginf=neginf)
@@ -624,7 +592,6 @@ def heaviside(input: Array, values: Array) -> Array:
 
 
 @float_elementwise(input=lambda g, other: g * 2.0**other, other=lambda g, y: g * y * _LN2)
-@quiet
 def ldexp(input: Array, other: Array) -> Array:
     """``input * 2**other``."""
     return input * 2.0**other

@@ -269,8 +269,7 @@ def _soft_cross_entropy(input: Any, target: Any, weight: Any, reduction: str, la
 
 
 def _log_or_floor(x: Array) -> Array:
-    with np.errstate(divide="ignore"):
-        return np.maximum(np.log(x), -100)
+    return np.maximum(np.log(x), -100)
 
 
 @float_elementwise(

@@ -68,19 +68,21 @@ def _inverse(count: float) -> float:
     return 1 / count if count else math.inf
 
 
-def reduction(function: Callable) -> Callable:
-    """Decorates a forward function: casts to ``dtype``, computes float16 in float32, and NaN quietly."""
+def reduction(**settings: Any) -> Callable:
+    """Defines an operation that casts to ``dtype``, computes float16 in float32, and is quiet about NaN."""
 
-    @wraps(function)
-    def computed(input: Array, *args: Any, **options: Any) -> Array:
-        if options.get("dtype") is not None:
-            input = input.astype(dtypes.as_dtype(options["dtype"], function.__name__), copy=False)
-        with np.errstate(all="ignore"):
+    def define(function: Callable) -> Callable:
+        @wraps(function)
+        def computed(input: Array, *args: Any, **options: Any) -> Array:
+            if options.get("dtype") is not None:
+                input = input.astype(dtypes.as_dtype(options["dtype"], function.__name__), copy=False)
             if input.dtype != np.float16:
                 return function(input, *args, **options)
             return function(input.astype(np.float32), *args, **options).astype(np.float16)
 
-    return computed
+        return primitive(quiet=True, **settings)(computed)
+
+    return define
 
 
 def _need_floats(name: str, input: Array) -> None:
@@ -101,8 +103,7 @@ def _sum_input(g: Array, input_shape: tuple[int, ...], dim: Dims) -> Array:
     return np.broadcast_to(_kept(g, input_shape, _axes(input_shape, dim, "sum")), input_shape)
 
 
-@primitive(input=_sum_input)
-@reduction
+@reduction(input=_sum_input)
 def sum(input: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
     """Sum of the elements. Integers and bools sum up to int64 unless ``dtype`` is given."""
     if dtype is None and input.dtype.kind != "f":
@@ -120,8 +121,7 @@ def _mean(input: Array, axes: tuple[int, ...], keepdim: bool) -> Array:
     return np.sum(input, axis=axes, keepdims=keepdim) / _count(input.shape, axes)
 
 
-@primitive(input=_mean_input)
-@reduction
+@reduction(input=_mean_input)
 def mean(input: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
     """Arithmetic mean of the elements, of floating dtype; NaN if there are none."""
     _need_floats("mean", input)
@@ -154,8 +154,7 @@ def _prod_input(g: Array, input: Array, dim: int | None) -> Array:
     return np.reshape(_kept(g, x.shape, (d,)) * earlier * later, input.shape)
 
 
-@primitive(input=_prod_input)
-@reduction
+@reduction(input=_prod_input)
 def prod(input: Array, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
     """Product of the elements. Integers and bools give int64 unless ``dtype`` is given."""
     if dtype is None and input.dtype.kind != "f":
@@ -203,8 +202,7 @@ def _var_input(g: Array, input: Array, dim: Dims, correction: float) -> Array:
     return _kept(g, input.shape, axes) * scale * (input - mean(input, axes, True))
 
 
-@primitive(input=_var_input)
-@reduction
+@reduction(input=_var_input)
 def _var(input: Array, dim: Dims, correction: float, keepdim: bool) -> Array:
     return _variance("var", input, dim, correction, keepdim)
 
@@ -216,8 +214,7 @@ def _std_input(g: Array, input: Array, y: Array, dim: Dims, correction: float) -
     return _kept(scale, input.shape, axes) * (input - mean(input, axes, True))
 
 
-@primitive(input=_std_input)
-@reduction
+@reduction(input=_std_input)
 def _std(input: Array, dim: Dims, correction: float, keepdim: bool) -> Array:
     return np.sqrt(_variance("std", input, dim, correction, keepdim))
 
@@ -281,8 +278,7 @@ def _power_norm_input(g: Array, input: Array, y: Array, p: float, dim: Dims) -> 
     return np.where(flat, 0, g * np.sign(input)) * np.where(flat, 1, np.abs(ratio)) ** (p - 1)
 
 
-@primitive(input=_power_norm_input)
-@reduction
+@reduction(input=_power_norm_input)
 def _power_norm(input: Array, p: float, dim: Dims, keepdim: bool) -> Array:
     axes = _axes(input.shape, dim, "norm")
     if p == 2:
@@ -451,8 +447,7 @@ def _cumsum_input(g: Array, dim: int) -> Array:
     return np.flip(cumsum(np.flip(g, dim), dim), dim) if g.ndim else g
 
 
-@primitive(input=_cumsum_input)
-@reduction
+@reduction(input=_cumsum_input)
 def cumsum(input: Array, dim: int, *, dtype: Any = None) -> Array:
     """Sum of each element and all before it along ``dim``; integers and bools give int64."""
     return _cumulative("cumsum", np.cumsum, input, dim, dtype)
@@ -465,8 +460,7 @@ def _cumprod_input(g: Array, input: Array, y: Array, dim: int) -> Array:
     return _reverse_scan(input, g, d) * _before(y, d, 1)
 
 
-@primitive(input=_cumprod_input)
-@reduction
+@reduction(input=_cumprod_input)
 def cumprod(input: Array, dim: int, *, dtype: Any = None) -> Array:
     """Product of each element and all before it along ``dim``; integers and bools give int64."""
     return _cumulative("cumprod", np.cumprod, input, dim, dtype)
@@ -484,8 +478,7 @@ def _logcumsumexp_input(g: Array, input: Array, y: Array, dim: int) -> Array:
     return _exp_difference(input, y) * _reverse_scan(_exp_difference(_before(y, d, -math.inf), y), g, d)
 
 
-@primitive(input=_logcumsumexp_input)
-@reduction
+@reduction(input=_logcumsumexp_input)
 def logcumsumexp(input: Array, dim: int) -> Array:
     """:func:`logsumexp` of each element and all before it along ``dim``."""
     _need_floats("logcumsumexp", input)
@@ -533,8 +526,7 @@ def _logsumexp_input(g: Array, input: Array, y: Array, dim: Dims) -> Array:
     return _kept(g, input.shape, axes) * _exp_difference(input, _kept(y, input.shape, axes))
 
 
-@primitive(input=_logsumexp_input, promotion="float")
-@reduction
+@reduction(input=_logsumexp_input, promotion="float")
 def logsumexp(input: Array, dim: Dims, keepdim: bool = False) -> Array:
     """``log(sum(exp(input)))`` along ``dim``, without overflow; -inf if there are no elements."""
     axes = _axes(input.shape, dim, "logsumexp")
@@ -549,8 +541,7 @@ def _softmax_input(g: Array, y: Array, dim: int) -> Array:
     return gy - y * sum(gy, dim, True)
 
 
-@primitive(input=_softmax_input)
-@reduction
+@reduction(input=_softmax_input)
 def softmax(input: Array, dim: int, dtype: Any = None) -> Array:
     """``exp(input) / sum(exp(input))`` along ``dim``, without overflow."""
     _need_floats("softmax", input)
@@ -560,8 +551,7 @@ def softmax(input: Array, dim: int, dtype: Any = None) -> Array:
     return y
 
 
-@primitive(input=lambda g, y, dim: g - np.exp(y) * sum(g, dim, True))
-@reduction
+@reduction(input=lambda g, y, dim: g - np.exp(y) * sum(g, dim, True))
 def log_softmax(input: Array, dim: int, dtype: Any = None) -> Array:
     """``log(softmax(input))`` along ``dim``, precise also where softmax underflows."""
     _need_floats("log_softmax", input)
