@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 
 from ..memory import Array
+from . import direct, winograd
+from .layout import batch_last, empty_batch_last, fast, prefers_batch_last
 
 Sizes = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
@@ -70,6 +72,8 @@ def convolution(x: Array, w: Array, bias: Array | None, stride: Sizes, padding: 
     """Cross-correlation of ``x`` with ``w``, plus ``bias`` (F,) if given."""
     if type(x) is not np.ndarray or type(w) is not np.ndarray:
         return generic_convolution(x, w, bias, stride, padding, dilation, groups)
+    if fast(x, w) and prefers_batch_last(x) and groups == 1 and x.ndim < 5:
+        return _convolution_batch_last(x, w, bias, stride, padding, dilation)
     kernel, (n, c), f = w.shape[2:], x.shape[:2], w.shape[0]
     out = positions(x.shape[2:], kernel, stride, padding, dilation)
     inner, size = c // groups * prod(kernel), prod(out)
@@ -97,6 +101,8 @@ def convolution_input(g: Array, w: Array, spatial: Sizes, stride: Sizes, padding
     """The adjoint of :func:`convolution` in its input, of spatial shape ``spatial``."""
     if type(g) is not np.ndarray or type(w) is not np.ndarray:
         return generic_convolution_input(g, w, spatial, stride, padding, dilation, groups)
+    if fast(g, w) and prefers_batch_last(g) and groups == 1 and g.ndim < 5:
+        return _convolution_input_batch_last(g, w, spatial, stride, padding, dilation)
     kernel, (n, f), c, out = w.shape[2:], g.shape[:2], w.shape[1] * groups, g.shape[2:]
     inner, size = w.shape[1] * prod(kernel), prod(out)
     weights = w.reshape(groups, f // groups, inner).swapaxes(1, 2)
@@ -125,6 +131,8 @@ def convolution_weight(g: Array, x: Array, kernel: Sizes, stride: Sizes, padding
     """The adjoint of :func:`convolution` in its weight, of kernel size ``kernel``."""
     if type(g) is not np.ndarray or type(x) is not np.ndarray:
         return generic_convolution_weight(g, x, kernel, stride, padding, dilation, groups)
+    if fast(g, x) and prefers_batch_last(x) and groups == 1 and x.ndim < 5:
+        return _convolution_weight_batch_last(g, x, kernel, stride, padding, dilation)
     (n, f), c, out = g.shape[:2], x.shape[1], g.shape[2:]
     inner, size = c // groups * prod(kernel), prod(out)
     y = np.zeros((groups, f // groups, inner), g.dtype)
@@ -140,6 +148,54 @@ def convolution_weight(g: Array, x: Array, kernel: Sizes, stride: Sizes, padding
         rows = g[chunk].swapaxes(0, 1).reshape(groups, f // groups, count * size)
         y += np.matmul(rows, part.reshape(groups, inner, count * size).swapaxes(1, 2))
     return y.reshape(f, c // groups, *kernel)
+
+
+def _convolution_batch_last(x: Array, w: Array, bias: Array | None, stride: Sizes, padding: Pairs,
+                            dilation: Sizes) -> Array:  # fmt: skip
+    if x.ndim == 3:
+        wide, w = np.expand_dims(x, -1), np.expand_dims(w, -1)
+        return _convolution_batch_last(wide, w, bias, (*stride, 1), (*padding, (0, 0)), (*dilation, 1))[..., 0]
+    kernel, before = w.shape[2:], tuple(pair[0] for pair in padding)
+    out = positions(x.shape[2:], kernel, stride, padding, dilation)
+    y, flat = empty_batch_last((x.shape[0], w.shape[0], *out), x.dtype)
+    if _by_winograd(x, w.shape[1], w.shape[0], kernel, out, stride, dilation):
+        winograd.convolve(batch_last(x), winograd.transformed_weight(w), bias, before, flat)
+    else:
+        direct.convolve(batch_last(x), w, bias, direct.Taps(kernel, stride, before, dilation), flat)
+    return y
+
+
+def _convolution_input_batch_last(g: Array, w: Array, spatial: Sizes, stride: Sizes, padding: Pairs,
+                                  dilation: Sizes) -> Array:  # fmt: skip
+    if g.ndim == 3:
+        wide, w = np.expand_dims(g, -1), np.expand_dims(w, -1)
+        options = (*spatial, 1), (*stride, 1), (*padding, (0, 0)), (*dilation, 1)
+        return _convolution_input_batch_last(wide, w, *options)[..., 0]
+    kernel, before = w.shape[2:], tuple(pair[0] for pair in padding)
+    y, flat = empty_batch_last((g.shape[0], w.shape[1], *spatial), g.dtype)
+    if _by_winograd(g, w.shape[0], w.shape[1], kernel, spatial, stride, dilation):
+        before = tuple(2 - b for b in before)
+        winograd.convolve(batch_last(g), winograd.transformed_weight(w, adjoint=True), None, before, flat)
+    else:
+        direct.convolve_input(batch_last(g), w, stride, before, dilation, flat)
+    return y
+
+
+def _convolution_weight_batch_last(g: Array, x: Array, kernel: Sizes, stride: Sizes, padding: Pairs,
+                                   dilation: Sizes) -> Array:  # fmt: skip
+    if g.ndim == 3:
+        g, x = np.expand_dims(g, -1), np.expand_dims(x, -1)
+        options = (*kernel, 1), (*stride, 1), (*padding, (0, 0)), (*dilation, 1)
+        return _convolution_weight_batch_last(g, x, *options)[..., 0]
+    before = tuple(pair[0] for pair in padding)
+    if _by_winograd(x, x.shape[1], g.shape[1], kernel, g.shape[2:], stride, dilation):
+        return winograd.convolve_weight(batch_last(g), batch_last(x), before)
+    return direct.convolve_weight(batch_last(g), batch_last(x), kernel, direct.Taps(kernel, stride, before, dilation))
+
+
+def _by_winograd(x: Array, channels: int, features: int, kernel: Sizes, out: Sizes, stride: Sizes,
+                 dilation: Sizes) -> bool:  # fmt: skip
+    return x.dtype == np.float32 and winograd.pays(channels, features, kernel, out, stride, dilation, 1)
 
 
 def im2col(x: Array, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes) -> Array:

@@ -6,6 +6,7 @@ after), ``out`` the number of windows. All other dimensions are left alone, howe
 
 from __future__ import annotations
 
+import math
 from itertools import product
 from math import prod
 from typing import Any, NamedTuple
@@ -14,8 +15,12 @@ import numpy as np
 
 from ..memory import Array
 from .convolution import generic_col2im, spaced
+from .layout import batch_last, empty_batch_last, fast, is_batch_last, stored_like
+from .threads import parallel, scratch
 
 Sizes = tuple[int, ...]
+
+_CHUNK = 1 << 18  # bytes that are worked on at a time
 
 
 class Windows(NamedTuple):
@@ -57,7 +62,8 @@ def pad(x: Array, pairs: tuple[tuple[int, int], ...], value: Any = 0) -> Array:
     lead = x.ndim - len(pairs)
     if type(x) is not np.ndarray:
         return np.pad(x, [(0, 0)] * lead + list(pairs), constant_values=value)
-    out: Array = np.full((*x.shape[:lead], *(b + n + a for n, (b, a) in zip(x.shape[lead:], pairs))), value, x.dtype)
+    shape = (*x.shape[:lead], *(b + n + a for n, (b, a) in zip(x.shape[lead:], pairs)))
+    out: Array = np.full_like(x, value, shape=shape)  # in the same order in memory
     out[(..., *(slice(before, before + n) for n, (before, _) in zip(x.shape[lead:], pairs)))] = x
     return out
 
@@ -73,6 +79,8 @@ def _lowest(dtype: np.dtype) -> Any:
 
 def max_pool(x: Array, w: Windows) -> Array:
     """The largest element of each window, NaN if there is one: one dimension after the other."""
+    if _handles(x, w):
+        return _max_pool_batch_last(pad(x, w.padding, -np.inf), w)
     for axis, _, pair, parts in w.along():
         x = pad(x, (pair, *((0, 0),) * (-axis - 1)), _lowest(x.dtype))
         y = x[_section(axis, parts[0])]
@@ -80,6 +88,63 @@ def max_pool(x: Array, w: Windows) -> Array:
             y = np.maximum(y, x[_section(axis, part)])
         x = y
     return x.copy() if max(w.kernel) == 1 else x
+
+
+def _handles(x: Array, w: Windows) -> bool:
+    """Whether these are windows of images that are stored batch last."""
+    return len(w.kernel) == 2 and x.ndim == 4 and fast(x) and is_batch_last(x)
+
+
+def _max_pool_batch_last(x: Array, w: Windows) -> Array:
+    """Maxima over rows, then over columns, of a few rows of windows at a time."""
+    source = batch_last(x)
+    y, target = empty_batch_last((*x.shape[:2], *w.out), x.dtype)
+    rows, columns = (parts for *_, parts in w.along())
+    step = max(1, _CHUNK // source[0].nbytes)
+
+    def body(first: int, last: int) -> None:
+        for i in range(first, last, step):
+            part = slice(i, min(i + step, last))
+            high = scratch("pooling", (part.stop - i, *source.shape[1:]), x.dtype)
+            _largest(high, [source[p][part] for p in rows])
+            _largest(target[part], [high[:, p] for p in columns])
+
+    parallel(body, w.out[0], source.size * 0.4)
+    return y
+
+
+def _largest(out: Array, arrays: list[Array]) -> None:
+    np.maximum(arrays[0], arrays[-1], out=out)
+    for a in arrays[1:-1]:
+        np.maximum(out, a, out=out)
+
+
+def _scatter_batch_last(g: Array, x: Array, y: Array, w: Windows) -> Array:
+    """:func:`max_pool_scatter` for windows apart from each other and a maximum that is no NaN."""
+    whole, target = empty_batch_last(x.shape, x.dtype)
+    x, y, g = batch_last(x), batch_last(y), batch_last(g)
+    rows, columns = (parts for *_, parts in w.along())
+    covered = all(k == s and o * s == n for k, s, o, n in zip(w.kernel, w.stride, w.out, w.spatial))
+    bits = _BITS[g.itemsize]
+    step = max(1, _CHUNK // y[0].nbytes // 2)
+
+    def body(first: int, last: int) -> None:
+        for i in range(first, last, step):
+            part = slice(i, min(i + step, last))
+            here = scratch("winners", y[part].shape, bool)
+            rest = scratch("rest", y[part].shape, bits)  # what no place before has taken
+            left = g[part].view(bits)
+            for row in rows:
+                for column in columns:
+                    place = target[row][part][:, column].view(bits)
+                    np.equal(x[row][part][:, column], y[part], out=here)
+                    np.bitwise_and(left, np.negative(here.view(np.int8), out=here.view(np.int8)), out=place)
+                    left = np.bitwise_xor(left, place, out=rest)
+
+    if not covered:
+        target[...] = 0
+    parallel(body, w.out[0], x.size * 0.8)
+    return whole
 
 
 def _winners(x: Array, y: Array, w: Windows) -> Any:
@@ -118,7 +183,11 @@ def max_pool_scatter(g: Array, x: Array, y: Array, w: Windows) -> Array:
         parts = np.reshape(np.moveaxis(parts, 0, len(lead)), (prod(lead), 1, *w.kernel, *w.out))
         return np.reshape(generic_col2im(parts, *w[:5]), (*lead, *w.spatial))
     apart = all(s >= d * (k - 1) + 1 for k, s, d in zip(w.kernel, w.stride, w.dilation))
-    full = np.zeros((*g.shape[: g.ndim - len(w.out)], *(b + n + a for n, (b, a) in zip(w.spatial, w.padding))), g.dtype)
+    if apart and _handles(x, w) and fast(g, y) and not any(map(any, w.padding)) and not math.isnan(batch_last(y).sum()):
+        return _scatter_batch_last(g, x, y, w)
+    g = stored_like(g, y)
+    shape = (*g.shape[: g.ndim - len(w.out)], *(b + n + a for n, (b, a) in zip(w.spatial, w.padding)))
+    full: Array = np.zeros_like(g, shape=shape)
     for part, here in _winners(x, y, w):
         if apart:
             _where_set(here, g, out=full[part])
@@ -165,7 +234,7 @@ def window_spread(g: Array, w: Windows) -> Array:
         shape[axis] = before + size + after
         full: Array
         if type(g) is np.ndarray:
-            full = np.zeros(shape, g.dtype)
+            full = np.zeros_like(g, shape=shape)
             for part in parts:
                 full[_section(axis, part)] += g
         else:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..arguments import normalize_dim
-from ..kernels import special
+from ..kernels import activation, special
 from ..memory import Array
 from .elementwise import abs, clamp, elementwise, erf, float_elementwise, sigmoid, tanh, where
 from .inplace import become
@@ -25,11 +25,9 @@ def _result(y: Any, input: Any, inplace: bool, name: str) -> Any:
 # ------------------------------------------------------------------------------ piecewise linear
 
 
-@elementwise(input=lambda g, y: g * np.not_equal(y, 0))
+@elementwise(input=lambda g, y: activation.gate(g, y))
 def _relu(input: Array) -> Array:
-    if input.dtype.kind == "f":
-        return np.clip(input, 0, math.inf)  # several times as fast as np.maximum
-    return np.maximum(input, 0)
+    return activation.relu(input)
 
 
 def relu(input: Any, inplace: bool = False) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 from ..arguments import ntuple
 from ..engine import primitive
 from ..kernels import convolution as kernels
+from ..kernels import normalization
 from ..memory import Array
 from .elementwise import _add
 from .shaping import reshape, squeeze, unsqueeze
@@ -24,6 +25,8 @@ _SIZES = {1: "length", 2: "height, width", 3: "depth, height, width"}
 
 
 def _bias_rule(g: Array) -> Array:
+    if g.__class__ is np.ndarray and normalization.handles(g):
+        return normalization.channel_sum(g)
     return np.sum(g, axis=(0, *range(2, g.ndim)))
 
 

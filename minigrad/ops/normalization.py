@@ -13,14 +13,25 @@ from typing import Any
 import numpy as np
 
 from ..engine import TensorBase, new_tensor, primitive, sum_to
+from ..kernels import normalization as kernels
 from ..memory import Array
 from .elementwise import clamp, pow, rsqrt, square
 from .inplace import copy_
 from .reduction import norm
 
 
+def _by_channel(x: Array, dims: tuple[int, ...]) -> bool:
+    """Whether this is batch normalization of an array that has a kernel of its own."""
+    return dims == (0, *range(2, x.ndim)) and kernels.handles(x)
+
+
 def _statistics(x: Array, dims: tuple[int, ...], eps: float, center: bool = True) -> tuple[Any, Array, Array]:
     """Mean (None unless centred), mean square around it, and the reciprocal of the standard deviation."""
+    if center and _by_channel(x, dims):
+        shape = (1, -1) + (1,) * (x.ndim - 2)
+        mean, variance = (a.reshape(shape) for a in kernels.moments(x))
+        scale = 1 / np.sqrt(variance + eps)
+        return mean.astype(x.dtype), variance.astype(x.dtype), scale.astype(x.dtype)
     wide = x.astype(np.float32) if x.dtype == np.float16 else x  # squares would overflow
     mean = np.mean(wide, axis=dims, keepdims=True) if center else None
     variance = np.mean(np.square(wide - mean if center else wide), axis=dims, keepdims=True)
@@ -31,6 +42,8 @@ def _standardize_gradients(g: Array, input: Array, weight: Array, bias: Array, m
                            dims: tuple[int, ...], shape: tuple[int, ...], eps: float) -> tuple:  # fmt: skip
     center = mean is not None
     recording = isinstance(input, TensorBase)
+    if center and not recording and _by_channel(input, dims):
+        return *kernels.batch_gradient(g, input, weight, mean.reshape(-1), scale.reshape(-1)), None, None
     if recording:  # mean and scale are functions of the input, which second derivatives must see
         mean = np.mean(input, axis=dims, keepdims=True) if center else None
         centred = input - mean if center else input
@@ -64,6 +77,10 @@ def _standardize(input: Array, weight: Array, bias: Array, mean: Array, scale: A
     They come as arguments because running averages need them too. ``shape`` is the one in which weight
     and bias broadcast to the input.
     """
+    if mean is not None and _by_channel(input, dims):
+        factor = scale.reshape(-1) if weight is None else scale.reshape(-1) * weight
+        offset = -factor * mean.reshape(-1)
+        return kernels.affine(input, factor, offset if bias is None else offset + bias)
     y = (input if mean is None else input - mean) * scale
     if weight is not None:
         y = y * np.reshape(weight, shape)
@@ -93,6 +110,15 @@ def _update(running: Any, value: Array, momentum: float) -> None:
         copy_(running, new_tensor(old + momentum * (np.reshape(value, old.shape) - old)))
 
 
+@primitive(input=lambda g, scale: g * scale, scale=lambda g, input: g * input, shift=lambda g: g, broadcasts=True)
+def _affine(input: Array, scale: Array, shift: Array) -> Array:
+    """``input * scale + shift``, with one number for each channel."""
+    if kernels.handles(input, scale, shift):
+        return kernels.affine(input, scale.reshape(-1), shift.reshape(-1))
+    y = input * scale
+    return np.add(y, shift, out=y) if type(y) is np.ndarray and y.dtype == shift.dtype else y + shift
+
+
 def _with_running(name: str, input: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any,
                   eps: float) -> Any:  # fmt: skip
     """Normalization by given statistics: one affine function for each channel."""
@@ -102,7 +128,7 @@ def _with_running(name: str, input: Any, running_mean: Any, running_var: Any, we
     scale = scale if weight is None else scale * weight
     shift = -running_mean * scale if bias is None else bias - running_mean * scale
     shape = (-1,) + (1,) * (input.ndim - 2)
-    return input * scale.reshape(shape) + shift.reshape(shape)
+    return _affine(input, scale.reshape(shape), shift.reshape(shape))
 
 
 def _check_channels(name: str, input: Any, eps: float, **parameters: Any) -> None:

@@ -16,7 +16,8 @@ import numpy as np
 
 from ..arguments import along, ints, normalize_dim, normalize_dims
 from ..engine import primitive, sum_to
-from ..memory import Array
+from ..kernels import layout
+from ..memory import Array, exposed, owner
 from .indexing import getitem
 
 # ------------------------------------------------------------------------------------- same elements
@@ -24,6 +25,10 @@ from .indexing import getitem
 
 @primitive(input=lambda g, input_shape: np.reshape(g, input_shape), view=True)
 def _reshape(input: Array, shape: tuple[int, ...]) -> Array:
+    if len(shape) == 2 and input.ndim > 2 and shape[0] == input.shape[0]:
+        flat = layout.flattened(input)
+        if flat is not None:
+            return flat
     return input.reshape(shape)
 
 
@@ -52,6 +57,7 @@ def view(input: Any, *sizes: Any, size: Any = None) -> Any:
         RuntimeError: if no strides can express the new shape in the memory of ``input``.
     """
     shape = _fitted(input.shape, ints(sizes, "view", given=size), "view")
+    _arrange(input, shape)
     result = _reshape(input, shape=shape)
     old, new = (getattr(t, "_array", t) for t in (input, result))
     if new.size and not np.may_share_memory(old, new):
@@ -59,6 +65,17 @@ def view(input: Any, *sizes: Any, size: Any = None) -> Any:
         raise RuntimeError(f"view: a tensor of shape {old.shape} and strides {strides} cannot be seen as {shape} "
                            "without copying; use reshape()")  # fmt: skip
     return result
+
+
+def _arrange(input: Any, shape: tuple[int, ...]) -> None:
+    """Store a tensor that a kernel left batch last in the order in which it can be seen as ``shape``.
+
+    PyTorch's programs know that the result of a convolution is contiguous.
+    """
+    array: Array = getattr(input, "_array", None)
+    if getattr(input, "_view", array) is None and layout.is_batch_last(array) and id(owner(array)) not in exposed:
+        flat = layout.flattened(array) if len(shape) == 2 and shape[0] == array.shape[0] else None
+        input._array = array.copy("C") if flat is None else flat.reshape(array.shape)
 
 
 def view_as(input: Any, other: Any) -> Any:

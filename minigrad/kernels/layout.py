@@ -1,0 +1,116 @@
+"""The order of dimensions in memory: batch last.
+
+A tensor (N, C, H, W) is stored as H, W, C, N where that is faster: a pixel of a channel is then a run of
+N numbers, and all that convolution, pooling and batch normalization do becomes arithmetic on long runs.
+NumPy's strides hide it from everybody else. ``docs/convolution-kernels.md`` explains with numbers.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..memory import Array
+from .threads import parallel, scratch
+
+_MIN_BATCH = 16  # below, runs are too short
+_CHUNK = 1 << 18  # bytes that are turned at a time
+_PAD = 16
+
+_enabled = True
+
+
+def use_fast_kernels(enabled: bool = True) -> None:
+    """Compute with the kernels that are made for speed, or with the plain ones that they are checked against.
+
+    The environment variable ``MINIGRAD_FAST_KERNELS=0`` switches them off at the start.
+    """
+    global _enabled
+    _enabled = enabled
+
+
+def fast(*arrays: Array) -> bool:
+    """Whether the fast kernels may take these: plain NumPy arrays of one of the two large float types."""
+    return _enabled and all(type(a) is np.ndarray and a.dtype.char in "fd" for a in arrays)
+
+
+def prefers_batch_last(x: Array) -> bool:
+    return x.shape[0] >= _MIN_BATCH and x.size > 0
+
+
+@lru_cache(maxsize=8)
+def _order(ndim: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The permutations from (N, C, *spatial) to (*spatial, C, N), and back."""
+    return (*range(2, ndim), 1, 0), (ndim - 1, ndim - 2, *range(ndim - 2))
+
+
+def is_batch_last(x: Array) -> bool:
+    return type(x) is np.ndarray and x.ndim > 2 and x.transpose(_order(x.ndim)[0]).flags.c_contiguous
+
+
+def batch_last(x: Array) -> Array:
+    """``x`` (N, C, *spatial) as a contiguous array (*spatial, C, N): a view if it is stored so, else a copy."""
+    forth, _ = _order(x.ndim)
+    turned: Array = x.transpose(forth)
+    if turned.flags.c_contiguous:
+        return turned
+    out: Array = np.empty(turned.shape, x.dtype)
+    n, *rest = x[:, :, :1].shape
+    size = prod(rest)  # of a row of a sample
+    step = max(1, _CHUNK // max(1, n * size * x.itemsize))
+
+    def body(start: int, stop: int) -> None:
+        # By way of a block in the cache whose samples are not a power of two apart: such rows of memory
+        # compete for the same few places in the cache when one number of each is read in turn.
+        for i in range(start, stop, step):
+            end = min(i + step, stop)
+            block = scratch("turned", (n, size * (end - i) + _PAD), x.dtype)[:, :-_PAD]
+            block = block.reshape(n, rest[0], end - i, *rest[2:])
+            np.copyto(block, x[:, :, i:end])
+            np.copyto(out[i:end], block.transpose(forth))
+
+    parallel(body, len(out), 2 * x.size)
+    return out
+
+
+def flattened(x: Array) -> Array | None:
+    """``x`` (N, C, *spatial), if stored batch last, as (N, C * spatial), column by column: runs stay whole."""
+    if not (fast(x) and x.size and is_batch_last(x)):
+        return None
+    flat = x.transpose(_order(x.ndim)[0])
+    columns = np.ascontiguousarray(np.moveaxis(flat, -2, 0))
+    return columns.reshape(-1, x.shape[0]).T
+
+
+@lru_cache(maxsize=32)
+def _prototype(ndim: int, dtype: Any) -> Array:
+    return np.empty((2,) * ndim, dtype).transpose(_order(ndim)[1])
+
+
+def empty_batch_last(shape: tuple[int, ...], dtype: Any) -> tuple[Array, Array]:
+    """A new array of ``shape`` (N, C, *spatial) stored batch last, and the view of it as (*spatial, C, N)."""
+    x = np.empty_like(_prototype(len(shape), dtype), shape=shape)
+    return x, x.transpose(_order(len(shape))[0])
+
+
+def stored_like(g: Array, y: Array) -> Array:
+    """``g``, copied if ``y``, of the same shape, is stored batch last and ``g`` is not."""
+    if is_batch_last(g) or not is_batch_last(y):
+        return g
+    return batch_last(g).transpose(_order(y.ndim)[1])
+
+
+def runs(*arrays: Array) -> list[Array] | None:
+    """The arrays as one-dimensional views that pair the same elements; None unless all are stored alike, densely."""
+    first = arrays[0]
+    if not fast(*arrays) or any(a.shape != first.shape or a.strides != first.strides for a in arrays):
+        return None
+    if not first.flags.c_contiguous:
+        order = sorted(range(first.ndim), key=lambda d: -first.strides[d])
+        if not first.transpose(order).flags.c_contiguous:
+            return None
+        arrays = tuple(a.transpose(order) for a in arrays)
+    return [a.reshape(-1) for a in arrays]

@@ -1,0 +1,107 @@
+"""Batch normalization of arrays stored batch last, (pixels, C, N), with few passes over memory.
+
+Sums over a channel are products with a vector of ones, or of each run with itself. They are added up over
+pixels in float64, so that the variance may be the small difference of two large numbers.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import numpy as np
+
+from ..memory import Array
+from .layout import batch_last, empty_batch_last, fast, is_batch_last
+from .threads import scratch, shares
+
+_CHUNK = 1 << 18  # bytes that are worked on at a time
+
+
+def handles(x: Array, *more: Array) -> bool:
+    return fast(x, *more) and x.size > 0 and is_batch_last(x)
+
+
+def _pixels(x: Array) -> Array:
+    flat = batch_last(x)
+    return flat.reshape(-1, *flat.shape[-2:])
+
+
+def sums(a: Array, b: Array) -> tuple[Array, Array]:
+    """For each channel the sums of ``a`` and of ``a * b``, in float64."""
+    a, b = _pixels(a), _pixels(b)
+    pixels, channels, n = a.shape
+    ones = np.ones(n, a.dtype)
+
+    def body(start: int, stop: int) -> Array:
+        total = np.add.reduce((a[start:stop].reshape(-1, n) @ ones).reshape(-1, channels), axis=0, dtype=float)
+        return total, np.add.reduce(np.vecdot(a[start:stop], b[start:stop]), axis=0, dtype=float)
+
+    totals, products = zip(*shares(body, pixels))
+    return reduce(np.add, totals), reduce(np.add, products)
+
+
+def channel_sum(g: Array) -> Array:
+    """The sum of each channel of ``g`` (N, C, ...)."""
+    g = _pixels(g)
+    pixels, channels, n = g.shape
+    ones = np.ones(n, g.dtype)
+
+    def body(start: int, stop: int) -> Array:
+        return np.add.reduce((g[start:stop].reshape(-1, n) @ ones).reshape(-1, channels), axis=0, dtype=float)
+
+    return reduce(np.add, shares(body, pixels)).astype(g.dtype)
+
+
+def moments(x: Array) -> tuple[Array, Array]:
+    """Mean and variance of each channel of ``x`` (N, C, ...), in float64."""
+    count = x.size // x.shape[1]
+    total, squares = sums(x, x)
+    mean = total / count
+    variance = squares / count - mean * mean
+    if not np.all(variance > 1e-5 * mean * mean):  # too small a difference
+        shape = (1, -1) + (1,) * (x.ndim - 2)
+        _, squares = sums(centred := x - mean.astype(x.dtype).reshape(shape), centred)
+        variance = squares / count
+    return mean, variance
+
+
+def affine(x: Array, scale: Array, shift: Array, g: Array = None, g_scale: Array = None) -> Array:
+    """``x * scale + shift``, plus ``g * g_scale`` if given, with one number for each channel of x (N, C, ...)."""
+    y, _ = empty_batch_last(x.shape, x.dtype)
+    channels, n = x.shape[1], x.shape[0]
+
+    def row(values: Array) -> Array:  # written out for a whole pixel: quicker than broadcasting to short runs
+        return np.repeat(values.astype(x.dtype), n)
+
+    rows = [_pixels(a).reshape(-1, channels * n) for a in (x, y)]
+    source, target, factor, offset = *rows, row(scale), row(shift)
+    other = None if g is None else _pixels(g).reshape(-1, channels * n)
+    other_factor: Array = None if g_scale is None else row(g_scale)
+    step = max(1, _CHUNK // source[0].nbytes)
+
+    def body(start: int, stop: int) -> None:
+        for i in range(start, stop, step):
+            part = slice(i, min(i + step, stop))
+            out = target[part]
+            np.multiply(source[part], factor, out=out)
+            np.add(out, offset, out=out)
+            if other is not None:
+                product = scratch("affine", out.shape, out.dtype)
+                np.add(out, np.multiply(other[part], other_factor, out=product), out=out)
+
+    shares(body, len(source))
+    return y
+
+
+def batch_gradient(g: Array, x: Array, weight: Array | None, mean: Array, scale: Array) -> tuple[Array, Array, Array]:
+    """The gradients of input, weight and bias of batch normalization, given that of its output.
+
+    With x' = (x - mean) * scale: dx = weight * scale * (g - mean(g) - x' * mean(g * x')).
+    """
+    count = x.size // x.shape[1]
+    total, product = sums(g, x)
+    product = (product - mean * total) * scale  # sum of g * x'
+    factor = scale if weight is None else scale * weight
+    slope = -factor * scale * product / count
+    dx = affine(x, slope, -factor * total / count - slope * mean, g, factor)
+    return dx, product.astype(x.dtype), total.astype(x.dtype)

@@ -1,0 +1,238 @@
+"""One small pool of threads for all kernels, and what the kernels set for the whole process.
+
+NumPy's functions release the interpreter lock while they compute, so Python threads that call them on
+parts of an array run at the same time. A kernel hands :func:`parallel` a function of a range; as many
+shares of the range as there are threads are computed, the first by the caller. What a share computes
+depends on the number of threads alone, never on who was free, so results are the same from run to run.
+
+Two things belong to the process, not to us. They are set by the first computation that is large enough
+to matter, never by the import, and :func:`release` undoes them:
+
+* BLAS computes with one thread: the pool splits products as it splits everything else, and two pools
+  that wait for each other's cores are slower than either.
+* The C library keeps freed memory (glibc's mallopt). Otherwise each large array is fresh memory from
+  the system, whose first use costs more than the arithmetic on it. The price is that the process keeps
+  the size of its largest moment. ``keep_memory(False)`` leaves that setting alone.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import threading
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..memory import Array
+
+Body = Callable[[int, int], None]
+
+_HANDSHAKE = 150_000  # nanoseconds of work below which waking another thread does not pay
+
+_count = 0  # threads to use; 0 until asked for the first time
+_pool: _Pool | None = None
+_turn = threading.Lock()  # held by the one computation that uses the pool
+_ready = False  # whether the process has been set up
+_keeps_memory = True
+_local = threading.local()
+
+
+def get_num_threads() -> int:
+    """How many threads the kernels use: by default as many as this process may use cores."""
+    global _count
+    if not _count:
+        _count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return _count
+
+
+def set_num_threads(count: int) -> None:
+    """Let the kernels use ``count`` threads.
+
+    The last bits of sums (of weights' gradients, of means) depend on it; at the same count they never vary.
+    """
+    global _count, _pool
+    if isinstance(count, bool) or not isinstance(count, int):
+        raise TypeError(f"set_num_threads: expected an int, got {type(count).__name__}")
+    if count < 1:
+        raise ValueError(f"set_num_threads: expected at least 1, got {count}")
+    with _turn:
+        _count = count
+        if _pool is not None:
+            _pool.stop()
+            _pool = None
+
+
+def parallel(body: Body, n: int, work: float = 1e9) -> None:
+    """Call ``body(start, stop)`` for shares that together make up ``range(n)``, one for each thread.
+
+    ``work`` estimates the nanoseconds that one thread would take. What is not worth sharing is computed
+    at once, as is what a share of another computation asks for. ``body`` must write to its own part alone.
+    """
+    if work < _HANDSHAKE:
+        body(0, n)
+    else:
+        shares(body, n)
+
+
+def shares(body: Callable[[int, int], Any], n: int) -> list[Any]:
+    """What ``body(start, stop)`` returns for each share of ``range(n)``, in order: see :func:`parallel`."""
+    global _pool
+    if not _ready:
+        _prepare()
+    count = max(1, min(get_num_threads(), n))
+    results: list[Any] = [None] * count
+
+    def share(index: int) -> None:
+        results[index] = body(n * index // count, n * (index + 1) // count)
+
+    if count == 1 or not _turn.acquire(blocking=False):
+        for index in range(count):
+            share(index)
+        return results
+    try:
+        if _pool is None:
+            _pool = _Pool(_count)
+        _pool.run(share, count)
+    except BaseException:
+        _pool = None  # interrupted: its threads may still be at work
+        raise
+    finally:
+        _turn.release()
+    return results
+
+
+def scratch(role: str, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Memory for intermediate results, which the next call for ``role`` in the same thread gets again."""
+    nbytes = prod(shape) * np.dtype(dtype).itemsize
+    memory = _local.__dict__.get(role)
+    if memory is None or memory.nbytes < nbytes:
+        memory = _local.__dict__[role] = np.empty(nbytes, np.uint8)
+    return memory[:nbytes].view(dtype).reshape(shape)
+
+
+class _Pool:
+    """Threads that wait for work, each behind a lock of its own."""
+
+    def __init__(self, count: int) -> None:
+        self.work: Callable[[int], None] | None = None
+        self.context = contextvars.copy_context()
+        self.error: BaseException | None = None
+        self.start = [threading.Lock() for _ in range(count - 1)]
+        self.done = [threading.Lock() for _ in range(count - 1)]
+        for lock in self.start + self.done:
+            lock.acquire()
+        for index in range(1, count):
+            threading.Thread(target=self._serve, args=(index,), name=f"minigrad-{index}", daemon=True).start()
+
+    def _serve(self, index: int) -> None:
+        start, done = self.start[index - 1], self.done[index - 1]
+        while True:
+            start.acquire()
+            if self.work is None:
+                return
+            try:  # in the caller's context: NumPy keeps there how it treats infinities
+                self.context.copy().run(self.work, index)
+            except BaseException as error:
+                self.error = error
+            done.release()
+
+    def run(self, work: Callable[[int], None], count: int) -> None:
+        self.work, self.context = work, contextvars.copy_context()
+        for lock in self.start[: count - 1]:
+            lock.release()
+        try:
+            work(0)
+        finally:
+            for lock in self.done[: count - 1]:
+                lock.acquire()
+        if self.error is not None:
+            error, self.error = self.error, None
+            raise error
+
+    def stop(self) -> None:
+        self.work = None
+        for lock in self.start:
+            lock.release()
+
+
+# ------------------------------------------------------------------------- what the process shares
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of <malloc.h>
+_undo: list[Callable[[], object]] = []
+
+
+def _prepare() -> None:
+    """Set BLAS to one thread and let the C library keep freed memory; does what it can."""
+    global _ready
+    with _turn:
+        if _ready:
+            return
+        _ready = True
+        for count, set_count in _blas():
+            _undo.append(lambda count=count, set_count=set_count: set_count(count))  # type: ignore[misc]
+            set_count(1)
+        mallopt = _c_function("mallopt")
+        if mallopt is not None and _keeps_memory:
+            for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
+                mallopt(parameter, 1 << 30)
+                _undo.append(lambda parameter=parameter: mallopt(parameter, 128 << 10))  # type: ignore[misc]
+            _undo.append(lambda: _c_function("malloc_trim")(0))
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_after_fork)
+
+
+def _c_function(name: str) -> Any:
+    """A function of the GNU C library; None with another."""
+    import ctypes
+
+    library: Any = ctypes.CDLL(None) if os.name == "posix" else None
+    return getattr(library, name) if hasattr(library, "gnu_get_libc_version") else None
+
+
+def _blas() -> list[tuple[int, Callable[[int], None]]]:
+    """For each OpenBLAS in the process: how many threads it uses, and the function that sets that."""
+    import ctypes
+
+    try:
+        with open("/proc/self/maps") as maps:
+            paths = {line.split(maxsplit=5)[5].strip() for line in maps if "openblas" in line}
+    except OSError:
+        return []
+    found = []
+    for path in sorted(paths):
+        library = ctypes.CDLL(path)
+        for prefix, suffix in (("scipy_", "64_"), ("scipy_", ""), ("", "64_"), ("", "")):
+            name = f"{prefix}openblas_{{}}_num_threads{suffix}"
+            if hasattr(library, name.format("set")):
+                found.append((getattr(library, name.format("get"))(), getattr(library, name.format("set"))))
+                break
+    return found
+
+
+def keep_memory(enabled: bool = True) -> None:
+    """Whether the C library shall keep freed memory for the next arrays; from the next computation on."""
+    global _keeps_memory
+    release()
+    _keeps_memory = enabled
+
+
+def release() -> None:
+    """Undo what the kernels have set for the process: the threads of BLAS, and the memory kept.
+
+    The next large computation sets it again.
+    """
+    global _ready
+    with _turn:
+        for undo in _undo:
+            undo()
+        _undo.clear()
+        _ready = False
+
+
+def _after_fork() -> None:
+    """A child process has none of the threads."""
+    global _pool, _turn
+    _pool, _turn = None, threading.Lock()
