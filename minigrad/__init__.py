@@ -75,6 +75,7 @@ Size = tuple
 if TYPE_CHECKING:
     from . import amp, autograd, backends, data, linalg, nn, optim, profiler, utils, viz
     from .amp import autocast
+    from .kernels.threads import get_num_threads, set_num_threads
     from .model_summary import summary
     from .ops.convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
     from .ops.distance import cosine_similarity, pairwise_distance
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
 _MODULES = {"amp", "autograd", "backends", "data", "linalg", "nn", "optim", "profiler", "torch_programs", "utils", "viz"}
 _FUNCTIONS = {
     "amp": ("autocast",),
+    "kernels.threads": ("get_num_threads", "set_num_threads"),
     "model_summary": ("summary",),
     "ops.convolution": ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
     "ops.distance": ("cosine_similarity", "pairwise_distance"),
