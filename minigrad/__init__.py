@@ -88,7 +88,9 @@ if TYPE_CHECKING:
     from .serialization import load, save
 
 # What is imported when it is used first: modules, and functions of other modules.
-_MODULES = {"amp", "autograd", "backends", "data", "linalg", "nn", "optim", "profiler", "torch_programs", "utils", "viz"}
+_MODULES = (
+    "amp", "autograd", "backends", "data", "linalg", "nn", "optim", "profiler", "torch_programs", "utils", "viz",
+)  # fmt: skip
 _FUNCTIONS = {
     "amp": ("autocast",),
     "kernels.threads": ("get_num_threads", "set_num_threads"),

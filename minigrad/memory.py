@@ -16,9 +16,9 @@ NumPy's ``base`` chain already says which arrays share memory, so views need no 
 from __future__ import annotations
 
 import itertools
-import threading
 import weakref
 import zlib
+from _thread import RLock  # threading itself takes a millisecond to load
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ exposed: dict[int, bool] = {}  # id(owner) -> if code outside can write to it: f
 stamps: dict[int, int] = {}  # id(owner) -> time of its last change through minigrad
 _loans: dict[int, list[Loan]] = {}  # id(owner) -> the arrays lent out that share it
 _alive: dict[int, weakref.ref[np.ndarray]] = {}  # forgets an owner's entries when it dies
-_lock = threading.RLock()  # of lending, which may end while another begins
+_lock = RLock()  # of lending, which may end while another begins
 
 
 def owner(array: Array) -> Array:

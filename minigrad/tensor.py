@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -281,11 +280,13 @@ class Tensor(TensorBase):
 
     def __deepcopy__(self, memo: dict[builtins.int, Any]) -> Tensor:
         if id(self) not in memo:
+            from copy import deepcopy  # rarely needed, and loaded if anybody asks for this
+
             array = self._leaf("deepcopy")._array.copy()
             memo[id(self)] = copied = _rebuild(type(self), array, self._requires_grad, {})
             for name, value in _attributes(self).items():
-                copied.__dict__[name] = copy.deepcopy(value, memo)
-            copied._grad = copy.deepcopy(self._grad, memo)
+                copied.__dict__[name] = deepcopy(value, memo)
+            copied._grad = deepcopy(self._grad, memo)
         return memo[id(self)]
 
     def __reduce_ex__(self, protocol: Any) -> tuple:
