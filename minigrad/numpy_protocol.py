@@ -13,53 +13,31 @@ from typing import Any
 import numpy as np
 
 from . import creation, dtypes
-from .arguments import normalize_dim, normalize_dims
+from .arguments import along, normalize_dim, normalize_dims
 from .engine import TensorBase, new_tensor
 from .ops import elementwise, indexing, linalg, padding, reduction, shaping, sorting
 
-UFUNCS: dict[Any, Callable] = {
-    # arithmetic
-    np.add: elementwise._add, np.subtract: elementwise._sub, np.multiply: elementwise.mul,
-    np.true_divide: elementwise._div, np.floor_divide: elementwise.floor_divide, np.remainder: elementwise.remainder,
-    np.fmod: elementwise.fmod, np.power: elementwise.pow, np.float_power: elementwise.float_power,
-    np.negative: elementwise.neg, np.positive: elementwise.positive, np.absolute: elementwise.abs,
-    np.fabs: elementwise.abs, np.sign: elementwise.sign, np.copysign: elementwise.copysign,
-    np.reciprocal: elementwise.reciprocal, np.square: elementwise.square, np.sqrt: elementwise.sqrt,
-    # exponentials, logarithms, trigonometry
-    np.exp: elementwise.exp, np.exp2: elementwise.exp2, np.expm1: elementwise.expm1, np.log: elementwise.log,
-    np.log2: elementwise.log2, np.log10: elementwise.log10, np.log1p: elementwise.log1p,
-    np.logaddexp: elementwise.logaddexp, np.sin: elementwise.sin, np.cos: elementwise.cos, np.tan: elementwise.tan,
-    np.arcsin: elementwise.asin, np.arccos: elementwise.acos, np.arctan: elementwise.atan,
-    np.arctan2: elementwise.atan2, np.hypot: elementwise.hypot, np.deg2rad: elementwise.deg2rad,
-    np.radians: elementwise.deg2rad, np.rad2deg: elementwise.rad2deg, np.degrees: elementwise.rad2deg,
-    np.sinh: elementwise.sinh, np.cosh: elementwise.cosh, np.tanh: elementwise.tanh, np.arcsinh: elementwise.asinh,
-    np.arccosh: elementwise.acosh, np.arctanh: elementwise.atanh,
-    # rounding and choice
-    np.floor: elementwise.floor, np.ceil: elementwise.ceil, np.trunc: elementwise.trunc, np.rint: elementwise.round,
-    np.maximum: elementwise.maximum, np.minimum: elementwise.minimum, np.fmax: elementwise.fmax,
-    np.fmin: elementwise.fmin, np.heaviside: elementwise.heaviside,
-    # comparison and logic
-    np.equal: elementwise.eq, np.not_equal: elementwise.ne, np.less: elementwise.lt, np.less_equal: elementwise.le,
-    np.greater: elementwise.gt, np.greater_equal: elementwise.ge, np.logical_and: elementwise.logical_and,
-    np.logical_or: elementwise.logical_or, np.logical_xor: elementwise.logical_xor,
-    np.logical_not: elementwise.logical_not, np.bitwise_and: elementwise.bitwise_and,
-    np.bitwise_or: elementwise.bitwise_or, np.bitwise_xor: elementwise.bitwise_xor,
-    np.invert: elementwise.bitwise_not, np.left_shift: elementwise.bitwise_left_shift,
-    np.right_shift: elementwise.bitwise_right_shift, np.signbit: elementwise.signbit, np.isnan: elementwise.isnan,
-    np.isinf: elementwise.isinf, np.isfinite: elementwise.isfinite,
-    # linear algebra
+_SAME_NAME = (
+    "floor_divide", "remainder", "fmod", "float_power", "multiply", "negative", "positive", "absolute", "sign",
+    "copysign", "reciprocal", "square", "sqrt", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "logaddexp",
+    "sin", "cos", "tan", "arcsin", "arccos", "arctan", "arctan2", "hypot", "deg2rad", "rad2deg", "sinh", "cosh",
+    "tanh", "arcsinh", "arccosh", "arctanh", "floor", "ceil", "trunc", "maximum", "minimum", "fmax", "fmin",
+    "heaviside", "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_and", "logical_or",
+    "logical_xor", "logical_not", "bitwise_and", "bitwise_or", "bitwise_xor", "signbit", "isnan", "isinf", "isfinite",
+)  # fmt: skip
+
+UFUNCS: dict[Any, Callable] = {getattr(np, name): getattr(elementwise, name) for name in _SAME_NAME} | {
+    np.add: elementwise._add, np.subtract: elementwise._sub, np.true_divide: elementwise._div,
+    np.power: elementwise.pow, np.fabs: elementwise.abs, np.rint: elementwise.round, np.equal: elementwise.eq,
+    np.radians: elementwise.deg2rad, np.degrees: elementwise.rad2deg, np.invert: elementwise.bitwise_not,
+    np.left_shift: elementwise.bitwise_left_shift, np.right_shift: elementwise.bitwise_right_shift,
     np.matmul: linalg.matmul,
-}
+}  # fmt: skip
 
-
-def _like(make: Callable) -> Callable:
-    """``np.zeros_like`` and its kin, also for another shape; the result is a constant."""
-
-    def function(a: Any, *args: Any, dtype: Any = None, shape: Any = None, **options: Any) -> Any:
-        options = {**options, "shape": shape, "dtype": None if dtype is None else dtypes.as_dtype(dtype, make.__name__)}
-        return new_tensor(make(_array(a), *map(_array, args), **options))
-
-    return function
+_KEYWORDS = {
+    "axis": "dim", "axes": "dims", "axis1": "dim1", "axis2": "dim2", "keepdims": "keepdim", "ddof": "correction",
+    "a_min": "min", "a_max": "max", "k": "diagonal",
+}  # fmt: skip
 
 
 def _array(value: Any) -> Any:
@@ -72,39 +50,47 @@ def _on_arrays(function: Callable) -> Callable:
     return lambda *args, **options: function(*map(_array, args), **options)
 
 
-def _expand_dims(a: Any, axis: Any) -> Any:
-    count = 1 if isinstance(axis, int) else len(axis)
-    for dim in sorted(normalize_dims(axis, a.ndim + count, "np.expand_dims", "axis")):
-        a = shaping.unsqueeze(a, dim)
+def _like(make: Callable) -> Callable:
+    """``np.zeros_like`` and its kin, also for another shape; the result is a constant."""
+
+    def function(a: Any, *args: Any, dtype: Any = None, shape: Any = None) -> Any:
+        dtype = None if dtype is None else dtypes.as_dtype(dtype, make.__name__)
+        return new_tensor(make(_array(a), *map(_array, args), shape=shape, dtype=dtype))
+
+    return function
+
+
+def _reduction(operation: Callable) -> Callable:
+    """An operation whose third argument is not NumPy's."""
+    return lambda a, dim=None, **options: operation(a, dim, **options)
+
+
+def _flat(operation: Callable, default: int | None = None) -> Callable:
+    """An operation along a dimension, which without one goes through the flattened tensor."""
+
+    def function(a: Any, dim: int | None = default, **options: Any) -> Any:
+        return operation(shaping.ravel(a), 0, **options) if dim is None else operation(a, dim, **options)
+
+    return function
+
+
+def _expand_dims(a: Any, dim: Any) -> Any:
+    count = 1 if isinstance(dim, int) else len(dim)
+    for d in sorted(normalize_dims(dim, a.ndim + count, "np.expand_dims", "axis")):
+        a = shaping.unsqueeze(a, d)
     return a
 
 
-def _concatenate(arrays: Any, axis: Any = 0) -> Any:
-    if axis is None:
-        return shaping.cat([shaping.reshape(a, -1) for a in arrays])
-    return shaping.cat(arrays, axis)
-
-
-def _extremum(operation: Callable) -> Callable:
-    return lambda a, axis=None, *, keepdims=False: operation(a, () if axis is None else axis, keepdims)
-
-
-def _scan(operation: Callable) -> Callable:
-    return lambda a, axis=None, dtype=None: operation(
-        shaping.reshape(a, -1) if axis is None else a, 0 if axis is None else axis, dtype=dtype
-    )
-
-
-def _take(a: Any, indices: Any, axis: int | None = None) -> Any:
-    if axis is None:
+def _take(a: Any, indices: Any, dim: int | None = None) -> Any:
+    if dim is None:
         return indexing.take(a, creation.as_tensor(indices))
-    return indexing.getitem(a, (slice(None),) * normalize_dim(axis, a.ndim, "np.take", "axis") + (indices,))
+    return indexing.getitem(a, along(normalize_dim(dim, a.ndim, "np.take", "axis"), indices))
 
 
-def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
-    dim = normalize_dim(axis, ary.ndim, "np.split", "axis")
-    if isinstance(indices_or_sections, int) and ary.shape[dim] % indices_or_sections:
-        raise ValueError(f"np.split: size {ary.shape[dim]} is not divisible by {indices_or_sections}")
+def _split(ary: Any, indices_or_sections: Any, dim: int = 0) -> Any:
+    size = ary.shape[normalize_dim(dim, ary.ndim, "np.split", "axis")]
+    if isinstance(indices_or_sections, int) and size % indices_or_sections:
+        raise ValueError(f"np.split: size {size} is not divisible by {indices_or_sections}")
     return shaping.tensor_split(ary, indices_or_sections, dim)
 
 
@@ -119,10 +105,6 @@ def _pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values:
     return padding.pad(array, flat, _PAD_MODES[mode], constant_values or None)
 
 
-def _sorted(operation: Callable) -> Callable:
-    return lambda a, axis=-1: operation(shaping.reshape(a, -1) if axis is None else a, -1 if axis is None else axis)
-
-
 def _dot(a: Any, b: Any) -> Any:
     if np.ndim(a) == 0 or np.ndim(b) == 0:
         return elementwise.mul(a, b)
@@ -132,118 +114,64 @@ def _dot(a: Any, b: Any) -> Any:
 
 
 FUNCTIONS: dict[Callable, Callable] = {
-    np.zeros_like: _like(np.zeros_like),
-    np.ones_like: _like(np.ones_like),
-    np.empty_like: _like(np.empty_like),
-    np.full_like: _like(np.full_like),
-    np.shape: _on_arrays(np.shape),
-    np.ndim: _on_arrays(np.ndim),
-    np.size: _on_arrays(np.size),
-    np.shares_memory: _on_arrays(np.shares_memory),
-    np.may_share_memory: _on_arrays(np.may_share_memory),
-    np.array_equal: _on_arrays(np.array_equal),
-    np.result_type: dtypes.result_type,
-    np.where: lambda condition, x=None, y=None: elementwise.where(condition, x, y),
-    np.clip: lambda a, a_min=None, a_max=None, *, min=None, max=None: elementwise.clamp(
-        a, min if a_min is None else a_min, max if a_max is None else a_max
-    ),
+    **{f: _like(f) for f in (np.zeros_like, np.ones_like, np.empty_like, np.full_like)},
+    **{f: _on_arrays(f) for f in (np.shape, np.ndim, np.size, np.shares_memory, np.may_share_memory, np.array_equal)},
+    np.result_type: dtypes.result_type, np.where: elementwise.where, np.clip: elementwise.clamp,
+    np.isclose: elementwise.isclose, np.allclose: elementwise.allclose, np.sinc: elementwise.sinc,
     np.round: lambda a, decimals=0: elementwise.round(a, decimals=decimals),
-    np.around: lambda a, decimals=0: elementwise.round(a, decimals=decimals),
-    np.nan_to_num: lambda x, copy=True, nan=0.0, posinf=None, neginf=None: elementwise.nan_to_num(
-        x, nan=nan, posinf=posinf, neginf=neginf
-    ),
+    np.nan_to_num: lambda x, copy=True, **options: elementwise.nan_to_num(x, **options),
     # shapes
-    np.copy: lambda a: shaping.clone(a),
-    np.reshape: lambda a, shape: shaping.reshape(a, shape),
-    np.ravel: lambda a: shaping.reshape(a, -1),
-    np.transpose: lambda a, axes=None: shaping.permute(a, tuple(range(a.ndim))[::-1] if axes is None else tuple(axes)),
-    np.swapaxes: lambda a, axis1, axis2: shaping.transpose(a, axis1, axis2),
-    np.moveaxis: lambda a, source, destination: shaping.movedim(a, source, destination),
-    np.expand_dims: _expand_dims,
-    np.squeeze: lambda a, axis=None: shaping.squeeze(a, axis),
-    np.broadcast_to: lambda array, shape: shaping.broadcast_to(array, shape),
-    np.broadcast_arrays: lambda *args: shaping.broadcast_tensors(*args),
-    np.concatenate: _concatenate,
-    np.stack: lambda arrays, axis=0: shaping.stack(arrays, axis),
-    np.hstack: lambda tup: shaping.hstack(tup),
-    np.vstack: lambda tup: shaping.vstack(tup),
-    np.atleast_1d: lambda *arys: shaping.atleast_1d(*arys),
-    np.atleast_2d: lambda *arys: shaping.atleast_2d(*arys),
-    np.split: _split,
-    np.array_split: lambda ary, indices_or_sections, axis=0: shaping.tensor_split(ary, indices_or_sections, axis),
-    np.tile: lambda A, reps: shaping.tile(A, reps),
-    np.repeat: lambda a, repeats, axis=None: shaping.repeat_interleave(a, repeats, axis),
-    np.flip: lambda m, axis=None: shaping.flip(m, normalize_dims(axis, m.ndim, "np.flip", "axis")),
-    np.roll: lambda a, shift, axis=None: shaping.roll(a, shift, axis),
-    np.rot90: lambda m, k=1, axes=(0, 1): shaping.rot90(m, k, axes),
-    np.pad: _pad,
-    np.tril: lambda m, k=0: shaping.tril(m, k),
-    np.triu: lambda m, k=0: shaping.triu(m, k),
-    np.diag: lambda v, k=0: shaping.diag(v, k),
-    np.diagonal: lambda a, offset=0, axis1=0, axis2=1: shaping.diagonal(a, offset, axis1, axis2),
-    np.trace: lambda a, offset=0, axis1=0, axis2=1: reduction.sum(shaping.diagonal(a, offset, axis1, axis2), -1),
+    np.copy: shaping.clone, np.reshape: shaping.reshape, np.ravel: shaping.ravel, np.swapaxes: shaping.swapaxes,
+    np.moveaxis: shaping.movedim, np.squeeze: shaping.squeeze, np.broadcast_to: shaping.broadcast_to,
+    np.broadcast_arrays: shaping.broadcast_tensors, np.expand_dims: _expand_dims, np.stack: shaping.stack,
+    np.hstack: shaping.hstack, np.vstack: shaping.vstack, np.atleast_1d: shaping.atleast_1d,
+    np.atleast_2d: shaping.atleast_2d, np.split: _split, np.array_split: shaping.tensor_split, np.tile: shaping.tile,
+    np.repeat: shaping.repeat_interleave, np.pad: _pad, np.tril: shaping.tril, np.triu: shaping.triu,
+    np.diag: shaping.diag, np.diagonal: shaping.diagonal,
+    np.roll: lambda a, shift, dim=None: shaping.roll(a, shift, dim),
+    np.transpose: lambda a, dims=None: shaping.reverse_dims(a) if dims is None else shaping.permute(a, *dims),
+    np.concatenate: lambda arrays, dim=0: (
+        shaping.cat([shaping.ravel(a) for a in arrays]) if dim is None else shaping.cat(arrays, dim)),
+    np.flip: lambda m, dim=None: shaping.flip(m, normalize_dims(dim, m.ndim, "np.flip", "axis")),
+    np.trace: lambda a, *args, **options: reduction.sum(shaping.diagonal(a, *args, **options), -1),
     # reductions and scans
-    np.sum: lambda a, axis=None, dtype=None, *, keepdims=False: reduction.sum(a, axis, keepdims, dtype=dtype),
-    np.mean: lambda a, axis=None, dtype=None, *, keepdims=False: reduction.mean(a, axis, keepdims, dtype=dtype),
-    np.prod: lambda a, axis=None, dtype=None, *, keepdims=False: reduction.prod(a, axis, keepdims, dtype=dtype),
-    np.var: lambda a, axis=None, *, ddof=0, keepdims=False: reduction.var(a, axis, keepdim=keepdims, correction=ddof),
-    np.std: lambda a, axis=None, *, ddof=0, keepdims=False: reduction.std(a, axis, keepdim=keepdims, correction=ddof),
-    np.max: _extremum(reduction.amax),
-    np.amax: _extremum(reduction.amax),
-    np.min: _extremum(reduction.amin),
-    np.amin: _extremum(reduction.amin),
-    np.argmax: lambda a, axis=None, *, keepdims=False: reduction.argmax(a, axis, keepdims),
-    np.argmin: lambda a, axis=None, *, keepdims=False: reduction.argmin(a, axis, keepdims),
-    np.any: lambda a, axis=None, *, keepdims=False: reduction.any(a, axis, keepdims),
-    np.all: lambda a, axis=None, *, keepdims=False: reduction.all(a, axis, keepdims),
-    np.count_nonzero: lambda a, axis=None: reduction.count_nonzero(a, axis),
-    np.cumsum: _scan(reduction.cumsum),
-    np.cumprod: _scan(reduction.cumprod),
-    # choice
-    np.take: _take,
-    np.take_along_axis: lambda arr, indices, axis=-1: indexing.take_along_dim(arr, indices, axis),
-    np.nonzero: lambda a: indexing.nonzero(a, as_tuple=True),
-    np.argwhere: lambda a: indexing.argwhere(a),
-    np.sort: _sorted(lambda a, dim: sorting.sort(a, dim)[0]),
-    np.argsort: _sorted(sorting.argsort),
-    np.searchsorted: lambda a, v, side="left": sorting.searchsorted(a, v, right=side == "right"),
+    np.sum: _reduction(reduction.sum), np.mean: _reduction(reduction.mean), np.prod: _reduction(reduction.prod),
+    np.max: _reduction(reduction.amax), np.amax: _reduction(reduction.amax), np.min: _reduction(reduction.amin),
+    np.amin: _reduction(reduction.amin), np.any: _reduction(reduction.any), np.all: _reduction(reduction.all),
+    np.argmax: _reduction(reduction.argmax), np.argmin: _reduction(reduction.argmin),
+    np.count_nonzero: _reduction(reduction.count_nonzero),
+    np.var: lambda a, dim=None, *, correction=0, **options: reduction.var(a, dim, correction=correction, **options),
+    np.std: lambda a, dim=None, *, correction=0, **options: reduction.std(a, dim, correction=correction, **options),
+    np.cumsum: _flat(reduction.cumsum), np.cumprod: _flat(reduction.cumprod),
+    # choice and order
+    np.take: _take, np.argwhere: indexing.argwhere, np.nonzero: lambda a: indexing.nonzero(a, as_tuple=True),
+    np.take_along_axis: lambda arr, indices, dim=-1: indexing.take_along_dim(arr, indices, dim),
+    np.sort: _flat(lambda a, dim: sorting.sort(a, dim)[0], -1), np.argsort: _flat(sorting.argsort, -1),
+    np.searchsorted: sorting.searchsorted,
     # linear algebra
-    np.dot: _dot,
-    np.vdot: lambda a, b: linalg.dot(shaping.reshape(a, -1), shaping.reshape(b, -1)),
-    np.inner: lambda a, b: linalg.inner(a, b),
-    np.outer: lambda a, b: linalg.outer(shaping.reshape(a, -1), shaping.reshape(b, -1)),
-    np.tensordot: lambda a, b, axes=2: linalg.tensordot(a, b, axes),
-    np.einsum: lambda subscripts, *operands: linalg.einsum(subscripts, *operands),
-    np.linalg.norm: lambda x, ord=None, axis=None, keepdims=False: linalg.norm(x, ord, axis, keepdims),
-    np.linalg.inv: lambda a: linalg.inv(a),
-    np.linalg.det: lambda a: linalg.det(a),
-    np.linalg.solve: lambda a, b: linalg.solve(a, b),
-    np.linalg.cholesky: lambda a: linalg.cholesky(a),
-    # comparison
-    np.sinc: lambda x: elementwise.sinc(x),
-    np.isclose: lambda a, b, rtol=1e-5, atol=1e-8, equal_nan=False: elementwise.isclose(a, b, rtol, atol, equal_nan),
-    np.allclose: lambda a, b, rtol=1e-5, atol=1e-8, equal_nan=False: elementwise.allclose(a, b, rtol, atol, equal_nan),
-}
+    np.dot: _dot, np.inner: linalg.inner, np.tensordot: linalg.tensordot, np.einsum: linalg.einsum,
+    np.vdot: lambda a, b: linalg.dot(shaping.ravel(a), shaping.ravel(b)),
+    np.outer: lambda a, b: linalg.outer(shaping.ravel(a), shaping.ravel(b)),
+    np.linalg.norm: linalg.norm, np.linalg.inv: linalg.inv, np.linalg.det: linalg.det,
+    np.linalg.solve: linalg.solve, np.linalg.cholesky: linalg.cholesky,
+}  # fmt: skip
 
 REDUCTIONS: dict[Any, Callable] = {  # ufunc.reduce
-    np.add: lambda array, axis=0, *, keepdims=False: reduction.sum(array, axis, keepdims),
-    np.multiply: lambda array, axis=0, *, keepdims=False: reduction.prod(array, axis, keepdims),
-    np.maximum: lambda array, axis=0, *, keepdims=False: FUNCTIONS[np.max](array, axis, keepdims=keepdims),
-    np.minimum: lambda array, axis=0, *, keepdims=False: FUNCTIONS[np.min](array, axis, keepdims=keepdims),
-    np.logical_and: lambda array, axis=0, *, keepdims=False: reduction.all(array, axis, keepdims),
-    np.logical_or: lambda array, axis=0, *, keepdims=False: reduction.any(array, axis, keepdims),
-}
+    np.add: reduction.sum, np.multiply: reduction.prod, np.maximum: reduction.amax, np.minimum: reduction.amin,
+    np.logical_and: reduction.all, np.logical_or: reduction.any,
+}  # fmt: skip
 
 
 def __array_ufunc__(self: Any, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-    """``Tensor.__array_ufunc__``: NumPy calls it for ``ufunc(*inputs)`` if an input is a Tensor."""
-    table = {"__call__": UFUNCS, "reduce": REDUCTIONS}.get(method, {})
+    """NumPy calls it for ``ufunc(*inputs)`` if an input is a Tensor."""
     name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
-    return _call(table.get(ufunc), name, inputs, options)
+    if method == "reduce":
+        return _call(REDUCTIONS.get(ufunc), name, inputs, {"axis": 0} | options)
+    return _call(UFUNCS.get(ufunc) if method == "__call__" else None, name, inputs, options)
 
 
 def __array_function__(self: Any, function: Callable, types: Any, args: tuple, options: dict[str, Any]) -> Any:
-    """``Tensor.__array_function__``: NumPy calls it for its other functions."""
+    """NumPy calls it for its other functions."""
     name = f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}"
     return _call(FUNCTIONS.get(function), name, args, options)
 
@@ -255,8 +183,6 @@ def _call(operation: Callable | None, name: str, args: tuple, options: dict[str,
         if options.get(option) is not None:
             raise NotImplementedError(f"{name}: {option}= is not available for Tensors")
     try:
-        return operation(*args, **{k: v for k, v in options.items() if k != "out"})
+        return operation(*args, **{_KEYWORDS.get(k, k): v for k, v in options.items() if k != "out"})
     except TypeError as error:
-        if "<lambda>" in str(error):  # the arguments do not fit
-            raise TypeError(str(error).replace("<lambda>()", name)) from None
-        raise
+        raise TypeError(f"{name}: {error}") from None

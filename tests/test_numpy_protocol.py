@@ -10,7 +10,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import numpy_protocol
-from minigrad.gradcheck import gradcheck, gradgradcheck
+from minigrad.autograd import gradcheck, gradgradcheck
 
 rng = np.random.default_rng(0)
 A, B = rng.uniform(0.1, 0.9, (2, 3, 4)), rng.uniform(0.1, 0.9, (2, 3, 4))
@@ -33,7 +33,6 @@ CALLS: dict[Callable, list[Callable]] = {
     np.where: [lambda a: np.where(B > 0.5, a, 0), lambda a: np.where(a > 0.5, B, a), lambda a: np.where(a > 0.5)[0]],
     np.clip: [lambda a: np.clip(a, 0.3, 0.6), lambda a: np.clip(a, None, 0.6), lambda a: np.clip(a, min=0.3, max=0.5)],
     np.round: [lambda a: np.round(a, 1)],
-    np.around: [lambda a: np.around(a)],
     np.nan_to_num: [lambda a: np.nan_to_num(a, nan=1.0)],
     np.sinc: [np.sinc],
     np.copy: [np.copy],
@@ -58,7 +57,6 @@ CALLS: dict[Callable, list[Callable]] = {
     np.repeat: [lambda a: np.repeat(a, 2, axis=1), lambda a: np.repeat(a, 2)],
     np.flip: [np.flip, lambda a: np.flip(a, axis=1), lambda a: np.flip(a, (0, 2))],
     np.roll: [lambda a: np.roll(a, 2), lambda a: np.roll(a, (1, -1), axis=(0, 2))],
-    np.rot90: [lambda a: np.rot90(a, 3, (1, 2))],
     np.pad: [
         lambda a: np.pad(a, 1),
         lambda a: np.pad(a, ((0, 0), (1, 2), (0, 1)), constant_values=3.0),

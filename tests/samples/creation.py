@@ -144,6 +144,6 @@ ERRORS = [
     ("np accumulate", lambda: np.add.accumulate(_x()), NotImplementedError, "np.add.accumulate: not available"),
     ("np out", lambda: np.add(_x(), 1, out=np.ones(2)), NotImplementedError, "np.add: out= is not available"),
     ("np where", lambda: np.add(_x(), 1, where=np.ones(2, bool)), NotImplementedError, "np.add: where= is not"),
-    ("np sum initial", lambda: np.sum(_x(), initial=3), TypeError, "np.sum got an unexpected .* 'initial'"),
+    ("np sum initial", lambda: np.sum(_x(), initial=3), TypeError, "np.sum: .*unexpected argument 'initial'"),
     ("ndarray += Tensor", lambda: np.ones(2).__iadd__(_x()), NotImplementedError, "np.add: out= is not available"),
 ]
