@@ -213,22 +213,25 @@ def autoencoder(torch: Any, nn: Any, F: Any) -> Step:
 
 @workload("lstm language model")
 def lstm(torch: Any, nn: Any, F: Any) -> Step:
+    """The sizes of PyTorch's example word_language_model, for a vocabulary of 1,000."""
+    vocabulary, E, N, T = 1000, 200, 20, 35
+
     class Model(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.embedding = nn.Embedding(96, 64)
-            self.lstm = nn.LSTM(64, 256, num_layers=2, batch_first=True)
-            self.head = nn.Linear(256, 96)
+            self.embedding = nn.Embedding(vocabulary, E)
+            self.lstm = nn.LSTM(E, E, num_layers=2)
+            self.head = nn.Linear(E, vocabulary)
 
         def forward(self, tokens: Any) -> Any:
             return self.head(self.lstm(self.embedding(tokens))[0])
 
     data = Data(torch)
     model = data.fill(Model())
-    tokens = data.labels(96, 32, 65)
-    x, y = tokens[:, :-1], tokens[:, 1:].reshape(-1)
+    tokens = data.labels(vocabulary, T + 1, N)
+    x, y = tokens[:-1], tokens[1:].reshape(-1)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    return training(optimizer, lambda: F.cross_entropy(model(x).reshape(-1, 96), y))
+    return training(optimizer, lambda: F.cross_entropy(model(x).reshape(-1, vocabulary), y))
 
 
 @workload("causal transformer")
