@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import import_module
 from math import e, inf, nan, pi
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,9 @@ from .settings import (
 )
 
 numel = Tensor.numel
+FloatTensor, DoubleTensor, HalfTensor = (partial(Tensor, dtype=kind) for kind in (float32, float64, float16))
+CharTensor, ShortTensor, IntTensor, LongTensor = (partial(Tensor, dtype=kind) for kind in (int8, int16, int32, int64))
+ByteTensor, BoolTensor = partial(Tensor, dtype=uint8), partial(Tensor, dtype=bool)
 accelerator = mps = xpu = cuda
 Size = tuple
 

@@ -126,6 +126,17 @@ def set_rng_state(new_state: Any) -> None:
     default_generator.set_state(new_state)
 
 
+@contextmanager
+def fork_rng(devices: Any = None, enabled: bool = True) -> Iterator[None]:
+    """A ``with`` block after which the default generator is where it was before, unless ``enabled`` is False."""
+    state = get_rng_state()
+    try:
+        yield
+    finally:
+        if enabled:
+            set_rng_state(state)
+
+
 # ---------------------------------------------------------------------------- arrays of numbers
 
 

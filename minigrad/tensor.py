@@ -49,12 +49,15 @@ class Tensor(TensorBase):
 
     Args:
         data: numbers, nested sequences of them, an array or a Tensor; always copied.
+        size: further integers if ``data`` is one: ``Tensor(2, 3)`` is of that shape, and zero.
         requires_grad: whether :meth:`backward` shall compute a gradient for it.
     """
 
     __slots__ = ()
 
-    def __new__(cls, data: Any = (), *, dtype: Any = None, requires_grad: bool = False) -> Any:
+    def __new__(cls, data: Any = (), *size: int, dtype: Any = None, requires_grad: bool = False) -> Any:
+        if size or (isinstance(data, (builtins.int, np.integer)) and data.__class__ is not builtins.bool):
+            data = np.zeros((data, *size))
         array = to_array(data, dtypes.get_default_dtype() if dtype is None else dtype, copy=True)
         tensor = object.__new__(cls)
         tensor._array, tensor._node, tensor._view, tensor._requires_grad = array, None, None, False
@@ -127,7 +130,7 @@ class Tensor(TensorBase):
 
     # --------------------------------------------------------------- its memory and values
 
-    is_cuda = False
+    is_cuda = is_mps = is_xpu = is_sparse = is_quantized = is_meta = False
 
     @property
     def device(self) -> Device:

@@ -33,12 +33,13 @@ _HOMES = {
     "torch": "minigrad",
     "torch.nn": "nn",
     "torch.nn.modules": "nn",
+    "torch.nn.modules.linear": "nn.linear",
     "torch.nn.parallel": None,
     "torch.cuda.amp": "minigrad.amp",
     "torchvision": None,
     "torchvision.datasets": "minigrad.data.vision",
     "torchvision.transforms": "minigrad.data.transforms",
-    "torchvision.utils": "minigrad.data.images",
+    "torchvision.utils": "minigrad.viz.grid",
 }
 
 

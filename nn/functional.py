@@ -92,8 +92,13 @@ def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
 
 
 def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-    """:func:`dropout` of whole channels of an input (N, C, H, W) or (C, H, W)."""
-    return _feature_dropout("dropout2d", input, p, training, inplace, 2)
+    """:func:`dropout` of whole channels of an input (N, C, H, W), and as in PyTorch of (N, C, L) and (N, C) too."""
+    _check_probability("dropout2d", p)
+    if input.ndim not in (2, 3, 4):
+        raise ValueError(f"dropout2d: expected input (N, C, H, W), (N, C, L) or (N, C), got shape {input.shape}")
+    if not training or p == 0:
+        return input
+    return _drop(input, p, inplace, input.shape[:2] + (1,) * (input.ndim - 2))
 
 
 def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:

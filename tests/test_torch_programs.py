@@ -241,3 +241,40 @@ def test_settings() -> None:
     minigrad.cuda.manual_seed_all(1)
     minigrad.backends.cudnn.benchmark = True
     assert minigrad.backends.cuda.matmul.allow_tf32 is minigrad.accelerator.is_available() is False
+
+
+def test_names_of_old() -> None:
+    """Programs written long ago make tensors in these ways."""
+    assert minigrad.Tensor(2, 3).shape == minigrad.FloatTensor(2, 3).shape == (2, 3)
+    assert minigrad.Tensor(2).tolist() == [0.0, 0.0]
+    assert minigrad.Tensor([2]).tolist() == [2.0]
+    assert minigrad.LongTensor([1, 2]).dtype == minigrad.int64
+    x = minigrad.ones(2)
+    leaf = minigrad.autograd.Variable(x, requires_grad=True)
+    leaf.sum().backward()
+    assert leaf.grad.tolist() == [1.0, 1.0]
+    assert x.grad is None
+    with minigrad.random.fork_rng():
+        first = minigrad.rand(3)
+    assert (minigrad.rand(3) == first).all()
+
+
+def test_image_grids(tmp_path: Path) -> None:
+    """As torchvision.utils lays them out."""
+    images = minigrad.arange(5).float().reshape(5, 1, 1, 1).expand(5, 1, 2, 3)
+    grid = minigrad.viz.make_grid(images, 3, 1, pad_value=9.0)
+    assert grid.shape == (3, 7, 13)
+    assert grid[0, ::3].tolist() == [[9.0] * 13] * 3
+    assert grid[2, 1].tolist() == [9, 0, 0, 0, 9, 1, 1, 1, 9, 2, 2, 2, 9]
+    assert grid[1, 5].tolist() == [9, 3, 3, 3, 9, 4, 4, 4, 9, 9, 9, 9, 9]
+    image = minigrad.tensor([[[1.0, 3.0]], [[5.0, 2.0]], [[1.0, 1.0]]])
+    assert minigrad.viz.make_grid(image, normalize=True).tolist() == [[[0, 0.5]], [[1, 0.25]], [[0, 0]]]
+    assert minigrad.viz.make_grid([image, image], normalize=True, value_range=(0, 2)).max().item() == 1.0
+    with pytest.raises(ValueError, match=r"make_grid: .* got \(2,\)"):
+        minigrad.viz.make_grid(minigrad.ones(2))
+    pytest.importorskip("PIL.Image", reason="writing images needs Pillow")
+    minigrad.viz.save_image(minigrad.tensor([[0.0, 0.5], [1.0, 2.0]]), tmp_path / "image.png")
+    from PIL import Image
+
+    pixels = Image.open(tmp_path / "image.png")
+    assert [pixels.getpixel((x, y)) for y in (0, 1) for x in (0, 1)] == [(v, v, v) for v in (0, 128, 255, 255)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..backprop import backward, grad
 from ..grad_mode import (
     detect_anomaly,
@@ -18,6 +20,7 @@ from .function import Function
 
 __all__ = [
     "Function",
+    "Variable",
     "backward",
     "detect_anomaly",
     "enable_grad",
@@ -32,3 +35,8 @@ __all__ = [
     "set_detect_anomaly",
     "set_grad_enabled",
 ]
+
+
+def Variable(data: Any, requires_grad: bool = False) -> Any:
+    """A leaf that shares the memory of the tensor ``data``: what tensors with gradients once were."""
+    return data.detach().requires_grad_(requires_grad)
