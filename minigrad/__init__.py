@@ -23,7 +23,6 @@ from .dtypes import (
     int16, int32, int64, is_complex, is_floating_point, is_signed, long, promote_types, result_type,
     set_default_dtype, short, uint8,
 )
-from .gradcheck import gradcheck, gradgradcheck
 from .grad_mode import (
     enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled,
 )
@@ -61,7 +60,7 @@ from .ops.shaping import (
 )
 from .ops.sorting import argsort, bincount, bucketize, kthvalue, median, searchsorted, sort, topk, unique
 from .random import (
-    Generator, bernoulli, default_generator, get_rng_state, initial_seed, manual_seed, multinomial, normal, poisson,
+    Generator, bernoulli, default_generator, get_rng_state, initial_seed, manual_seed, multinomial, normal,
     rand, rand_like, randint, randint_like, randn, randn_like, randperm, seed, set_rng_state,
 )
 from .settings import (
@@ -79,6 +78,7 @@ Size = tuple
 if TYPE_CHECKING:
     from . import amp, autograd, backends, data, linalg, nn, optim, profiler, utils, viz
     from .amp import autocast
+    from .autograd.gradcheck import gradcheck, gradgradcheck
     from .kernels.threads import get_num_threads, set_num_threads
     from .model_summary import summary
     from .ops.convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
@@ -97,6 +97,7 @@ _MODULES = (
 )  # fmt: skip
 _FUNCTIONS = {
     "amp": ("autocast",),
+    "autograd.gradcheck": ("gradcheck", "gradgradcheck"),
     "kernels.threads": ("get_num_threads", "set_num_threads"),
     "model_summary": ("summary",),
     "ops.convolution": ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),

@@ -1,6 +1,6 @@
 """Proving operations with hypothesis: strategies for shapes, values and layouts, and comparison.
 
-This module alone needs hypothesis; :mod:`minigrad.gradcheck` does not.
+This module alone needs hypothesis; :func:`minigrad.gradcheck` does not.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from . import dtypes
+from .autograd import gradcheck, gradgradcheck
 from .engine import TensorBase, new_tensor
-from .gradcheck import gradcheck, gradgradcheck
 
 # ---------------------------------------------------------------------------------- strategies
 

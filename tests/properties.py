@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from minigrad import engine
+from minigrad.autograd import gradcheck, gradgradcheck
 from minigrad.engine import TensorBase, new_tensor
-from minigrad.gradcheck import gradcheck, gradgradcheck
 from minigrad.testing import LAYOUTS, assert_close, contiguous
 
 from .duck import Duck

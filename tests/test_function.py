@@ -10,9 +10,8 @@ import pytest
 
 import minigrad as torch
 from minigrad import autograd
-from minigrad.autograd import Function
+from minigrad.autograd import Function, gradcheck, gradgradcheck
 from minigrad.autograd.function import once_differentiable
-from minigrad.gradcheck import gradcheck, gradgradcheck
 
 
 def leaf(*values: float, dtype: Any = np.float64) -> Any:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import strategies as st
 
 from minigrad import Tensor
+from minigrad.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from minigrad.engine import new_tensor, primitive
-from minigrad.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from minigrad.ops import elementwise, linalg, reduction
 from minigrad.testing import floats, proves_gradients, shapes
 

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.autograd import grad
-from minigrad.gradcheck import gradcheck, gradgradcheck
+from minigrad.autograd import grad, gradcheck, gradgradcheck
 from minigrad.ops import reduction
 
 INF, NAN = math.inf, math.nan

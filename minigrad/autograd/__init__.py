@@ -14,9 +14,9 @@ from ..grad_mode import (
     set_detect_anomaly,
     set_grad_enabled,
 )
-from ..gradcheck import gradcheck, gradgradcheck
 from . import function, functional
 from .function import Function
+from .gradcheck import gradcheck, gradgradcheck
 
 __all__ = [
     "Function",

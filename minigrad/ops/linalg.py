@@ -66,7 +66,7 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
 
 def _matmul_input(g: Array, other: Array, input_shape: tuple[int, ...]) -> Array:
     if other.ndim == 1:  # a column without its dimension, which g lacks too
-        g, other = np.expand_dims(g, -1), np.expand_dims(other, -1)
+        g, other = np.expand_dims(g, -1), np.expand_dims(other, 1)
     if len(input_shape) == 1:
         g = np.expand_dims(g, -2)
     return sum_to(_times(g, np.swapaxes(other, -1, -2)), input_shape)

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backprop import grad
-from .engine import TensorBase, grad_mode, new_tensor
+from ..backprop import grad
+from ..engine import TensorBase, grad_mode, new_tensor
 
 
 class GradcheckError(RuntimeError):
