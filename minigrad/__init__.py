@@ -76,7 +76,7 @@ accelerator = mps = xpu = cuda
 Size = tuple
 
 if TYPE_CHECKING:
-    from . import amp, autograd, backends, data, linalg, nn, optim, profiler, utils, viz
+    from . import amp, autograd, backends, data, linalg, nn, onnx, optim, profiler, utils, viz
     from .amp import autocast
     from .autograd.gradcheck import gradcheck, gradgradcheck
     from .kernels.threads import get_num_threads, set_num_threads
@@ -93,7 +93,7 @@ if TYPE_CHECKING:
 
 # What is imported when it is used first: modules, and functions of other modules.
 _MODULES = (
-    "amp", "autograd", "backends", "data", "linalg", "nn", "optim", "profiler", "torch_programs", "utils", "viz",
+    "amp", "autograd", "backends", "data", "linalg", "nn", "onnx", "optim", "profiler", "torch_programs", "utils", "viz",
 )  # fmt: skip
 _FUNCTIONS = {
     "amp": ("autocast",),

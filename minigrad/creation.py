@@ -17,10 +17,10 @@ from .engine import TensorBase, new_tensor
 # ---------------------------------------------------------------------------------- from data
 
 
-def _made(array: Any, requires_grad: bool, device: Any) -> Any:
+def leaf(array: Any, requires_grad: bool, device: Any) -> Any:
     """A leaf around ``array``."""
     check_device(device)
-    tensor = new_tensor(array)
+    tensor = new_tensor(np.asarray(array) if isinstance(array, np.generic) else array)
     if requires_grad:
         tensor.requires_grad = True
     return tensor
@@ -36,7 +36,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     tensor([[1., 2.],
             [3., 4.]])
     """
-    return _made(to_array(data, dtype, copy=True), requires_grad, device)
+    return leaf(to_array(data, dtype, copy=True), requires_grad, device)
 
 
 def is_tensor(obj: Any) -> bool:
@@ -65,7 +65,7 @@ def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | Non
     """
     if isinstance(obj, TensorBase) and copy is None and not requires_grad:
         return as_tensor(obj, dtype, device)
-    return _made(to_array(obj, dtype, copy, "asarray"), requires_grad, device)
+    return leaf(to_array(obj, dtype, copy, "asarray"), requires_grad, device)
 
 
 def from_numpy(ndarray: np.ndarray) -> Any:
@@ -99,7 +99,7 @@ def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, req
         array = np.frombuffer(buffer, dtype, count, offset)
     except (ValueError, TypeError, BufferError) as error:
         raise ValueError(f"frombuffer: {error}") from None
-    return _made(to_array(array, name="frombuffer"), requires_grad, None)
+    return leaf(to_array(array, name="frombuffer"), requires_grad, None)
 
 
 # -------------------------------------------------------------------------------- from a shape
@@ -108,7 +108,7 @@ def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, req
 def _fill(make: Callable, name: str, size: tuple, given: Any, dtype: Any, device: Any, requires_grad: bool) -> Any:
     shape = ints(size, name, given=given, minimum=0)
     dtype = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype, name)
-    return _made(make(shape, dtype), requires_grad, device)
+    return leaf(make(shape, dtype), requires_grad, device)
 
 
 def zeros(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
@@ -132,14 +132,19 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     if value.ndim:
         raise ValueError(f"full: fill_value must be one number, got shape {value.shape}")
     dtype = value.dtype if dtype is None else dtypes.as_dtype(dtype, "full")
-    return _made(np.full(ints((size,), "full", minimum=0), value.astype(dtype)), requires_grad, device)
+    return leaf(np.full(ints((size,), "full", minimum=0), value.astype(dtype)), requires_grad, device)
+
+
+def array_of(input: Any, name: str) -> Any:
+    """The array in a Tensor."""
+    if not isinstance(input, TensorBase):
+        raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}")
+    return input._array
 
 
 def _like(make: Callable, name: str, input: Any, dtype: Any, device: Any, requires_grad: bool) -> Any:
-    if not isinstance(input, TensorBase):
-        raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}")
     dtype = None if dtype is None else dtypes.as_dtype(dtype, name)
-    return _made(make(input._array, dtype=dtype), requires_grad, device)
+    return leaf(make(array_of(input, name), dtype=dtype), requires_grad, device)
 
 
 def zeros_like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
@@ -157,47 +162,38 @@ def empty_like(input: Any, *, dtype: Any = None, device: Any = None, requires_gr
     return _like(np.empty_like, "empty_like", input, dtype, device, requires_grad)
 
 
-def full_like(input: Any, fill_value: Any, *, dtype: Any = None, device: Any = None,
-              requires_grad: bool = False) -> Any:  # fmt: skip
-    """``fill_value`` in the shape and dtype of ``input``."""
-    value = to_array(fill_value, name="full_like")
-
-    def make(array: Any, dtype: Any) -> Any:
-        return np.full_like(array, value.astype(dtype or array.dtype), dtype=dtype)
-
-    return _like(make, "full_like", input, dtype, device, requires_grad)
+def full_like(input: Any, fill_value: Any, *, dtype: Any = None, **options: Any) -> Any:
+    """:func:`full`, with its options, in the shape and dtype of ``input``."""
+    array = array_of(input, "full_like")
+    return full(array.shape, fill_value, dtype=dtype or array.dtype, **options)
 
 
 # ----------------------------------------------------------------- the same, as Tensor methods
 
 
-def new_tensor_(input: Any, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
-    """A leaf with a copy of ``data``, by default in the dtype of ``input``."""
-    return tensor(data, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
+def new_tensor_(input: Any, data: Any, *, dtype: Any = None, **options: Any) -> Any:
+    """:func:`tensor`, with its options, by default in the dtype of ``input``."""
+    return tensor(data, dtype=dtype or input.dtype, **options)
 
 
-def new_zeros(input: Any, *shape: Any, size: Any = None, dtype: Any = None, device: Any = None,
-              requires_grad: bool = False) -> Any:  # fmt: skip
-    """Zeros of the given shape, by default in the dtype of ``input``."""
-    return _fill(np.zeros, "new_zeros", shape, size, dtype or input.dtype, device, requires_grad)
+def new_zeros(input: Any, *shape: Any, dtype: Any = None, **options: Any) -> Any:
+    """:func:`zeros`, with its options, by default in the dtype of ``input``."""
+    return zeros(*shape, dtype=dtype or input.dtype, **options)
 
 
-def new_ones(input: Any, *shape: Any, size: Any = None, dtype: Any = None, device: Any = None,
-             requires_grad: bool = False) -> Any:  # fmt: skip
-    """Ones of the given shape, by default in the dtype of ``input``."""
-    return _fill(np.ones, "new_ones", shape, size, dtype or input.dtype, device, requires_grad)
+def new_ones(input: Any, *shape: Any, dtype: Any = None, **options: Any) -> Any:
+    """:func:`ones`, with its options, by default in the dtype of ``input``."""
+    return ones(*shape, dtype=dtype or input.dtype, **options)
 
 
-def new_empty(input: Any, *shape: Any, size: Any = None, dtype: Any = None, device: Any = None,
-              requires_grad: bool = False) -> Any:  # fmt: skip
-    """Arbitrary values in the given shape, by default in the dtype of ``input``."""
-    return _fill(np.empty, "new_empty", shape, size, dtype or input.dtype, device, requires_grad)
+def new_empty(input: Any, *shape: Any, dtype: Any = None, **options: Any) -> Any:
+    """:func:`empty`, with its options, by default in the dtype of ``input``."""
+    return empty(*shape, dtype=dtype or input.dtype, **options)
 
 
-def new_full(input: Any, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None,
-             requires_grad: bool = False) -> Any:  # fmt: skip
-    """``fill_value`` in the given shape, by default in the dtype of ``input``."""
-    return full(size, fill_value, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
+def new_full(input: Any, size: Any, fill_value: Any, *, dtype: Any = None, **options: Any) -> Any:
+    """:func:`full`, with its options, by default in the dtype of ``input``."""
+    return full(size, fill_value, dtype=dtype or input.dtype, **options)
 
 
 # ------------------------------------------------------------------------------ from a formula
@@ -205,11 +201,18 @@ def new_full(input: Any, size: Any, fill_value: Any, *, dtype: Any = None, devic
 
 def _number(value: Any, name: str, argument: str) -> Any:
     """A Python number of a number, a NumPy scalar or a Tensor with one element."""
-    if isinstance(value, (int, float, np.generic)) or getattr(value, "size", None) == 1:
-        return value.item() if hasattr(value, "item") else value
-    if isinstance(value, TensorBase) and value._array.size == 1:
-        return value._array.item()
-    raise TypeError(f"{name}: {argument} must be a number, got {value!r:.40}")
+    value = value.item() if hasattr(value, "item") else value
+    if not isinstance(value, (int, float)):
+        raise TypeError(f"{name}: {argument} must be a number, got {value!r:.40}")
+    return value
+
+
+def _numeric(dtype: Any, name: str, default: Any = None) -> np.dtype:
+    """``dtype``, or the default, which must not be bool."""
+    dtype = (default or dtypes.get_default_dtype()) if dtype is None else dtypes.as_dtype(dtype, name)
+    if dtype.kind == "b":
+        raise TypeError(f"{name}: the dtype cannot be bool")
+    return dtype
 
 
 def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None,
@@ -222,15 +225,10 @@ def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None,
     if end is None:
         start, end = 0, start
     start, end, step = (_number(v, "arange", n) for v, n in ((start, "start"), (end, "end"), (step, "step")))
-    whole = all(isinstance(v, int) for v in (start, end, step))
-    if dtype is None:
-        dtype = dtypes.int64 if whole else dtypes.get_default_dtype()
-    dtype = dtypes.as_dtype(dtype, "arange")
-    if dtype.kind == "b":
-        raise TypeError("arange: the dtype cannot be bool")
+    dtype = _numeric(dtype, "arange", dtypes.int64 if all(isinstance(v, int) for v in (start, end, step)) else None)
     if step == 0:
         raise ValueError("arange: step must not be 0")
-    if not (math.isfinite(start) and math.isfinite(end) and math.isfinite(step)):
+    if not all(map(math.isfinite, (start, end, step))):
         raise ValueError(f"arange: start, end and step must be finite, got {start}, {end}, {step}")
     if (end - start) * step < 0:
         raise ValueError(f"arange: step {step} leads away from end {end}, starting at {start}")
@@ -242,35 +240,31 @@ def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None,
         if dtype == dtypes.int64:
             count = -((start - end) // step)  # exact beyond 2 ** 53
     steps = np.arange(count, dtype="int64" if dtype.kind in "iu" else "float64")
-    return _made((start + steps * step).astype(dtype), requires_grad, device)
+    return leaf((start + steps * step).astype(dtype), requires_grad, device)
 
 
-def _steps(start: Any, end: Any, steps: Any, dtype: Any, name: str) -> tuple[np.ndarray, np.dtype]:
-    """``steps`` evenly spaced numbers in float64, and the dtype that they shall get."""
-    start, end = _number(start, name, "start"), _number(end, name, "end")
+def _steps(start: Any, end: Any, steps: Any, name: str) -> np.ndarray:
+    """``steps`` evenly spaced numbers in float64."""
     (count,) = ints((steps,), name, "steps", minimum=0)
-    dtype = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype, name)
-    if dtype.kind == "b":
-        raise TypeError(f"{name}: the dtype cannot be bool")
-    return np.linspace(start, end, count), dtype
+    return np.linspace(_number(start, name, "start"), _number(end, name, "end"), count)
 
 
 def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None,
              requires_grad: bool = False) -> Any:  # fmt: skip
     """``steps`` evenly spaced numbers from ``start`` to ``end``, both included."""
-    values, dtype = _steps(start, end, steps, dtype, "linspace")
-    return _made(values.astype(dtype), requires_grad, device)
+    values = _steps(start, end, steps, "linspace")
+    return leaf(values.astype(_numeric(dtype, "linspace")), requires_grad, device)
 
 
 def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None,
              requires_grad: bool = False) -> Any:  # fmt: skip
     """``base`` to the power of ``steps`` evenly spaced numbers from ``start`` to ``end``."""
-    values, dtype = _steps(start, end, steps, dtype, "logspace")
-    return _made(np.power(float(base), values).astype(dtype), requires_grad, device)
+    values = float(base) ** _steps(start, end, steps, "logspace")
+    return leaf(values.astype(_numeric(dtype, "logspace")), requires_grad, device)
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """The identity matrix with ``n`` rows and ``m`` (default ``n``) columns."""
     rows, columns = ints((n, n if m is None else m), "eye", minimum=0)
     dtype = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype, "eye")
-    return _made(np.eye(rows, columns, dtype=dtype), requires_grad, device)
+    return leaf(np.eye(rows, columns, dtype=dtype), requires_grad, device)

@@ -17,8 +17,9 @@ import numpy as np
 
 from . import dtypes
 from .arguments import ints
+from .creation import array_of, leaf
 from .devices import CPU, check_device
-from .engine import TensorBase, new_tensor
+from .engine import new_tensor
 from .memory import Array
 from .ops.inplace import become
 
@@ -89,41 +90,9 @@ class Generator:
 default_generator = Generator()
 default_generator.seed()
 
-
-def manual_seed(seed: int) -> Generator:
-    """Seed the default generator, and return it."""
-    return default_generator.manual_seed(seed)
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Let the default generator start from ``seed`` inside the block; after it, it goes on as if nothing was drawn."""
-    kept = default_generator._numpy, default_generator._seed
-    default_generator._numpy, default_generator._seed = None, seed
-    try:
-        yield
-    finally:
-        default_generator._numpy, default_generator._seed = kept
-
-
-def seed() -> int:
-    """Seed the default generator from the operating system, and return the seed."""
-    return default_generator.seed()
-
-
-def initial_seed() -> int:
-    """The seed that the default generator was started from."""
-    return default_generator.initial_seed()
-
-
-def get_rng_state() -> Any:
-    """The state of the default generator, a uint8 tensor."""
-    return default_generator.get_state()
-
-
-def set_rng_state(new_state: Any) -> None:
-    """Return the default generator to a state that :func:`get_rng_state` gave."""
-    default_generator.set_state(new_state)
+manual_seed = default_generator.manual_seed
+seed, initial_seed = default_generator.seed, default_generator.initial_seed
+get_rng_state, set_rng_state = default_generator.get_state, default_generator.set_state
 
 
 @contextmanager
@@ -135,6 +104,14 @@ def fork_rng(devices: Any = None, enabled: bool = True) -> Iterator[None]:
     finally:
         if enabled:
             set_rng_state(state)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Let the default generator start from ``seed`` inside the block; after it, it goes on as if nothing was drawn."""
+    with fork_rng():
+        manual_seed(seed)
+        yield
 
 
 # ---------------------------------------------------------------------------- arrays of numbers
@@ -179,32 +156,31 @@ def _integers(source: np.random.Generator, low: Any, high: Any, shape: Any, dtyp
     return np.asarray(source.integers(low, high, shape)).astype(dtype, copy=False)
 
 
-def _made(array: Array, device: Any, requires_grad: bool) -> Any:
-    check_device(device)
-    return new_tensor(np.asarray(array)).requires_grad_(requires_grad)
-
-
-def _tensor(input: Any, name: str) -> Array:
-    if not isinstance(input, TensorBase):
-        raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}")
-    return input._array
+def _fill(input: Any, values: Array, name: str) -> Any:
+    """``values`` in place of those of ``input``."""
+    return become(input, new_tensor(np.asarray(values)), name)
 
 
 # ------------------------------------------------------------------------------------- tensors
+
+
+def _drawn(name: str, draw: Any, shape: tuple[int, ...], generator: Generator | None, dtype: Any, device: Any,
+           requires_grad: bool) -> Any:  # fmt: skip
+    return leaf(draw(_numpy(generator, name), shape, _floating(dtype, name)), requires_grad, device)
 
 
 def rand(*shape: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, device: Any = None,
          requires_grad: bool = False) -> Any:  # fmt: skip
     """Numbers drawn evenly from [0, 1). The shape is given as ints or as one sequence of them."""
     sizes = ints(shape, "rand", given=size, minimum=0)
-    return _made(_uniform(_numpy(generator, "rand"), sizes, _floating(dtype, "rand")), device, requires_grad)
+    return _drawn("rand", _uniform, sizes, generator, dtype, device, requires_grad)
 
 
 def randn(*shape: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, device: Any = None,
           requires_grad: bool = False) -> Any:  # fmt: skip
     """Numbers with the standard normal distribution. The shape is given as ints or as one sequence of them."""
     sizes = ints(shape, "randn", given=size, minimum=0)
-    return _made(_standard_normal(_numpy(generator, "randn"), sizes, _floating(dtype, "randn")), device, requires_grad)
+    return _drawn("randn", _standard_normal, sizes, generator, dtype, device, requires_grad)
 
 
 def randint(low: Any = 0, high: Any = None, size: Any = None, *, generator: Generator | None = None,
@@ -216,7 +192,7 @@ def randint(low: Any = 0, high: Any = None, size: Any = None, *, generator: Gene
         low, high = 0, low
     dtype = dtypes.int64 if dtype is None else dtypes.as_dtype(dtype, "randint")
     sizes = ints((size,), "randint", minimum=0)
-    return _made(_integers(_numpy(generator, "randint"), low, high, sizes, dtype, "randint"), device, requires_grad)
+    return leaf(_integers(_numpy(generator, "randint"), low, high, sizes, dtype, "randint"), requires_grad, device)
 
 
 def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None,
@@ -224,31 +200,25 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, d
     """The integers from 0 to ``n - 1`` in random order."""
     (count,) = ints((n,), "randperm", "n", minimum=0)
     dtype = dtypes.int64 if dtype is None else dtypes.as_dtype(dtype, "randperm")
-    return _made(_numpy(generator, "randperm").permutation(count).astype(dtype), device, requires_grad)
+    return leaf(_numpy(generator, "randperm").permutation(count).astype(dtype), requires_grad, device)
 
 
-def rand_like(input: Any, *, generator: Generator | None = None, dtype: Any = None, device: Any = None,
-              requires_grad: bool = False) -> Any:  # fmt: skip
-    """:func:`rand` in the shape and dtype of ``input``."""
-    array = _tensor(input, "rand_like")
-    return rand(array.shape, generator=generator, dtype=dtype or array.dtype, device=device,
-                requires_grad=requires_grad)  # fmt: skip
+def rand_like(input: Any, *, dtype: Any = None, **options: Any) -> Any:
+    """:func:`rand`, with its options, in the shape and dtype of ``input``."""
+    array = array_of(input, "rand_like")
+    return rand(array.shape, dtype=dtype or array.dtype, **options)
 
 
-def randn_like(input: Any, *, generator: Generator | None = None, dtype: Any = None, device: Any = None,
-               requires_grad: bool = False) -> Any:  # fmt: skip
-    """:func:`randn` in the shape and dtype of ``input``."""
-    array = _tensor(input, "randn_like")
-    return randn(array.shape, generator=generator, dtype=dtype or array.dtype, device=device,
-                 requires_grad=requires_grad)  # fmt: skip
+def randn_like(input: Any, *, dtype: Any = None, **options: Any) -> Any:
+    """:func:`randn`, with its options, in the shape and dtype of ``input``."""
+    array = array_of(input, "randn_like")
+    return randn(array.shape, dtype=dtype or array.dtype, **options)
 
 
-def randint_like(input: Any, low: Any, high: Any = None, *, generator: Generator | None = None, dtype: Any = None,
-                 device: Any = None, requires_grad: bool = False) -> Any:  # fmt: skip
-    """:func:`randint` in the shape and dtype of ``input``."""
-    array = _tensor(input, "randint_like")
-    return randint(low, high, array.shape, generator=generator, dtype=dtype or array.dtype, device=device,
-                   requires_grad=requires_grad)  # fmt: skip
+def randint_like(input: Any, low: Any, high: Any = None, *, dtype: Any = None, **options: Any) -> Any:
+    """:func:`randint`, with its options, in the shape and dtype of ``input``."""
+    array = array_of(input, "randint_like")
+    return randint(low, high, array.shape, dtype=dtype or array.dtype, **options)
 
 
 def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
@@ -263,12 +233,12 @@ def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Generator 
     if dtype is None and size is None:
         dtype = dtypes.result_type(mean, std)
     values = _standard_normal(_numpy(generator, "normal"), sizes, _floating(dtype, "normal"))
-    return _made((values * std + mean).astype(values.dtype, copy=False), device, requires_grad)
+    return leaf((values * std + mean).astype(values.dtype, copy=False), requires_grad, device)
 
 
 def bernoulli(input: Any, p: Any = None, *, generator: Generator | None = None) -> Any:
     """1 with probability ``p`` (a number; by default the elements of ``input``), else 0, in ``input``'s dtype."""
-    array = _tensor(input, "bernoulli")
+    array = array_of(input, "bernoulli")
     coins = _coins(_numpy(generator, "bernoulli"), array.shape, array if p is None else p, "bernoulli")
     return new_tensor(np.asarray(coins).astype(array.dtype))
 
@@ -287,7 +257,7 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *, gene
         input: weights, ``(n,)`` or ``(rows, n)``; not negative, and not all 0 in any row.
         replacement: whether an index can be drawn more than once.
     """
-    weights = _tensor(input, "multinomial")
+    weights = array_of(input, "multinomial")
     source = _numpy(generator, "multinomial")
     if weights.ndim not in (1, 2) or weights.dtype.kind != "f":
         found = f"{weights.dtype} {weights.shape}"
@@ -312,14 +282,6 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *, gene
     return new_tensor(chosen if weights.ndim == 2 else chosen[0])
 
 
-def poisson(input: Any, generator: Generator | None = None) -> Any:
-    """Numbers of events where ``input`` are expected, in the dtype of ``input``."""
-    rates = _tensor(input, "poisson")
-    if rates.dtype.kind != "f" or not (rates >= 0).all():
-        raise ValueError(f"poisson: rates must be floating and not negative, got {rates.dtype}")
-    return new_tensor(np.asarray(_numpy(generator, "poisson").poisson(rates)).astype(rates.dtype))
-
-
 # -------------------------------------------------------------------------------- in-place fills
 
 
@@ -328,7 +290,7 @@ def uniform_(input: Any, from_: float = 0.0, to: float = 1.0, *, generator: Gene
     if not from_ <= to:
         raise ValueError(f"uniform_: the range from {from_} to {to} is empty")
     values = _uniform(_numpy(generator, "uniform_"), input.shape, _floating(input.dtype, "uniform_"))
-    return become(input, new_tensor(np.asarray(values * (to - from_) + from_)), "uniform_")
+    return _fill(input, values * (to - from_) + from_, "uniform_")
 
 
 def normal_(input: Any, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Any:
@@ -336,7 +298,7 @@ def normal_(input: Any, mean: float = 0.0, std: float = 1.0, *, generator: Gener
     if not std >= 0:
         raise ValueError(f"normal_: std must not be negative, got {std}")
     values = _standard_normal(_numpy(generator, "normal_"), input.shape, _floating(input.dtype, "normal_"))
-    return become(input, new_tensor(np.asarray(values * std + mean)), "normal_")
+    return _fill(input, values * std + mean, "normal_")
 
 
 def exponential_(input: Any, lambd: float = 1.0, *, generator: Generator | None = None) -> Any:
@@ -344,14 +306,12 @@ def exponential_(input: Any, lambd: float = 1.0, *, generator: Generator | None 
     if not lambd > 0:
         raise ValueError(f"exponential_: lambd must be positive, got {lambd}")
     _floating(input.dtype, "exponential_")
-    values = _numpy(generator, "exponential_").standard_exponential(input.shape)
-    return become(input, new_tensor(np.asarray(values / lambd)), "exponential_")
+    return _fill(input, _numpy(generator, "exponential_").standard_exponential(input.shape) / lambd, "exponential_")
 
 
 def bernoulli_(input: Any, p: Any = 0.5, *, generator: Generator | None = None) -> Any:
     """Fill with 1 with probability ``p`` (a number or a tensor), else 0."""
-    coins = _coins(_numpy(generator, "bernoulli_"), input.shape, p, "bernoulli_")
-    return become(input, new_tensor(np.asarray(coins)), "bernoulli_")
+    return _fill(input, _coins(_numpy(generator, "bernoulli_"), input.shape, p, "bernoulli_"), "bernoulli_")
 
 
 def random_(input: Any, from_: int | None = None, to: int | None = None, *, generator: Generator | None = None) -> Any:
@@ -360,13 +320,10 @@ def random_(input: Any, from_: int | None = None, to: int | None = None, *, gene
     Without bounds, all that the dtype represents exactly and are not negative.
     """
     dtype = input.dtype
-    if from_ is None:
-        if dtype.kind == "f":
-            largest = 2 ** (np.finfo(dtype).nmant + 1)  # up to here all integers have a float
-        else:
-            largest = 1 if dtype.kind == "b" else int(np.iinfo(dtype).max)
-        from_, to = 0, largest + 1
+    if from_ is None:  # a float has all integers up to a power of 2
+        to = 2 ** (np.finfo(dtype).nmant + 1) if dtype.kind == "f" else dtype.kind == "b" or np.iinfo(dtype).max
+        from_, to = 0, int(to) + 1
     elif to is None:
         from_, to = 0, from_
     values = _integers(_numpy(generator, "random_"), from_, to, input.shape, dtype, "random_")
-    return become(input, new_tensor(values), "random_")
+    return _fill(input, values, "random_")
