@@ -26,6 +26,7 @@ from .dtypes import (
 from .grad_mode import (
     enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled,
 )
+from .kernels.threads import get_num_threads, set_num_threads
 
 # Operations, by family.
 from .ops.activation import celu, hardshrink, prelu, relu, selu, threshold
@@ -79,7 +80,6 @@ if TYPE_CHECKING:
     from . import amp, autograd, backends, data, linalg, nn, onnx, optim, profiler, utils, viz
     from .amp import autocast
     from .autograd.gradcheck import gradcheck, gradgradcheck
-    from .kernels.threads import get_num_threads, set_num_threads
     from .model_summary import summary
     from .ops.convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
     from .ops.distance import cosine_similarity, pairwise_distance
@@ -93,12 +93,12 @@ if TYPE_CHECKING:
 
 # What is imported when it is used first: modules, and functions of other modules.
 _MODULES = (
-    "amp", "autograd", "backends", "data", "linalg", "nn", "onnx", "optim", "profiler", "torch_programs", "utils", "viz",
+    "amp", "autograd", "backends", "data", "linalg", "nn", "onnx", "optim", "profiler", "torch_programs", "utils",
+    "viz",
 )  # fmt: skip
 _FUNCTIONS = {
     "amp": ("autocast",),
     "autograd.gradcheck": ("gradcheck", "gradgradcheck"),
-    "kernels.threads": ("get_num_threads", "set_num_threads"),
     "model_summary": ("summary",),
     "ops.convolution": ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
     "ops.distance": ("cosine_similarity", "pairwise_distance"),

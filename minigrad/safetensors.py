@@ -28,34 +28,14 @@ def _library() -> Any:
     return safetensors
 
 
-def _twins(tensors: Mapping[str, Any]) -> dict[str, str]:
-    """For each of the tensors that is the same memory as another whose name comes before its own: that name."""
-    twins: dict[str, str] = {}
-    kept: dict[str, np.ndarray] = {}
-    for name in sorted(tensors):
-        array = tensors[name]._array
-        for other, present in kept.items():
-            if np.may_share_memory(array, present):
-                place = array.__array_interface__
-                if any(place[part] != present.__array_interface__[part] for part in ("data", "shape", "strides")):
-                    raise RuntimeError(f"safetensors: {name!r} shares part of its memory with {other!r}; save a clone")
-                twins[name] = other
-        if name not in twins:
-            kept[name] = array
-    return twins
-
-
 def save(tensors: Mapping[str, Any], metadata: dict[str, str] | None = None) -> bytes:
     """The content of a file that holds ``tensors`` by name and ``metadata``, texts by name.
 
-    Raises:
-        RuntimeError: if tensors share memory, which a file cannot express; :func:`save_model` knows what to do.
+    Of tensors that share memory each is written by itself, where the library for PyTorch would refuse.
     """
     for name, tensor in tensors.items():
         if not isinstance(name, str) or not isinstance(tensor, TensorBase):
             raise TypeError(f"safetensors: expected tensors by name, got {type(tensor).__name__} by {name!r}")
-    if twins := _twins(tensors):
-        raise RuntimeError(f"safetensors: tensors share memory: {twins}; save clones, or the model with save_model()")
     arrays = {name: np.ascontiguousarray(t._array).reshape(t.shape) for name, t in tensors.items()}
     return _library().numpy.save(arrays, metadata)
 
@@ -68,10 +48,8 @@ def save_file(tensors: Mapping[str, Any], filename: Any, metadata: dict[str, str
 
 
 def save_model(model: Any, filename: Any, metadata: dict[str, str] | None = None) -> None:
-    """Write the ``state_dict()`` of a module; of parameters that share memory only the first, by name."""
-    state = dict(model.state_dict())
-    twins = _twins(state)
-    save_file({name: t for name, t in state.items() if name not in twins}, filename, {**twins, **(metadata or {})})
+    """Write the ``state_dict()`` of a module."""
+    save_file(model.state_dict(), filename, metadata)
 
 
 def load(data: bytes) -> dict[str, Any]:
@@ -101,10 +79,12 @@ def load_file(filename: Any, device: Any = "cpu") -> dict[str, Any]:
 
 
 def load_model(model: Any, filename: Any, strict: bool = True, device: Any = "cpu") -> tuple[list[str], list[str]]:
-    """Read what :func:`save_model` wrote into a module; returns missing and unexpected keys, errors if ``strict``."""
-    state = load_file(filename, device)
-    for name, twin in _twins(model.state_dict()).items():
-        present = name if name in state else twin
-        if present in state:
-            state[name] = state[twin] = state[present]
-    return tuple(model.load_state_dict(state, strict))
+    """Read the ``state_dict`` of a module into it; returns missing and unexpected keys, errors if ``strict``.
+
+    Of parameters that are the same memory, a file need hold only one.
+    """
+    state, own = load_file(filename, device), model.state_dict()
+    places = {name: (t.data_ptr(), t.shape, t.stride()) for name, t in own.items()}
+    found = {places[name]: tensor for name, tensor in state.items() if name in own}
+    shared = {name: found[place] for name, place in places.items() if place in found}
+    return tuple(model.load_state_dict({**shared, **state}, strict))

@@ -67,20 +67,15 @@ def test_models_whose_parameters_share_memory(tmp_path: Path) -> None:
             self.encoder.weight = self.decoder.weight
 
     model, other, path = Tied(), Tied(), tmp_path / "tied.safetensors"
-    with pytest.raises(RuntimeError, match=r"'encoder.weight': 'decoder.weight'"):
-        safetensors.save(model.state_dict())
     safetensors.save_model(model, path)
-    assert list(library.load_file(path)) == ["decoder.weight"]
+    assert set(library.load_file(path)) == {"decoder.weight", "encoder.weight"}
     assert safetensors.load_model(other, path) == ([], [])
     np.testing.assert_array_equal(other.encoder.weight.detach(), model.decoder.weight.detach())
-    safetensors.save_file({"encoder.weight": mg.ones(4, 3), "more": mg.ones(1)}, path)
+    safetensors.save_file({"encoder.weight": mg.ones(4, 3), "more": mg.ones(1)}, path)  # one, as PyTorch's library
     with pytest.raises(RuntimeError, match="more"):
         safetensors.load_model(other, path)
     assert safetensors.load_model(other, path, strict=False) == ([], ["more"])
     assert other.decoder.weight.tolist() == [[1, 1, 1]] * 4
-    base = mg.ones(4)
-    with pytest.raises(RuntimeError, match="'b' shares part of its memory with 'a'"):
-        safetensors.save({"a": base, "b": base[1:]})
     with pytest.raises(TypeError, match="got int by 'a'"):
         safetensors.save({"a": 1})
 

@@ -49,7 +49,7 @@ def _masked_softmax(scores: Any, bias: Any) -> Any:
     if bias is None:
         return softmax(scores, -1)
     dead = np.all(np.equal(bias._array, -math.inf), axis=-1, keepdims=True)
-    if not np.any(dead):
+    if type(dead) is np.ndarray and not dead.any():
         return softmax(scores + bias, -1)
     dead = new_tensor(dead)
     return where(dead, 0, softmax(scores + where(dead, 0, bias), -1))

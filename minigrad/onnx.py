@@ -1,0 +1,614 @@
+"""Models as ONNX files, which other runtimes execute.
+
+:func:`export` calls the model once with arrays that write down what NumPy is asked to do with them. So what
+a model does between its layers is exported as well as the layers. A few operations have a counterpart in
+ONNX as a whole (``_OPERATIONS``); all others are exported as the NumPy functions that they are made of.
+
+How sizes of the graph depend on sizes of the inputs shows when the model is called with other sizes, too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from .engine import Primitive, TensorBase, Watcher, grad_mode, mode, new_tensor
+from .kernels.pooling import counts
+from .serialization import atomic_write
+
+
+class Traced(np.lib.mixins.NDArrayOperatorsMixin):
+    """An array that the exported model computes: its name there, and its value in the example."""
+
+    base = None  # views are known by their family
+
+    def __init__(self, graph: Graph, value: Any, name: str, family: Any = None) -> None:
+        self.graph, self.value, self.name = graph, np.asarray(value), name
+        self.family = WeakValueDictionary() if family is None else family  # all that share the memory, by id
+        self.family[id(self)] = self
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, out: Any = (), **options: Any) -> Any:
+        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+        result = self.graph.call(getattr(ufunc, method), name, args, options)
+        return out[0].become(result) if out else result
+
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        return self.graph.call(function, function.__name__, args, options)
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise self.graph.error("a value that the inputs determine is used as a constant array")
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("shape", "dtype", "ndim", "size", "itemsize", "strides", "flags"):
+            return getattr(self.value, name)
+        if name in ("swapaxes", "ravel", "squeeze", "sum", "mean", "max", "min", "any", "all", "argmax", "argmin"):
+            return partial(getattr(np, name), self)
+        raise AttributeError(name)
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __bool__(self) -> bool:
+        raise self.graph.error("what is computed next depends on values; only operations on tensors can be exported")
+
+    __int__ = __float__ = __index__ = item = tolist = __bool__
+
+    @property
+    def T(self) -> Any:
+        return np.transpose(self)
+
+    def reshape(self, *shape: Any) -> Any:
+        return np.reshape(self, shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes: Any) -> Any:
+        return np.transpose(self, axes[0] if len(axes) == 1 else axes or None)
+
+    def copy(self, order: str = "C") -> Traced:
+        return Traced(self.graph, self.value, self.name)
+
+    def astype(self, dtype: Any, copy: bool = True) -> Traced:
+        if self.dtype == dtype and not copy:
+            return self
+        return Traced(self.graph, self.value.astype(dtype), self.graph.cast(self, np.dtype(dtype)))
+
+    def become(self, other: Any) -> Traced:
+        """Take the values of ``other``, as an operation in place does."""
+        if len(self.family) > 1:
+            raise self.graph.error("an operation in place writes to memory that several tensors share")
+        value: Any = np.broadcast_to(other, self.shape).astype(self.dtype)
+        self.value, self.name = value.value, value.name
+        return self
+
+    def __getitem__(self, index: Any) -> Traced:
+        items = list(index if isinstance(index, tuple) else (index,))
+        given = sum(item is not None and item is not ... for item in items)
+        at = next((k for k, item in enumerate(items) if item is ...), len(items))
+        items[at : at + 1] = [slice(None)] * (self.ndim - given)
+        value = self.value[tuple(map(_plain, items))]
+        if not all(item is None or isinstance(item, (int, slice)) for item in items):
+            return self._gather(items, value)
+        cuts, axis = [], 0
+        for item in items:
+            if item is not None:
+                size = self.shape[axis]
+                part = item if isinstance(item, slice) else slice(item % size, item % size + 1)
+                start, stop, step = part.indices(size)
+                if (start, stop, step) != (0, size, 1):
+                    cuts.append((start, stop if stop >= 0 else -(2**62), axis, step))
+                axis += 1
+        name = self.graph.op("Slice", self, *np.array(cuts).T) if cuts else self.name
+        if not all(isinstance(item, slice) for item in items):
+            name = self.graph.op("Reshape", name, np.array(value.shape, np.int64))
+        return Traced(self.graph, value, name, self.family)
+
+    def _gather(self, items: list[Any], value: Any) -> Traced:
+        """Indexing with an array and full slices."""
+        axes = [k for k, item in enumerate(items) if not isinstance(item, slice) or item != slice(None)]
+        if len(axes) != 1 or len(items) > self.ndim or getattr(items[axes[0]], "dtype", np.dtype(bool)).kind == "b":
+            raise self.graph.error("indexing with a mask or with several arrays cannot be exported")
+        return Traced(self.graph, value, self.graph.op("Gather", self, items[axes[0]], axis=axes[0]))
+
+
+def _plain(value: Any) -> Any:
+    """``value`` with arrays of the example for traced ones."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(_plain, value))
+    return value.value if isinstance(value, Traced) else value
+
+
+@dataclass
+class Node:
+    kind: str
+    inputs: list[str]
+    outputs: list[str]
+    attributes: dict[str, Any]
+    place: str  # the module that computes it
+
+
+class Graph(Watcher):
+    """What a call of the model computes."""
+
+    def __init__(self, parameters: dict[int, str], paths: dict[int, str]) -> None:
+        self.parameters, self.paths = parameters, paths  # names of arrays and of modules, by id
+        self.nodes: list[Node] = []
+        self.constants: dict[str, np.ndarray] = {}
+        self.linear: dict[str, tuple] = {}  # of results of linear maps: their operands
+        self.outputs: list[Traced] = []
+        self.current = ""  # the operation
+
+    @property
+    def place(self) -> str:
+        return self.paths.get(id(mode.modules[-1]), "") if mode.modules else ""
+
+    def error(self, what: str) -> NotImplementedError:
+        module = type(mode.modules[-1]).__name__ if mode.modules else "the model"
+        return NotImplementedError(f"onnx.export: in {module} {self.place!r}, operation {self.current!r}: {what}")
+
+    def op(self, kind: str, *inputs: Any, outputs: int = 1, **attributes: Any) -> Any:
+        """Add a node; the name of its output, or a list of names."""
+        found = [f"{kind}_{len(self.nodes)}" + f"_{k}" * (k > 0) for k in range(outputs)]
+        self.nodes.append(Node(kind, [self.name(value) for value in inputs], found, attributes, self.place))
+        return found[0] if outputs == 1 else found
+
+    def name(self, value: Any) -> str:
+        """The name of an input of a node, which may be a constant."""
+        if value is None or isinstance(value, (str, Traced)):
+            return value.name if isinstance(value, Traced) else value or ""
+        name = self.parameters.get(id(value), f"constant_{len(self.constants)}")
+        self.constants[name] = np.asarray(value)
+        return name
+
+    def cast(self, value: Any, dtype: np.dtype) -> Any:
+        """``value`` as an input of that dtype."""
+        if not isinstance(value, Traced):
+            return value if getattr(value, "dtype", None) == dtype else np.asarray(value, dtype)
+        return value.name if value.dtype == dtype else self.op("Cast", value, to=dtype)
+
+    def call(self, function: Callable, name: str, args: Any, options: dict[str, Any]) -> Any:
+        """A function of NumPy."""
+        if name in _REWRITTEN:
+            return _REWRITTEN[name](*args, **options)
+        value = function(*_plain(args), **{key: _plain(option) for key, option in options.items()})
+        if not isinstance(value, (np.ndarray, np.generic)) or name.endswith("_like") or name == "arange":
+            return value  # no more than the shapes matters
+        if name in _UFUNCS and not options:
+            dtype = np.result_type(*_plain(args)) if value.dtype.kind == "b" else value.dtype
+            dtype = np.dtype(bool) if name.startswith("logical") else dtype
+            return Traced(self, value, self.op(_UFUNCS[name], *[self.cast(a, dtype) for a in args]))
+        if name not in _FUNCTIONS:
+            raise self.error(f"NumPy's {name} has no counterpart")
+        family = args[0].family if name in _VIEWS else None
+        return Traced(self, value, _FUNCTIONS[name](self, value, *args, **options), family)
+
+    def operation(self, definition: Primitive, args: Sequence[Any], arrays: Sequence[Any], options: dict[str, Any],
+                  compute: Callable[[], Any]) -> Any:  # fmt: skip
+        self.current = definition.name
+        emit = _OPERATIONS.get(definition.name)
+        if emit is None or not any(isinstance(a, Traced) for a in arrays):
+            return compute()
+        value = definition.forward(*map(_plain, arrays), **options)
+        names = emit(self, value, *arrays, **options)
+        if names is None:
+            return compute()
+        if isinstance(value, tuple):
+            return tuple(Traced(self, v, name) if name else v for v, name in zip(value, names, strict=True))
+        return Traced(self, value, names)
+
+
+# ------------------------------------------------------------------------------- NumPy's functions
+
+_UFUNCS = {
+    "absolute": "Abs", "add": "Add", "arccos": "Acos", "arccosh": "Acosh", "arcsin": "Asin", "arcsinh": "Asinh",
+    "arctan": "Atan", "arctanh": "Atanh", "ceil": "Ceil", "cos": "Cos", "cosh": "Cosh", "divide": "Div",
+    "equal": "Equal", "exp": "Exp", "floor": "Floor", "greater": "Greater", "greater_equal": "GreaterOrEqual",
+    "isinf": "IsInf", "isnan": "IsNaN", "less": "Less", "less_equal": "LessOrEqual", "log": "Log", "logical_and": "And",
+    "logical_not": "Not", "logical_or": "Or", "logical_xor": "Xor", "matmul": "MatMul", "maximum": "Max",
+    "minimum": "Min", "multiply": "Mul", "negative": "Neg", "power": "Pow", "reciprocal": "Reciprocal", "rint": "Round",
+    "sign": "Sign", "sin": "Sin", "sinh": "Sinh", "sqrt": "Sqrt", "subtract": "Sub", "tan": "Tan", "tanh": "Tanh",
+}  # fmt: skip
+
+
+def _below(x: Any, high: Any) -> Any:
+    return x if high is None else np.minimum(x, high)
+
+
+# Functions that are others in turn.
+_REWRITTEN: dict[str, Callable] = {
+    "square": lambda x: x * x,
+    "expm1": lambda x: np.exp(x) - 1,
+    "log1p": lambda x: np.log(x + 1),
+    "exp2": lambda x: np.power(2.0, x),
+    "log2": lambda x: np.log(x) / math.log(2),
+    "log10": lambda x: np.log(x) / math.log(10),
+    "logaddexp": lambda a, b: np.maximum(a, b) + np.log(np.exp(-np.abs(a - b)) + 1),
+    "trunc": lambda x: np.sign(x) * np.floor(np.abs(x)),
+    "floor_divide": lambda a, b: np.floor(a / b).astype(np.result_type(a, b)),
+    "remainder": lambda a, b: a - a // b * b,
+    "not_equal": lambda a, b: np.logical_not(np.equal(a, b)),
+    "isfinite": lambda x: np.logical_not(np.logical_or(np.isnan(x), np.isinf(x))),
+    "add.reduce": lambda x, axis=0, **options: np.sum(x, axis, **options),
+    "any": lambda x, axis=None, **options: np.max(x.astype(np.int32), axis, **options).astype(bool),
+    "all": lambda x, axis=None, **options: np.min(x.astype(np.int32), axis, **options).astype(bool),
+    "clip": lambda x, low, high, **_: _below(x if low is None else np.maximum(x, low), high),
+    "stack": lambda parts, axis=0: np.concatenate([np.expand_dims(part, axis) for part in parts], axis),
+    "tril": lambda x, k=0: np.where(np.tril(np.ones(x.shape[-2:], bool), k), x, 0),
+    "triu": lambda x, k=0: np.where(np.triu(np.ones(x.shape[-2:], bool), k), x, 0),
+    "flip": lambda x, axis: x[tuple(slice(None, None, -1 if k in axis else 1) for k in range(x.ndim))],
+    "copy": lambda x, **_: x.copy(),
+    "copyto": lambda target, source, **_: target.become(source),
+}
+
+
+def _reshape(graph: Graph, y: Any, x: Any, *_: Any, **__: Any) -> str:
+    return graph.op("Reshape", x, np.array(y.shape, np.int64))
+
+
+def _permute(function: Callable) -> Callable:
+    def emit(graph: Graph, y: Any, x: Any, *args: Any, **options: Any) -> str:
+        return graph.op("Transpose", x, perm=list(function(np.empty(range(x.ndim)), *args, **options).shape))
+
+    return emit
+
+
+def _reduce(kind: str) -> Callable:
+    def emit(graph: Graph, y: Any, x: Any, axis: Any = None, *_: Any, keepdims: bool = False, **__: Any) -> str:
+        axes = None if axis is None else np.array(axis, np.int64).reshape(-1)
+        return graph.op(kind, graph.cast(x, y.dtype), axes, keepdims=int(keepdims))
+
+    return emit
+
+
+def _extreme(kind: str) -> Callable:
+    def emit(graph: Graph, y: Any, x: Any, axis: Any = None, keepdims: bool = False, **_: Any) -> str:
+        return graph.op(kind, np.ravel(x) if axis is None else x, axis=axis or 0, keepdims=int(keepdims))
+
+    return emit
+
+
+def _pad(graph: Graph, y: Any, x: Any, widths: Any, value: Any = 0, **options: Any) -> str:
+    value = np.asarray(options.get("constant_values", value), y.dtype)
+    return graph.op("Pad", x, np.array([low for low, _ in widths] + [high for _, high in widths]), value)
+
+
+_VIEWS = ("reshape", "ravel", "expand_dims", "squeeze", "transpose", "swapaxes", "moveaxis", "broadcast_to")
+_FUNCTIONS: dict[str, Callable] = {
+    **dict.fromkeys(("reshape", "ravel", "expand_dims", "squeeze"), _reshape),
+    **{function.__name__: _permute(function) for function in (np.transpose, np.swapaxes, np.moveaxis)},
+    "broadcast_to": lambda graph, y, x, *_: graph.op("Expand", x, np.array(y.shape, np.int64)),
+    "concatenate": lambda graph, y, parts, axis=0, **_: graph.op(
+        "Concat", *[graph.cast(part, y.dtype) for part in parts], axis=axis),
+    "where": lambda graph, y, mask, *parts: graph.op("Where", mask, *[graph.cast(part, y.dtype) for part in parts]),
+    "take": lambda graph, y, x, index, axis=0, **_: graph.op("Gather", x, index, axis=axis),
+    "take_along_axis": lambda graph, y, x, index, axis: graph.op("GatherElements", x, index, axis=axis),
+    "cumsum": lambda graph, y, x, axis, **_: graph.op("CumSum", graph.cast(x, y.dtype), np.array(axis)),
+    "pad": _pad,
+    "sum": _reduce("ReduceSum"), "mean": _reduce("ReduceMean"), "prod": _reduce("ReduceProd"),
+    "max": _reduce("ReduceMax"), "min": _reduce("ReduceMin"),
+    "argmax": _extreme("ArgMax"), "argmin": _extreme("ArgMin"),
+}  # fmt: skip
+
+
+# ----------------------------------------------------------------------- operations as a whole
+
+
+def _linear(graph: Graph, y: Any, x: Any, weight: Any, bias: Any) -> str:
+    if x.ndim == 2:
+        name = graph.op("Gemm", x, weight, bias, transB=1)
+    else:
+        name = graph.op("MatMul", x, weight.T)
+        name = name if bias is None else graph.op("Add", name, bias)
+    graph.linear[name] = x, weight, bias
+    return name
+
+
+def _sides(padding: Any) -> list[int]:
+    return [low for low, _ in padding] + [high for _, high in padding]
+
+
+def _convolution(graph: Graph, y: Any, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any,
+                 groups: int) -> str:  # fmt: skip
+    return graph.op("Conv", x, weight, *([] if bias is None else [bias]), kernel_shape=weight.shape[2:], strides=stride,
+                    pads=_sides(padding), dilations=dilation, group=groups)  # fmt: skip
+
+
+def _transposed(graph: Graph, y: Any, x: Any, weight: Any, spatial: Any, stride: Any, padding: Any, dilation: Any,
+                groups: int) -> str:  # fmt: skip
+    return graph.op("ConvTranspose", x, weight, kernel_shape=weight.shape[2:], strides=stride, dilations=dilation,
+                    pads=[low for low, _ in padding] * 2, output_padding=[low - high for low, high in padding],
+                    group=groups)  # fmt: skip
+
+
+def _pool(graph: Graph, kind: str, y: Any, x: Any, windows: Any, outputs: int = 1, **attributes: Any) -> Any:
+    """Pooling, of what may lack a batch: the names of all results, in the shape of ``y``."""
+    lead = y.shape[: -len(windows.out)]
+    whole = x if len(lead) == 2 else np.reshape(x, (1, math.prod(lead), *x.shape[len(lead) :]))
+    name = graph.op(kind, whole, outputs=outputs, kernel_shape=windows.kernel, strides=windows.stride, **attributes)
+    name = name if outputs == 1 else graph.op("Mod", name[1], np.array(math.prod(windows.spatial)))
+    return name if len(lead) == 2 else graph.op("Reshape", name, np.array(y.shape))
+
+
+def _max_pool(graph: Graph, y: Any, x: Any, *output: Any, windows: Any) -> str:
+    """The maxima, or where they are."""
+    return _pool(graph, "MaxPool", y, x, windows, 1 + len(output), dilations=windows.dilation,
+                 pads=_sides(windows.padding))  # fmt: skip
+
+
+def _avg_pool(graph: Graph, y: Any, x: Any, windows: Any, divisor: Any) -> str:
+    if any(map(any, windows.padding)):
+        x = np.pad(x, ((0, 0),) * (x.ndim - len(windows.padding)) + windows.padding)
+    name = _pool(graph, "AveragePool", y, x, windows)
+    divisor = divisor if isinstance(divisor, (int, float)) else counts(_plain(x), windows, divisor)
+    factor = np.asarray(math.prod(windows.kernel) / divisor, y.dtype)
+    return name if np.all(factor == 1) else graph.op("Mul", name, factor)
+
+
+def _resample(graph: Graph, y: Any, x: Any, maps: Any) -> str:
+    for axis, taps in enumerate(maps, x.ndim - len(maps)):
+        if taps.copies:
+            x = np.take(x, taps.index[:, 0], axis)
+        else:
+            x = np.moveaxis(np.matmul(np.moveaxis(x, axis, -1), taps.matrix.T.astype(x.dtype)), -1, axis)
+    return x.name
+
+
+def _gelu(graph: Graph, y: Any, x: Any, approximate: str) -> str | None:
+    if approximate != "none":
+        return None
+    half = Traced(graph, y, graph.op("Erf", x * math.sqrt(0.5))) * 0.5
+    return (x * (half + 0.5)).name
+
+
+_ORDER = {"lstm": (0, 3, 1, 2), "gru": (1, 0, 2), "tanh": (0,), "relu": (0,)}  # of the gates in ONNX
+
+
+def _recurrence(graph: Graph, y: Any, gates: Any, weight: Any, bias: Any, hidden: Any, cell: Any, mode: str,
+                steps: Any) -> list[str | None] | None:  # fmt: skip
+    T, (N, H) = len(steps), hidden.shape
+    if len({n for _, _, n in steps}) > 1 or gates.name not in graph.linear:
+        return None  # sequences of different lengths: step by step
+    x, weight_ih, bias_ih = graph.linear[gates.name]
+    order = _ORDER[mode]
+
+    def arranged(w: Any) -> np.ndarray:
+        parts = np.zeros((len(order), H), gates.dtype) if w is None else w.reshape(len(order), H, *w.shape[1:])
+        return np.concatenate([parts[k] for k in order])[None]
+
+    inputs: list[Any] = [np.reshape(x, (T, N, -1)), arranged(weight_ih), arranged(weight)]
+    inputs += [np.concatenate([arranged(bias_ih), arranged(bias)], 1), None, np.reshape(hidden, (1, N, H))]
+    inputs += [] if cell is None else [np.reshape(cell, (1, N, H))]
+    special = {"linear_before_reset": 1} if mode == "gru" else {"activations": ["Relu"]} if mode == "relu" else {}
+    names = graph.op({"lstm": "LSTM", "gru": "GRU"}.get(mode, "RNN"), *inputs, outputs=2 + (cell is not None),
+                     hidden_size=H, direction="forward" if steps[0][0] == 0 else "reverse", **special)  # fmt: skip
+    shaped = [graph.op("Reshape", name, np.array(part.shape)) for name, part in zip(names, y, strict=False)]
+    return shaped + [None] * (len(y) - len(shaped))
+
+
+_OPERATIONS: dict[str, Callable] = {
+    "linear": _linear, "convolution": _convolution, "convolution_input": _transposed, "max_pool": _max_pool,
+    "max_pool_indices": _max_pool,
+    "avg_pool": _avg_pool, "resample": _resample, "pad": _pad, "gelu": _gelu, "recurrence": _recurrence,
+    "relu": lambda graph, y, x: graph.op("Relu", x),
+    "sigmoid": lambda graph, y, x: graph.op("Sigmoid", graph.cast(x, y.dtype)),
+    "erf": lambda graph, y, x: graph.op("Erf", graph.cast(x, y.dtype)),
+    "softmax": lambda graph, y, x, dim, dtype: graph.op("Softmax", graph.cast(x, y.dtype), axis=dim),
+    "log_softmax": lambda graph, y, x, dim, dtype: graph.op("LogSoftmax", graph.cast(x, y.dtype), axis=dim),
+    "embedding": lambda graph, y, weight, indices, padding_idx: graph.op("Gather", weight, indices, axis=0),
+}  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------- the file
+
+
+@dataclass
+class Size:
+    """A size that stays open: the dimensions of inputs that have it, and its value in the example."""
+
+    places: list[tuple[str, int]] = field(default_factory=list)
+    example: int = 2
+
+
+def _leaves(value: Any) -> list[Any]:
+    """The tensors in an argument or a result."""
+    if isinstance(value, (tuple, list)):
+        return [leaf for part in value for leaf in _leaves(part)]
+    return [value] if isinstance(value, TensorBase) else []
+
+
+def _replaced(value: Any, tensors: Any) -> Any:
+    """``value`` with the tensors in it replaced by the next ones."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(_replaced(part, tensors) for part in value)
+    return next(tensors) if isinstance(value, TensorBase) else value
+
+
+def _trace(model: Any, args: tuple, names: Sequence[str], sizes: dict[str, Size], factors: dict[str, int]) -> Graph:
+    """Call the model with inputs whose open sizes are multiples of the example's."""
+    members = [*model.named_parameters(), *model.named_buffers()] if hasattr(model, "named_parameters") else []
+    modules = model.named_modules() if hasattr(model, "named_modules") else ()
+    graph = Graph({id(t._array): name for name, t in members}, {id(module): path for path, module in modules})
+    inputs = []
+    for name, tensor in zip(names, _leaves(args), strict=True):
+        array = tensor._array
+        for symbol, size in sizes.items():
+            for axis in [axis for place, axis in size.places if place == name]:
+                array = np.take(array, np.arange(size.example * factors.get(symbol, 1)) % array.shape[axis], axis)
+        inputs.append(new_tensor(Traced(graph, array, name)))
+    with grad_mode(False), graph:
+        graph.outputs = [tensor._array for tensor in _leaves(model(*_replaced(args, iter(inputs))))]
+    return graph
+
+
+def _used(graph: Graph) -> list[Node]:
+    """The nodes that the outputs need."""
+    needed, used = {output.name for output in graph.outputs}, []
+    for node in reversed(graph.nodes):
+        if needed.intersection(node.outputs):
+            needed.update(node.inputs)
+            used.append(node)
+    return used[::-1]
+
+
+class _File:
+    """Puts the parts of the file together, in which a constant that depends on open sizes is computed from them."""
+
+    def __init__(self, sizes: dict[str, Size], graph: Graph, others: dict[str, tuple[Graph, Graph]]) -> None:
+        import onnx
+
+        self.onnx, self.sizes, self.graph, self.others = onnx, sizes, graph, others
+        self.nodes: list[Any] = []
+        self.initializers: dict[str, Any] = {}
+        for node, *same in zip(_used(graph), *[_used(g) for pair in others.values() for g in pair], strict=True):
+            if any((node.kind, node.inputs, node.attributes) != (n.kind, n.inputs, n.attributes) for n in same):
+                raise self.error(node)
+            for k, name in enumerate(node.inputs):
+                if name in graph.constants and name not in self.initializers:
+                    self.constant(node, name, inferred=node.kind == "Reshape" and k == 1)
+            path = f"{node.place}/{node.outputs[0]}".lstrip("/")
+            self.add(node.kind, node.inputs, node.outputs, path, **node.attributes)
+
+    def error(self, node: Node) -> NotImplementedError:
+        return NotImplementedError(f"onnx.export: in module {node.place!r}, how {node.outputs[0]} depends on the sizes "
+                                   f"{', '.join(self.sizes)} cannot be expressed; make fewer dynamic")  # fmt: skip
+
+    def add(self, kind: str, inputs: Sequence[str], outputs: Sequence[str], name: str = "", **attributes: Any) -> None:
+        if "to" in attributes:
+            attributes["to"] = self.onnx.helper.np_dtype_to_tensor_dtype(attributes["to"])
+        self.nodes.append(self.onnx.helper.make_node(kind, inputs, outputs, name or outputs[0], **attributes))
+
+    def store(self, name: str, value: np.ndarray) -> str:
+        value = np.ascontiguousarray(value).reshape(value.shape)
+        self.initializers[name] = self.onnx.numpy_helper.from_array(value, name)
+        return name
+
+    def constant(self, node: Node, name: str, inferred: bool) -> None:
+        """A constant input of ``node``, which for another size of the model's inputs may be another."""
+        value = self.graph.constants[name]
+        found = {symbol: [g.constants[name] for g in pair] for symbol, pair in self.others.items()}
+        shapes = {symbol: [np.array(v.shape) for v in pair] for symbol, pair in found.items()}
+        every = [v for pair in found.values() for v in pair]
+        if all(np.array_equal(v, value, equal_nan=v.dtype.kind == "f") for v in every):
+            self.store(name, value)
+        elif all(v.shape == value.shape for v in every):
+            varies = sum(np.not_equal(v, value) for v in every) > 0
+            if inferred and varies.sum() == 1:
+                self.store(name, np.where(varies, -1, value))
+            else:
+                self.sized(node, name, value, found)
+        else:  # the same along dimensions of open size
+            fixed = [all(v.shape[axis] == n for v in every) for axis, n in enumerate(value.shape)]
+            core = value[tuple(slice(None) if f else slice(1) for f in fixed)]
+            if not all(np.array_equal(v, np.broadcast_to(core, v.shape)) for v in [value, *every]):
+                raise self.error(node)
+            self.sized(node, f"{name}_shape", np.array(value.shape), shapes)
+            self.add("Expand", [self.store(f"{name}_core", core), f"{name}_shape"], [name])
+        self.initializers.setdefault(name, None)
+
+    def sized(self, node: Node, name: str, value: np.ndarray, found: dict[str, list[np.ndarray]]) -> None:
+        """Compute integers that are linear functions of the open sizes."""
+        parts, rest = [], value
+        for symbol, (twice, thrice) in found.items():
+            size, change = self.sizes[symbol], twice - value
+            if value.dtype.kind != "i" or np.any(change % size.example) or np.any(thrice - twice != change):
+                raise self.error(node)
+            if np.any(change):
+                parts.append((symbol, *size.places[0], change // size.example))
+                rest = rest - change
+        last = self.store(f"{name}_rest", rest)
+        for symbol, place, axis, slope in parts:
+            part = f"{name}_{symbol}"
+            self.add("Shape", [place], [f"{part}_size"], start=axis, end=axis + 1)
+            self.add("Mul", [f"{part}_size", self.store(f"{part}_slope", slope)], [f"{part}_term"])
+            self.add("Add", [last, f"{part}_term"], [last := name if symbol == parts[-1][0] else part])
+
+
+def export(model: Any, args: Any, f: Any = None, *, input_names: Sequence[str] | None = None,
+           output_names: Sequence[str] | None = None, opset_version: int = 18,
+           dynamic_axes: Mapping[str, Any] | None = None) -> Any:  # fmt: skip
+    """Write a model, in evaluation mode, as an ONNX file, and return what the file says (an ``onnx.ModelProto``).
+
+    Args:
+        model: a module, or any function of tensors.
+        args: example arguments: a tensor, or a tuple of all arguments. What is no tensor becomes fixed, and so
+            does the way that the program takes with these.
+        f: the file's path; None writes nothing.
+        input_names, output_names: of the tensors in arguments and results, in order.
+        opset_version: of ONNX's operators; from 18.
+        dynamic_axes: which sizes stay open: ``{"input": {0: "batch"}}``, or ``{"input": [0]}``. Sizes of
+            the same name are equal. The model is called with multiples of the example's sizes as well.
+
+    Raises:
+        NotImplementedError: naming the module, if something has no counterpart in ONNX, depends on the
+            values of tensors, or depends on open sizes in another way than linearly.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise ImportError("ONNX files need the onnx library: pip install 'minigrad-nn[onnx]'") from error
+    if opset_version < 18:
+        raise NotImplementedError(f"onnx.export: opset_version must be at least 18, got {opset_version}")
+    args = args if isinstance(args, tuple) else (args,)
+    tensors = _leaves(args)
+    names = list(input_names or (f"input_{k}" for k in range(len(tensors))))
+    if len(names) != len(tensors):
+        raise ValueError(f"onnx.export: {len(names)} input_names for {len(tensors)} tensors in args")
+    sizes: dict[str, Size] = {}
+    for name, axes in (dynamic_axes or {}).items():
+        if name not in names:
+            if name in (output_names or ()):
+                continue  # outputs follow
+            raise ValueError(f"onnx.export: dynamic_axes names {name!r}; the inputs are {', '.join(names)}")
+        shape = tensors[names.index(name)].shape
+        for axis, symbol in axes.items() if isinstance(axes, Mapping) else ((axis, f"{name}_{axis}") for axis in axes):
+            size = sizes.setdefault(symbol, Size(example=max(shape[axis], 2)))
+            size.places.append((name, axis % len(shape)))
+    trainings = [(module, module.training) for module in model.modules()] if hasattr(model, "modules") else []
+    try:
+        for module, _ in trainings:
+            module.training = False
+        graph, *rest = (
+            _trace(model, args, names, sizes, factors)
+            for factors in ({}, *({symbol: factor} for symbol in sizes for factor in (2, 3)))
+        )
+    finally:
+        for module, training in trainings:
+            module.training = training
+    others = {symbol: (rest[2 * k], rest[2 * k + 1]) for k, symbol in enumerate(sizes)}
+    file = _File(sizes, graph, others)
+    results = [f"output_{k}" for k in range(len(graph.outputs))] if output_names is None else list(output_names)
+    if len(results) != len(graph.outputs):
+        raise ValueError(f"onnx.export: {len(results)} output_names for {len(graph.outputs)} tensors in the result")
+
+    def described(name: str, array: Any, dims: list[Any]) -> Any:
+        return onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(array.dtype), dims)
+
+    inputs = []
+    for name, tensor in zip(names, tensors, strict=True):
+        dims = list(tensor.shape)
+        for symbol, size in sizes.items():
+            dims = [symbol if (name, axis) in size.places else n for axis, n in enumerate(dims)]
+        inputs.append(described(name, tensor, dims))
+    outputs = []
+    for k, (name, output) in enumerate(zip(results, graph.outputs, strict=True)):
+        dims = list(output.shape)
+        for symbol, (twice, _) in others.items():
+            same = zip(dims, output.shape, twice.outputs[k].shape, strict=True)
+            dims = [d if a == b else symbol if a == sizes[symbol].example else None for d, a, b in same]
+        file.add("Identity", [output.name], [name])
+        outputs.append(described(name, output, dims))
+    constants = [value for value in file.initializers.values() if value is not None]
+    proto = onnx.helper.make_model(
+        onnx.helper.make_graph(file.nodes, type(model).__name__, inputs, outputs, constants),
+        opset_imports=[opset := onnx.helper.make_opsetid("", opset_version)], producer_name="minigrad",
+        ir_version=onnx.helper.find_min_ir_version_for([opset]),
+    )  # fmt: skip
+    onnx.checker.check_model(proto)
+    if f is not None:
+        with atomic_write(f) as out:
+            out.write(proto.SerializeToString())
+    return proto
