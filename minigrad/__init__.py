@@ -42,8 +42,8 @@ from .ops.elementwise import (
     square, sub, subtract, tan, tanh, true_divide, trunc, where, xlogy,
 )
 from .ops.indexing import (
-    argwhere, gather, index_add, index_copy, index_fill, index_put, index_select, masked_fill, masked_scatter,
-    masked_select, nonzero, scatter, scatter_add, scatter_reduce, take, take_along_dim,
+    argwhere, gather, index_add, index_put, index_select, masked_fill, masked_select, nonzero, scatter, scatter_add,
+    scatter_reduce, take, take_along_dim,
 )
 from .ops.linalg import addmm, baddbmm, bmm, cholesky, det, dot, einsum, inner, matmul, mm, mv, outer, tensordot
 from .ops.linalg import inv as inverse

@@ -317,8 +317,8 @@ class Tensor(TensorBase):
         sign, signbit, sin, sinc, sinh, sqrt, square, sub, subtract, tan, tanh, true_divide, trunc, xlogy,
     )
     from .ops.indexing import (  # type: ignore[misc]
-        argwhere, gather, index_add, index_copy, index_fill, index_put, index_select, masked_fill, masked_scatter,
-        masked_select, nonzero, scatter, scatter_add, scatter_reduce, take, take_along_dim,
+        argwhere, gather, index_add, index_put, index_select, masked_fill, masked_select, nonzero, scatter,
+        scatter_add, scatter_reduce, take, take_along_dim,
     )
     from .ops.inplace import copy_, fill_, zero_  # type: ignore[misc]
     from .ops.linalg import (  # type: ignore[misc]
@@ -397,8 +397,7 @@ class Tensor(TensorBase):
     )
     addmm_, baddbmm_ = map(_in_place, (addmm, baddbmm))
     scatter_, scatter_add_, scatter_reduce_ = map(_in_place, (scatter, scatter_add, scatter_reduce))
-    index_add_, index_copy_, index_fill_, index_put_ = map(_in_place, (index_add, index_copy, index_fill, index_put))
-    masked_fill_, masked_scatter_ = map(_in_place, (masked_fill, masked_scatter))
+    index_add_, index_put_, masked_fill_ = map(_in_place, (index_add, index_put, masked_fill))
     subtract_, multiply_, divide_, negative_, absolute_, clip_ = sub_, mul_, div_, neg_, abs_, clamp_
 
 

@@ -178,15 +178,6 @@ def test_equal_extremes_share_the_gradient(include_self: bool, x_grad: list[floa
     np.testing.assert_allclose(s.grad.numpy(), s_grad)
 
 
-def test_product_over_a_zero() -> None:
-    """The derivative is the product of the others, which a quotient could not tell."""
-    x = Tensor([2.0], requires_grad=True)
-    s = Tensor([0.0, 3.0], requires_grad=True)
-    x.scatter_reduce(0, mg.tensor([0, 0]), s, "prod").backward(mg.tensor([1.0]))
-    assert x.grad.tolist() == [0.0]
-    assert s.grad.tolist() == [6.0, 0.0]
-
-
 def test_padding_row_gets_no_gradient_of_any_order() -> None:
     weight = Tensor([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], requires_grad=True)
     rows = indexing.embedding(weight, mg.tensor([[0, 2], [2, 1]]), 2)

@@ -78,14 +78,3 @@ def stays(index: tuple, shape: tuple[int, ...]) -> Array | None:
     mask = np.zeros_like(flat, dtype=bool)
     mask[last] = True
     return mask.reshape(chosen.shape)
-
-
-def occurrence(index: tuple, shape: tuple[int, ...]) -> Array:
-    """How often each place that ``index`` finds (one array per dimension) was found before."""
-    chosen, _ = _offsets(index, shape)
-    flat = chosen.reshape(-1)
-    order = np.argsort(flat, kind="stable")
-    _, first, count = np.unique(flat[order], return_index=True, return_counts=True)
-    turn = np.empty_like(flat)
-    turn[order] = np.arange(flat.size, like=flat) - np.repeat(first, count)
-    return turn.reshape(chosen.shape)

@@ -6,14 +6,13 @@ gives a view, of which the *advanced* rest (integer arrays, masks) picks element
 
 from __future__ import annotations
 
-import math
 import operator
 from typing import Any
 
 import numpy as np
 
 from .. import memory
-from ..arguments import normalize_dim
+from ..arguments import along, normalize_dim
 from ..engine import TensorBase, primitive, sum_to
 from ..kernels import indexing as kernels
 from ..memory import Array
@@ -133,10 +132,8 @@ def _integer(value: Any, name: str) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        raise TypeError(
-            f"{name}: an index can be an int, a slice, None, Ellipsis, a list, or an integer or bool tensor, "
-            f"got {type(value).__name__}"
-        ) from None
+        raise TypeError(f"{name}: an index can be an int, a slice, None, Ellipsis, a list, or an integer or bool "
+                        f"tensor, got {type(value).__name__}") from None  # fmt: skip
 
 
 def _count(item: Any) -> int:
@@ -162,9 +159,7 @@ def _unwrapped(item: Any) -> Any:
     if isinstance(item, (list, tuple, range)):
         return [_unwrapped(i) for i in item]
     if item is None or item is ... or isinstance(item, slice):
-        raise TypeError(
-            "getitem: a list as index stands for a tensor of integers or bools; use a tuple for several indices"
-        )
+        raise TypeError("getitem: a list as index stands for a tensor of integers or bools; use a tuple for several")
     return item
 
 
@@ -253,7 +248,7 @@ def _rows(input: Any, dim: int, index: Any, name: str) -> tuple[int, tuple]:
     array = _positions(index, input.shape[dim] if input.ndim else 1, name)
     if array.ndim > 1:
         raise ValueError(f"{name}: index must have at most one dimension, got shape {array.shape}")
-    return dim, (*(_ALL,) * dim, array.reshape(-1))
+    return dim, along(dim, array.reshape(-1))
 
 
 def index_select(input: Any, dim: int, index: Any) -> Any:
@@ -261,49 +256,25 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     return _getitem(input, index=_rows(input, dim, index, "index_select")[1])
 
 
-def _check_source(input: Any, dim: int, rows: tuple, source: Any, name: str) -> None:
-    shape = tuple(input.shape)
-    expected = (*shape[:dim], rows[-1].size, *shape[dim + 1 :])
-    if tuple(source.shape) != expected:
-        raise ValueError(f"{name}: source has shape {tuple(source.shape)}, index and input make it {expected}")
-
-
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Any:
     """``input`` with the slices of ``alpha * source`` added to those that ``index`` names along ``dim``."""
     dim, rows = _rows(input, dim, index, "index_add")
-    _check_source(input, dim, rows, source, "index_add")
+    expected = (*input.shape[:dim], rows[-1].size, *input.shape[dim + 1 :])
+    if tuple(source.shape) != expected:
+        raise ValueError(f"index_add: source has shape {tuple(source.shape)}, index and input make it {expected}")
     added = getitem_adjoint(source, index=rows, shape=tuple(input.shape))
     return input + (added if alpha == 1 else added * alpha)
 
 
-def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
-    """``input`` with the slices of ``source`` in place of those that ``index`` names along ``dim``."""
-    dim, rows = _rows(input, dim, index, "index_copy")
-    _check_source(input, dim, rows, source, "index_copy")
-    return _index_put(input, source, index=rows)
-
-
-def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
-    """``input`` with ``value``, a number or 0-d tensor, in the slices that ``index`` names along ``dim``."""
-    if getattr(value, "ndim", 0):
-        raise ValueError(f"index_fill: value must be a number or a 0-d tensor, got shape {tuple(value.shape)}")
-    return _index_put(input, value, index=_rows(input, dim, index, "index_fill")[1])
-
-
 def _along(input: Any, dim: int, index: Any, name: str) -> tuple:
     """The advanced index that finds ``input[i, index[i, j, k], k]`` (``dim`` 1 of 3) at ``[i, j, k]``."""
-    dim = normalize_dim(dim, input.ndim, name)
-    shape = tuple(input.shape)
+    dim, shape = normalize_dim(dim, input.ndim, name), tuple(input.shape)
     array = _positions(index, shape[dim], name)
-    if array.ndim != len(shape) or any(
-        n > m for d, (n, m) in enumerate(zip(array.shape, shape, strict=True)) if d != dim
-    ):
+    others = [(n, m) for d, (n, m) in enumerate(zip(array.shape, shape)) if d != dim]
+    if array.ndim != len(shape) or any(n > m for n, m in others):
         raise ValueError(f"{name}: index of shape {array.shape} does not fit into shape {shape} apart from dim {dim}")
-    ones = [1] * len(shape)
-    return tuple(
-        array if d == dim else np.arange(n, like=array).reshape((*ones[:d], n, *ones[d + 1 :]))
-        for d, n in enumerate(array.shape)
-    )
+    places = [np.arange(n, like=array).reshape(-1, *(1,) * (array.ndim - d - 1)) for d, n in enumerate(array.shape)]
+    return (*places[:dim], array, *places[dim + 1 :])
 
 
 def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> Any:
@@ -320,18 +291,14 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     """:func:`gather` with the other dimensions broadcast; without ``dim``, from the flattened tensor."""
     if dim is None:
         return gather(np.reshape(input, (-1,)), 0, np.reshape(indices, (-1,)))
-    dim = normalize_dim(dim, input.ndim, "take_along_dim")
+    dim, shapes = normalize_dim(dim, input.ndim, "take_along_dim"), (tuple(input.shape), tuple(indices.shape))
     if indices.ndim != input.ndim:
-        raise ValueError(
-            f"take_along_dim: indices {tuple(indices.shape)} and input {tuple(input.shape)} differ in dimensions"
-        )
+        raise ValueError(f"take_along_dim: input and indices differ in dimensions, with shapes {shapes}")
     try:
-        shape = np.broadcast_shapes(*((*x.shape[:dim], 1, *x.shape[dim + 1 :]) for x in (input, indices)))
+        full = np.broadcast_shapes(*((*shape[:dim], 1, *shape[dim + 1 :]) for shape in shapes))
     except ValueError:
-        raise ValueError(
-            f"take_along_dim: {tuple(indices.shape)} and {tuple(input.shape)} do not broadcast apart from dim {dim}"
-        ) from None
-    input, indices = (np.broadcast_to(x, (*shape[:dim], x.shape[dim], *shape[dim + 1 :])) for x in (input, indices))
+        raise ValueError(f"take_along_dim: shapes {shapes} do not broadcast apart from dim {dim}") from None
+    input, indices = (np.broadcast_to(x, (*full[:dim], x.shape[dim], *full[dim + 1 :])) for x in (input, indices))
     return gather(input, dim, indices)
 
 
@@ -359,74 +326,61 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: float |
             reduce: str | None = None) -> Any:  # fmt: skip
     """``input`` with ``src`` (a tensor or number) written to the places that :func:`gather` reads.
 
-    Where places repeat, the last value stays. ``reduce="add"`` and ``"multiply"`` combine all values
-    with what is there instead.
+    Where places repeat, the last value stays; with ``reduce="add"``, all are added to what is there.
     """
     src = value if src is None else src
     if src is None:
         raise TypeError("scatter: missing argument 'src', a tensor or a number")
-    if reduce not in (None, "add", "multiply"):
-        raise ValueError(f"scatter: reduce must be None, 'add' or 'multiply', got {reduce!r}")
+    if reduce not in (None, "add"):
+        raise ValueError(f"scatter: reduce must be None or 'add', got {reduce!r}")
     places, src = _targets(input, dim, index, src, "scatter")
     if reduce is None:
         return _index_put(input, src, index=places)
-    if not hasattr(src, "ndim"):
-        src = np.full_like(_getitem(input, index=places), src)
-    return _combine(input, places, src, "sum" if reduce == "add" else "prod", True)
+    src = src if hasattr(src, "ndim") else np.full_like(_getitem(input, index=places), src)
+    return input + _total(src, places, input)
+
+
+def _total(values: Any, places: tuple, like: Any) -> Any:
+    """``values`` added up in their places, in the shape of ``like``."""
+    return getitem_adjoint(values, index=places, shape=tuple(like.shape))
 
 
 def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     """``input`` with ``src`` added to the places that :func:`gather` reads."""
     places, src = _targets(input, dim, index, src, "scatter_add")
-    return _combine(input, places, src, "sum", True)
+    return input + _total(src, places, input)
 
 
 def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True) -> Any:
     """``input`` with ``src`` combined into the places that :func:`gather` reads.
 
     Args:
-        reduce: ``"sum"``, ``"prod"``, ``"mean"``, ``"amax"`` or ``"amin"``; equal extremes share the gradient.
+        reduce: ``"sum"``, ``"mean"``, ``"amax"`` or ``"amin"``; equal extremes share the gradient.
         include_self: whether what ``input`` has in those places counts as well.
     """
-    if reduce not in ("sum", "prod", "mean", "amax", "amin"):
-        raise ValueError(f"scatter_reduce: reduce must be sum, prod, mean, amax or amin, got {reduce!r}")
+    if reduce not in ("sum", "mean", "amax", "amin"):
+        raise ValueError(f"scatter_reduce: reduce must be sum, mean, amax or amin, got {reduce!r}")
     places, src = _targets(input, dim, index, src, "scatter_reduce")
-    return _combine(input, places, src, reduce, include_self)
-
-
-def _combine(input: Any, places: tuple, src: Any, reduce: str, include_self: bool) -> Any:
-    def total(values: Any) -> Any:
-        return getitem_adjoint(values, index=places, shape=tuple(input.shape))
-
+    # Which elements count is constant. The sum of them is the result, or their mean: extremes are equal.
+    old, new = getattr(input, "_array", input), getattr(src, "_array", src)
+    counts_new = np.ones_like(new, dtype=bool)
+    counts_old = np.ones_like(old, dtype=bool) if include_self else _total(counts_new.astype(int), places, old) == 0
+    if reduce.startswith("a"):
+        best = old.copy()
+        if not include_self:
+            best[places] = new  # anything that counts
+        (np.maximum if reduce == "amax" else np.minimum).at(best, places, new)
+        counts_old, counts_new = counts_old & _same(old, best), _same(new, best[places])
+    total = where(counts_old, input, 0) + _total(where(counts_new, src, 0), places, input)
     if reduce == "sum":
-        return (input if include_self else _index_put(input, 0, index=places)) + total(src)
-    if reduce == "mean":
-        count = np.maximum(total(np.ones_like(src)) + int(include_self), 1)
-        whole = (input if include_self else _index_put(input, 0, index=places)) + total(src)
-        return whole / count if input.dtype.kind == "f" else whole // count
-    if reduce == "prod":  # one factor of each place after the other
-        out = input if include_self else _index_put(input, 1, index=places)
-        turn = kernels.occurrence(places, tuple(input.shape))
-        places = tuple(np.broadcast_to(p, turn.shape) for p in places)
-        for k in range(int(turn.max()) + 1 if turn.size else 0):
-            now = turn == k
-            out = out * _index_put(
-                np.ones_like(input), _getitem(src, index=(now,)), index=tuple(p[now] for p in places)
-            )
-        return out
-    # Which elements are extreme is constant: the result is the mean of those that are.
-    best = np.maximum if reduce == "amax" else np.minimum
-    values = getattr(input, "_array", input)
-    out = values.copy()
-    given = getattr(src, "_array", src)
-    if not include_self:
-        out[places] = given  # anything that counts
-    best.at(out, places, given)
-    own = values == out if include_self else np.logical_not(_index_put(np.zeros_like(values, dtype=bool), True, places))
-    mine = given == out[places]
-    count = np.maximum(total(mine.astype(values.dtype)) + own, 1)
-    whole = where(own, input, 0) + total(where(mine, src, 0))
-    return whole / count.astype(values.dtype) if values.dtype.kind == "f" else whole // count
+        return total
+    count = np.maximum(_total(counts_new.astype(old.dtype), places, old) + counts_old, 1).astype(old.dtype)
+    return total / count if old.dtype.kind == "f" else total // count
+
+
+def _same(a: Array, b: Array) -> Array:
+    """Where elements are equal, or both NaN."""
+    return (a == b) | ((a != a) & (b != b))
 
 
 # --------------------------------------------------------------------------------------------- masks
@@ -444,9 +398,8 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
         raise ValueError(f"masked_fill: value must be a number or a 0-d tensor, got shape {tuple(value.shape)}")
     result = where(_mask(mask, "masked_fill"), value, input)
     if result.dtype != input.dtype:
-        raise TypeError(
-            f"masked_fill: a value of {getattr(value, 'dtype', type(value).__name__)} does not fit into {input.dtype}"
-        )
+        kind = getattr(value, "dtype", type(value).__name__)
+        raise TypeError(f"masked_fill: a value of {kind} does not fit into {input.dtype}")
     return result
 
 
@@ -454,17 +407,6 @@ def masked_select(input: Any, mask: Any) -> Any:
     """The elements of ``input`` where ``mask`` is True, in one dimension."""
     shape = np.broadcast_shapes(tuple(input.shape), tuple(_mask(mask, "masked_select").shape))
     return getitem(np.broadcast_to(input, shape), np.broadcast_to(mask, shape))
-
-
-def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
-    """``input`` with the elements of ``source``, in order, where ``mask`` is True."""
-    shape = np.broadcast_shapes(tuple(input.shape), tuple(_mask(mask, "masked_scatter").shape))
-    places = np.reshape(np.broadcast_to(getattr(mask, "_array", mask), shape), (-1,))
-    count, given = int(np.sum(places)), math.prod(source.shape)
-    if given < count:
-        raise ValueError(f"masked_scatter: mask has {count} True elements, source only {given}")
-    flat = np.reshape(np.broadcast_to(input, shape), (-1,))
-    return np.reshape(index_put(flat, (places,), np.reshape(source, (-1,))[:count]), shape)
 
 
 @primitive(inputs=("input",))
@@ -484,34 +426,17 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
 # ---------------------------------------------------------------------------------------- embeddings
 
 
-@primitive(
-    inputs=("weight", "indices"),
-    weight=lambda g, indices, weight_shape, padding_idx: embedding_adjoint(g, indices, weight_shape, padding_idx),
-)
+def _embedding_weight(g: Any, indices: Any, weight_shape: tuple[int, ...], padding_idx: int | None) -> Any:
+    if padding_idx is not None:
+        g = np.where(np.expand_dims(np.equal(indices, padding_idx), -1), 0, g)
+    array = getattr(indices, "_array", indices)
+    return getitem_adjoint(g, index=(array.copy() if records(g) else array,), shape=weight_shape)
+
+
+@primitive(inputs=("weight", "indices"), weight=_embedding_weight)
 def embedding(weight: Array, indices: Array, padding_idx: int | None = None) -> Array:
     """The rows of the matrix ``weight`` at ``indices``; the row ``padding_idx`` gets no gradient."""
-    if indices.dtype.kind not in "iu":
-        raise TypeError(f"embedding: indices must be an integer tensor, got {indices.dtype}")
-    if indices.size and not ((low := int(indices.min())) >= 0 and (high := int(indices.max())) < weight.shape[0]):
-        raise IndexError(f"embedding: index {low if low < 0 else high} is out of range for {weight.shape[0]} rows")
-    return np.take(weight, indices, 0)
-
-
-@primitive(inputs=("g", "indices"), g=lambda g, indices, padding_idx: _unpadded(g, indices, padding_idx))
-def embedding_adjoint(g: Array, indices: Array, shape: tuple[int, ...], padding_idx: int | None) -> Array:
-    """The rows of ``g`` added up in the rows ``indices`` of zeros of ``shape``, but for the row ``padding_idx``."""
-    out = kernels.add_at(np.zeros_like(g, shape=shape, order="C"), (indices,), g)
-    if padding_idx is not None:
-        out[padding_idx] = 0
-    return out
-
-
-def _unpadded(g: Any, indices: Any, padding_idx: int | None) -> Any:
-    rows = embedding(g, indices)
-    if padding_idx is None:
-        return rows
-    keep = np.not_equal(indices, padding_idx % g.shape[0])
-    return np.where(np.expand_dims(keep, -1), rows, 0)
+    return np.take(weight, _positions(indices, weight.shape[0], "embedding"), 0)
 
 
 @primitive(inputs=("tensor",))

@@ -211,7 +211,7 @@ ERRORS = [
     ("sdpa dropout", _sdpa((3, 2), (3, 2), (3, 2), dropout_p=1.5), ValueError, "from 0 to 1, got 1.5"),
     ("embedding floats", lambda: F.embedding(_x(2), _x(4, 3)), TypeError, "integer indices, got float32"),
     ("embedding table", lambda: F.embedding(mg.tensor([0]), _x(4)), ValueError, r"embedding_dim\), got shape \(4,\)"),
-    ("embedding range", lambda: F.embedding(mg.tensor([4]), _x(4, 3)), IndexError, "index 4 is out of range for 4"),
+    ("embedding range", lambda: F.embedding(mg.tensor([4]), _x(4, 3)), IndexError, "index 4 is out of range .* size 4"),
     ("embedding padding", lambda: F.embedding(mg.tensor([0]), _x(4, 3), padding_idx=4), ValueError, "padding_idx 4"),
     ("embedding sparse", lambda: F.embedding(mg.tensor([0]), _x(4, 3), sparse=True), NotImplementedError, "sparse"),
     ("bag mode", _bag(2, 2, mode="min"), ValueError, "'sum', 'mean' or 'max', got 'min'"),

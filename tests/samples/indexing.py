@@ -160,13 +160,6 @@ def index_add(x: np.ndarray, dim: int, index: np.ndarray, source: np.ndarray, al
     return np.moveaxis(out, 0, dim)
 
 
-def index_copy(x: np.ndarray, dim: int, index: np.ndarray, source: Any) -> np.ndarray:
-    out = np.moveaxis(x.copy(), dim, 0)
-    for k, i in enumerate(index):
-        out[i] = np.moveaxis(source, dim, 0)[k] if np.ndim(source) else source
-    return np.moveaxis(out, 0, dim)
-
-
 def _gather(draw: Draw) -> Case:
     x = array(draw, min_dims=1)
     dim = dim_of(draw, x.ndim)
@@ -199,7 +192,7 @@ def scatter(x: np.ndarray, dim: int, index: np.ndarray, src: Any, reduce: str | 
     out = x.copy()
     for i, place in places(x, dim, index):
         value = src[i] if np.ndim(src) else src
-        out[place] = out[place] + value if reduce == "add" else out[place] * value if reduce == "multiply" else value
+        out[place] = out[place] + value if reduce == "add" else value
     return out
 
 
@@ -211,7 +204,7 @@ def scatter_reduce(
         found.setdefault(place, [x[place]] if include_self else []).append(src[i])
     out = x.copy()
     for place, values in found.items():
-        out[place] = {"sum": np.sum, "prod": np.prod, "mean": np.mean, "amax": np.max, "amin": np.min}[reduce](values)
+        out[place] = {"sum": np.sum, "mean": np.mean, "amax": np.max, "amin": np.min}[reduce](values)
     return out
 
 
@@ -243,32 +236,13 @@ def masked_select(x: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return x[mask]
 
 
-def masked_scatter(x: np.ndarray, mask: np.ndarray, source: np.ndarray) -> np.ndarray:
-    out, mask = (a.copy() for a in np.broadcast_arrays(x, mask))
-    out[mask] = source.ravel()[: mask.sum()]
-    return out
-
-
 # -------------------------------------------------------------------------------------- embeddings
 
 
 def _embedding(draw: Draw) -> Case:
     weight = draw(floats(shapes(2, 2, 1, 4)))
     indices = draw(integers(shapes(0, 2, 1, 3), 0, weight.shape[0] - 1))
-    return Case(weight, indices, draw(st.sampled_from([None, 0, -1])))
-
-
-def _embedding_adjoint(draw: Draw) -> Case:
-    weight, indices, padding = _embedding(draw).args
-    return Case(draw(floats((*indices.shape, weight.shape[1]))), indices, weight.shape, padding)
-
-
-def embedding_adjoint(g: np.ndarray, indices: np.ndarray, shape: tuple[int, int], padding: int | None) -> np.ndarray:
-    out = np.zeros(shape)
-    for i in np.ndindex(indices.shape):
-        if padding is None or indices[i] != padding % shape[0]:
-            out[indices[i]] += g[i]
-    return out
+    return Case(weight, indices)
 
 
 # ----------------------------------------------------------------------- what in-place ops record
@@ -343,24 +317,16 @@ SPECS: dict[str, Spec] = {
     "index_add with alpha": Spec(
         lambda *a: mg.index_add(*a, alpha=-0.5), drawn(_rows), lambda *a: index_add(*a, alpha=-0.5)
     ),
-    "index_copy": Spec(mg.index_copy, drawn(_rows), index_copy),
-    "index_fill": Spec(
-        mg.index_fill,
-        drawn(lambda draw: Case(*_rows(draw, source=False).args, draw(st.sampled_from([1.5, NUMBER])))),
-        index_copy,
-    ),
     "gather": Spec(mg.gather, drawn(_gather), gather, adjoint=True, edges=[Case(EMPTY, 0, np.zeros((1, 0), int))]),
     "scatter": Spec(mg.scatter, drawn(_scatter), scatter),
     "scatter a number": Spec(mg.scatter, drawn(lambda draw: Case(*_gather(draw).args, 2.5)), scatter),
-    "scatter and combine": Spec(
-        lambda *a: mg.scatter(*a[:4], reduce=a[4]),
-        drawn(lambda draw: _scatter(draw, st.sampled_from(["add", "multiply"]))),
-        scatter,
+    "scatter and add": Spec(
+        lambda *a: mg.scatter(*a, reduce="add"), drawn(_scatter), lambda *a: scatter(*a, reduce="add")
     ),
     "scatter_add": Spec(mg.scatter_add, drawn(_scatter), lambda *a: scatter(*a, reduce="add")),
     "scatter_reduce": Spec(
         lambda *a: mg.scatter_reduce(*a[:5], include_self=a[5]),
-        drawn(lambda draw: _scatter(draw, st.sampled_from(["sum", "prod", "mean", "amax", "amin"]), st.booleans())),
+        drawn(lambda draw: _scatter(draw, st.sampled_from(["sum", "mean", "amax", "amin"]), st.booleans())),
         scatter_reduce,
     ),
     "take_along_dim": Spec(mg.take_along_dim, drawn(_take_along_dim), take_along_dim),
@@ -375,9 +341,6 @@ SPECS: dict[str, Spec] = {
         lambda x, m, v: np.where(m, v, x),
     ),
     "masked_select": Spec(mg.masked_select, drawn(_masked), masked_select),
-    "masked_scatter": Spec(
-        mg.masked_scatter, drawn(lambda draw: _masked(draw, np.arange(30.0))), masked_scatter, half=False
-    ),
     "argwhere": Spec(mg.argwhere, drawn(lambda draw: Case(np.round(array(draw)))), np.argwhere, order=0),
     "nonzero": Spec(
         lambda x: mg.nonzero(x, as_tuple=True),
@@ -386,9 +349,8 @@ SPECS: dict[str, Spec] = {
         order=0,
     ),
     "embedding": Spec(
-        indexing.embedding, drawn(lambda draw: Case(*_embedding(draw).args[:2])), lambda w, i: w[i], adjoint=True
+        indexing.embedding, drawn(_embedding), lambda w, i: w[i], adjoint=True
     ),
-    "embedding_adjoint": Spec(indexing.embedding_adjoint, drawn(_embedding_adjoint), embedding_adjoint, adjoint=True),
     "one_hot": Spec(
         indexing.one_hot,
         drawn(lambda draw: Case(draw(integers(shapes(0, 2, 1, 3), 0, 3)), draw(st.integers(4, 6)))),
@@ -484,8 +446,6 @@ ERRORS = [
         ValueError,
         r"index_add: source has shape \(2, 3\), .* \(1, 3\)",
     ),
-    ("index_copy shape", lambda: x(2, 3).index_copy(1, i(0), x(2, 3)), ValueError, r"index_copy: source .* \(2, 1\)"),
-    ("index_fill value", lambda: x(2).index_fill(0, i(0), x(1)), ValueError, "index_fill: value must be a number"),
     (
         "gather dims",
         lambda: x(2, 3).gather(0, i(0)),
@@ -505,7 +465,7 @@ ERRORS = [
         "scatter reduce",
         lambda: x(3).scatter(0, i(0), 1.0, reduce="max"),
         ValueError,
-        "scatter: reduce must be None, 'add'",
+        "scatter: reduce must be None or 'add'",
     ),
     (
         "scatter src",
@@ -518,7 +478,7 @@ ERRORS = [
         "scatter_reduce",
         lambda: x(3).scatter_reduce(0, i(0), x(1), "max"),
         ValueError,
-        "scatter_reduce: reduce must be sum, prod",
+        "scatter_reduce: reduce must be sum, mean",
     ),
     (
         "take_along_dim dims",
@@ -553,22 +513,16 @@ ERRORS = [
         "masked_select: mask must be a bool tensor, got float32",
     ),
     (
-        "masked_scatter",
-        lambda: x(2).masked_scatter(x(2) == 0, x(1)),
-        ValueError,
-        "masked_scatter: mask has 2 True elements, source only 1",
-    ),
-    (
         "embedding type",
         lambda: indexing.embedding(x(2, 3), x(2)),
         TypeError,
-        "embedding: indices must be an integer tensor",
+        "embedding: index must be an integer tensor",
     ),
     (
         "embedding far",
         lambda: indexing.embedding(x(2, 3), i(2)),
         IndexError,
-        "embedding: index 2 is out of range for 2 rows",
+        "embedding: index 2 is out of range for a dimension of size 2",
     ),
     ("one_hot type", lambda: indexing.one_hot(x(2)), TypeError, "one_hot: expected an integer tensor"),
     (
