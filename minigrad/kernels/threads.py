@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import contextvars
 import os
-import threading
+from _thread import _local as local
+from _thread import allocate_lock as Lock  # threading itself takes a millisecond to load
 from collections.abc import Callable
 from math import prod
 from typing import Any
@@ -34,10 +35,10 @@ _HANDSHAKE = 150_000  # nanoseconds of work below which waking another thread do
 
 _count = 0  # threads to use; 0 until asked for the first time
 _pool: _Pool | None = None
-_turn = threading.Lock()  # held by the one computation that uses the pool
+_turn = Lock()  # held by the one computation that uses the pool
 _ready = False  # whether the process has been set up
 _keeps_memory = True
-_local = threading.local()
+_local = local()
 
 
 def get_num_threads() -> int:
@@ -117,15 +118,17 @@ class _Pool:
     """Threads that wait for work, each behind a lock of its own."""
 
     def __init__(self, count: int) -> None:
+        from threading import Thread
+
         self.work: Callable[[int], None] | None = None
         self.context = contextvars.copy_context()
         self.error: BaseException | None = None
-        self.start = [threading.Lock() for _ in range(count - 1)]
-        self.done = [threading.Lock() for _ in range(count - 1)]
+        self.start = [Lock() for _ in range(count - 1)]
+        self.done = [Lock() for _ in range(count - 1)]
         for lock in self.start + self.done:
             lock.acquire()
         for index in range(1, count):
-            threading.Thread(target=self._serve, args=(index,), name=f"minigrad-{index}", daemon=True).start()
+            Thread(target=self._serve, args=(index,), name=f"minigrad-{index}", daemon=True).start()
 
     def _serve(self, index: int) -> None:
         start, done = self.start[index - 1], self.done[index - 1]
@@ -235,4 +238,4 @@ def release() -> None:
 def _after_fork() -> None:
     """A child process has none of the threads."""
     global _pool, _turn
-    _pool, _turn = None, threading.Lock()
+    _pool, _turn = None, Lock()
