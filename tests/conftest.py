@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 from minigrad import dtypes, engine
 
-collect_ignore = ["data", "compare_torch.py"]  # scripts that need torch
+collect_ignore = ["data", "compare_torch.py", "damaged_files.py", "interchange_torch.py"]  # scripts
 
 # `dev` is for a quick answer, `ci` for a thorough one that is the same each time. Chosen by
 # HYPOTHESIS_PROFILE, or by pytest's --hypothesis-profile, which wins.
