@@ -360,6 +360,32 @@ class Primitive:
             for a in arrays
         ]  # fmt: skip
 
+    def bare(self, args: tuple, options: dict[str, Any]) -> Any:
+        """The call with arrays alone, as the rules make it in a plain backward."""
+        if not any(hasattr(a, "dtype") for a in args):
+            kinds = ", ".join(type(a).__name__ for a in args)
+            raise TypeError(f"{self.name}: expected a Tensor, got {kinds}")
+        errors = _errors.set(_ignore)
+        try:
+            return self.forward(*args, **options)
+        finally:
+            _errors.reset(errors)
+
+    def named(self, error: ValueError, arrays: list[Array]) -> ValueError:
+        """NumPy's complaint about shapes as one that names the operation."""
+        if not self.broadcasts:
+            return error
+        shapes = [tuple(getattr(a, "shape", ())) for a in arrays]
+        try:
+            np.broadcast_shapes(*shapes)
+        except ValueError:
+            text = " and ".join(map(str, shapes))
+            return ValueError(
+                f"{self.name}: shapes {text} do not broadcast: counted from the last, "
+                "each pair of sizes must be equal or contain a 1"
+            )
+        return error
+
 
 ALL, NOTHING = 1000, 1001  # values of Plan.shortcut
 
@@ -447,7 +473,7 @@ class Plan:
 
     def as_tensors(self, node: Node, saved: Sequence[Any]) -> list[Any]:
         """What ``node`` saved, with arrays as Tensors that lead where their gradients belong."""
-        values = list(saved)
+        values = [None if source == "memory" else value for source, value in zip(self.sources, saved, strict=True)]
         for k in self.guarded:
             source, value = self.sources[k], saved[k]
             if source == -1:
@@ -470,6 +496,10 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
 
     Each further keyword is the rule of the input it names; inputs without a rule have no gradient.
 
+    A function with the option ``memory`` can spare its rule work. That is None, or when a gradient is
+    required a list, to which the function may append; the rule asks for it like for any option, and gets
+    None when the gradient is to be differentiated again: then it must compute everything anew.
+
     Args:
         promotion: ``"common"`` casts all inputs to their common dtype by PyTorch's rules, ``"float"``
             also turns integers into the default float; None leaves dtypes to the function.
@@ -487,7 +517,7 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
         if definition.options:
             arity = -1  # bind every call
         differentiable = bool(rules or joint)
-        name, plans, to_float = definition.name, definition.plans, promotion == "float"
+        plans, to_float, remembers = definition.plans, promotion == "float", "memory" in definition.options
 
         @wraps(forward)
         def operation(*args: Any, **options: Any) -> Any:
@@ -523,14 +553,16 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
                 arrays.append(a)
                 bit += bit
             if dtype is None:
-                return bare(args, options)
+                return definition.bare(args, options)
             if foreign:
                 arrays = [
-                    a if isinstance(given, TensorBase) or type(a) in _SCALARS else constant(a, name)
+                    a if isinstance(given, TensorBase) or type(a) in _SCALARS else constant(a, definition.name)
                     for given, a in zip(args, arrays, strict=True)
                 ]
             if promotion is not None and (not plain or (to_float and dtype.kind != "f")):
                 arrays = definition.promote(arrays)
+            if remembers and mask:
+                options = {**options, "memory": []}
             if quiet:
                 errors = _errors.set(_ignore)
             try:
@@ -539,9 +571,9 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
                 else:
                     out = forward(*arrays, **options) if options else forward(*arrays)  # type: ignore[call-arg]
             except ValueError as error:
-                raise named(error, arrays) from None
+                raise definition.named(error, arrays) from None
             except OverflowError as error:
-                raise OverflowError(f"{name}: {error}") from None
+                raise OverflowError(f"{definition.name}: {error}") from None
             finally:
                 if quiet:
                     _errors.reset(errors)
@@ -565,32 +597,6 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
                 rest = args[1:]
                 tensor._view = View(args[0], lambda parent: operation(parent, *rest, **options))
             return tensor
-
-        def bare(args: tuple, options: dict[str, Any]) -> Any:
-            """The call with arrays alone, as the rules make it in a plain backward."""
-            if not any(hasattr(a, "dtype") for a in args):
-                kinds = ", ".join(type(a).__name__ for a in args)
-                raise TypeError(f"{definition.name}: expected a Tensor, got {kinds}")
-            errors = _errors.set(_ignore)
-            try:
-                return forward(*args, **options)
-            finally:
-                _errors.reset(errors)
-
-        def named(error: ValueError, arrays: list[Array]) -> ValueError:
-            """NumPy's complaint about shapes as one that names the operation."""
-            if not broadcasts:
-                return error
-            shapes = [tuple(getattr(a, "shape", ())) for a in arrays]
-            try:
-                np.broadcast_shapes(*shapes)
-            except ValueError:
-                text = " and ".join(map(str, shapes))
-                return ValueError(
-                    f"{definition.name}: shapes {text} do not broadcast: counted from the last, "
-                    "each pair of sizes must be equal or contain a 1"
-                )
-            return error
 
         if REGISTRY.setdefault(definition.name, definition) is not definition:
             raise ValueError(f"an operation named {definition.name!r} exists already")

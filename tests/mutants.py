@@ -66,20 +66,21 @@ EQUIVALENT = {
         "_reverse_scan: _before(np.flip(a, dim), dim, 0) -> _before(np.flip(a, dim), dim, 1)",
         "_reverse_scan: _before(np.flip(a, dim), dim, 0) -> _before(np.flip(a, dim), dim, -1)",
     ],
-    "all have as many dimensions": [
+    "all have this size or number of dimensions": [
         "_cumprod_input: g.ndim -> input.ndim",
         "_cumprod_input: g.ndim -> y.ndim",
         "_logcumsumexp_input: g.ndim -> input.ndim",
         "_logcumsumexp_input: g.ndim -> y.ndim",
-        "_cross_entropy_input: _class_dim(input) -> _class_dim(places)",
-        "_cross_entropy_input: _class_dim(input) -> _class_dim(share)",
         "_pow_input: np.zeros_like(g) -> np.zeros_like(input)",
+        "_step: hidden.shape -> weight.shape",
     ],
     "b, a sum that contains a, is -inf only where a is": [
         "_exp_difference: np.equal(a, -math.inf) -> np.equal(b, -math.inf)",
     ],
     "only quicker than the general case": [
         "_pow_input: isinstance(exponent, (int, float)) -> isinstance(input, (int, float))",
+        "_times: a.ndim <= 2 -> a.ndim < 2",
+        "_times: a.ndim <= 2 -> a.ndim <= 1",
     ],
 }
 

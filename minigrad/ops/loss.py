@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 
 from ..engine import TensorBase, new_tensor, primitive
+from ..kernels import rows as kernels
+from ..kernels.layout import fast
 from ..memory import Array
 from .activation import logsigmoid, relu
 from .distance import pairwise_distance
 from .elementwise import abs, clamp, exp, float_elementwise, log, minimum, sigmoid, sqrt, square, where, xlogy
-from .indexing import gather
+from .indexing import gather, scatter_add
 from .reduction import log_softmax, logsumexp, mean, softmax, sum
 from .shaping import cat, stack
 
@@ -124,12 +126,8 @@ def _per_class(name: str, weight: Any, input: Any) -> Any:
     return weight.to(input.dtype).reshape((classes,) + (1,) * (input.ndim - dim - 1))
 
 
-def _class_targets(name: str, input: Any, target: Any, weight: Any, ignore_index: int,
-                   reduction: str) -> tuple[Any, Any, Any]:  # fmt: skip
-    """For each place: its class, its weight, and whether it counts, all with size 1 where the classes are.
-
-    Places to be ignored get class 0 and weight 0. For a mean, the last two are divided by the sum of the weights.
-    """
+def _by_place(name: str, input: Any, target: Any) -> Any:
+    """Input (N, C, ...) with a row of classes for each place, (places, C), for a target of the class indices."""
     if input.ndim == 0:
         raise ValueError(f"{name}: input has no dimension for the classes; expected (C,) or (N, C, ...)")
     dim, classes = _class_dim(input), input.shape[_class_dim(input)]
@@ -141,36 +139,39 @@ def _class_targets(name: str, input: Any, target: Any, weight: Any, ignore_index
         )
     if target.dtype.kind not in "iu":
         raise TypeError(f"{name}: class indices must be integers, got {target.dtype}; convert target with .long()")
-    index = np.expand_dims(target._array, dim)
+    if input.ndim == 2:
+        return input
+    return np.reshape(np.moveaxis(input, dim, -1), (math.prod(expected), classes))
+
+
+def _shares(name: str, input: Any, rows: Any, target: Any, weight: Any, ignore_index: int,
+            reduction: str) -> tuple[Any, Any, Any]:  # fmt: skip
+    """For each place its class, its weight and whether it counts; places to be ignored get class 0 and weight 0.
+
+    For a mean, the last two are divided by the sum of the weights. They are numbers if all are equal.
+    """
+    (places, classes), dtype = rows.shape, rows.dtype
+    index = np.reshape(target._array, (places,)).astype(np.int64, copy=False)
+    if weight is None and not 0 <= ignore_index < classes and _all_within(index, classes):
+        share = 1 / max(places, 1) if reduction == "mean" else 1.0
+        return new_tensor(index), share, share
     counts = np.not_equal(index, ignore_index)
-    index = np.where(counts, index, 0).astype(np.int64, copy=False)
-    outside = np.logical_or(index < 0, index >= classes)
-    if np.any(outside):
-        raise IndexError(f"{name}: target contains class {index[outside][0]}, but input of shape {input.shape} has the "
+    index = np.where(counts, index, 0)
+    if not _all_within(index, classes):
+        outside = index[np.logical_or(index < 0, index >= classes)]
+        raise IndexError(f"{name}: target contains class {outside[0]}, but input of shape {input.shape} has the "
                          f"classes 0 to {classes - 1} (ignore_index is {ignore_index})")  # fmt: skip
-    counts = counts.astype(input.dtype)
-    share = counts
-    if weight is not None:
-        weights = np.broadcast_to(_per_class(name, weight, input)._array, input.shape)
-        share = counts * np.take_along_axis(weights, index, dim)
+    counts = counts.astype(dtype)
+    share = counts if weight is None else counts * np.take(_per_class(name, weight, rows)._array, index)
     if reduction == "mean":
-        total = np.sum(share) or np.asarray(math.nan, input.dtype)  # nothing counts: NaN, as in PyTorch
+        total = np.sum(share) or np.asarray(math.nan, dtype)  # nothing counts: NaN, as in PyTorch
         share, counts = share / total, counts / total
     return new_tensor(index), new_tensor(share), new_tensor(counts)
 
 
-def _places(index: Any, input: Any) -> Any:
-    """The number, in C order, of the element of each target class in the input."""
-    dim = _class_dim(input)
-    before, classes, after = math.prod(input.shape[:dim]), input.shape[dim], math.prod(input.shape[dim + 1 :])
-    array = np.reshape(index._array, (before, 1, after))
-    rows, columns = np.arange(before, like=array), np.arange(after, like=array)
-    return new_tensor(np.reshape((np.reshape(rows, (-1, 1, 1)) * classes + array) * after + columns, index.shape))
-
-
-def _total(loss: Any, reduction: str) -> Any:
-    """The reduction of a loss that is divided already; the mean of nothing is NaN."""
-    return loss if reduction == "none" else sum(loss) if all(loss.shape) or reduction == "sum" else mean(loss)
+def _all_within(index: Array, classes: int) -> bool:
+    """Whether all are from 0 to ``classes - 1``: as unsigned numbers, the negative are the largest."""
+    return not np.any(index.astype(np.uint64) >= classes)
 
 
 def nll_loss(input: Any, target: Any, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean") -> Any:
@@ -179,47 +180,55 @@ def nll_loss(input: Any, target: Any, weight: Any = None, *, ignore_index: int =
     Shapes, ``weight`` and ``ignore_index`` as in :func:`cross_entropy` with class indices.
     """
     _check_reduction("nll_loss", reduction)
-    index, share, _ = _class_targets("nll_loss", input, target, weight, ignore_index, reduction)
-    picked = gather(input, _class_dim(input), index)
-    loss = -(where(share == 0, 0, picked) * share)  # an ignored infinity must not become NaN
-    return _total(loss.reshape(target.shape), reduction)
+    rows = _by_place("nll_loss", input, target)
+    index, share, _ = _shares("nll_loss", input, rows, target, weight, ignore_index, reduction)
+    picked = np.squeeze(gather(rows, 1, np.expand_dims(index, 1)), 1)
+    if isinstance(share, TensorBase):
+        picked = where(share == 0, 0, picked)  # an ignored infinity must not become NaN
+    loss = -(picked * share)
+    if reduction != "none" and rows.shape[0] > 0:
+        return sum(loss)
+    return _reduce(np.reshape(loss, target.shape), reduction)  # the mean of nothing is NaN
 
 
-@primitive(inputs=("dense", "places", "amount"), dense=lambda g: g, amount=lambda g, places: -np.take(g, places))
-def _subtract_at(dense: Array, places: Array, amount: Array) -> Array:
-    """``dense`` with ``amount`` subtracted at some places, numbered in C order and all different."""
-    out = np.copy(dense, order="C")
-    np.put(out, places, np.take(out, places) - amount)
-    return out
+def _column(value: Any, rows: int) -> Any:
+    """A number, or one for each of the rows, as a column (rows, 1)."""
+    return np.broadcast_to(np.reshape(value, (-1, 1)), (rows, 1))
 
 
-def _cross_entropy_input(g: Array, input: Array, places: Array, share: Array, spread: Array, weight: Array) -> Array:
-    dim = _class_dim(input)
-    g = np.expand_dims(g, dim)
+def _cross_entropy_input(g: Array, input: Array, target: Array, share: Any, spread: Any, weight: Any,
+                         memory: list | None) -> Array:  # fmt: skip
     at_target = g * share
-    if spread is None:
-        return _subtract_at(softmax(input, dim) * at_target, places, at_target)
-    everywhere = g * spread
-    total = input.shape[dim] if weight is None else np.sum(weight)
-    dense = softmax(input, dim) * (at_target + everywhere * total) - everywhere * (1 if weight is None else weight)
-    return _subtract_at(dense, places, at_target)
-
-
-@primitive(inputs=("input", "places", "share", "spread", "weight"), input=_cross_entropy_input)
-def _cross_entropy(input: Array, places: Array, share: Array, spread: Array, weight: Array) -> Array:
-    """``share * -log p[places] + spread * sum(weight * -log p)`` for ``p = softmax(input)``: softmax and loss in one.
-
-    ``places`` are where the targets are, numbered in C order. Backward is ``p - onehot`` (scaled). ``p`` is
-    computed anew there, from the input that is alive anyway.
-    """
-    dim = _class_dim(input)
-    z = input - np.max(input, axis=dim, keepdims=True)
-    log_total = np.log(np.sum(np.exp(z), axis=dim, keepdims=True))
-    loss = share * (log_total - np.take(z, places))
+    if memory and spread is None:
+        return kernels.cross_entropy_gradient(input, target, at_target, *memory)
+    rows = input.shape[0]
+    at_target = _column(at_target, rows)
+    dense = softmax(input, 1) * at_target
     if spread is not None:
-        terms = log_total - z if weight is None else weight * (log_total - z)
-        loss = loss + spread * np.sum(terms, axis=dim, keepdims=True)
-    return np.squeeze(loss, dim)
+        everywhere = _column(g * spread, rows)
+        dense = dense + softmax(input, 1) * (everywhere * np.sum(weight)) - everywhere * weight
+    return scatter_add(dense, 1, np.expand_dims(target, 1), -at_target)
+
+
+@primitive(inputs=("input", "target", "share", "spread", "weight"), input=_cross_entropy_input, quiet=True)
+def _cross_entropy(input: Array, target: Array, share: Any, spread: Any, weight: Any, total: bool,
+                   memory: Any = None) -> Array:  # fmt: skip
+    """``share * -log p[target] + spread * sum(weight * -log p)`` for each row, or their total: softmax and loss in one.
+
+    ``p`` is ``softmax(input)`` of each row (places, classes), of which backward is ``p - onehot``, scaled.
+    """
+    if spread is None and fast(input):
+        loss, log_total = kernels.cross_entropy(input, target)
+        if memory is not None:
+            memory.append(log_total)
+        loss *= share
+        return loss.sum() if total else loss
+    z = input - np.max(input, axis=1, keepdims=True)
+    log_total = np.log(np.sum(np.exp(z), axis=1, keepdims=True))
+    loss = share * np.squeeze(log_total - np.take_along_axis(z, np.expand_dims(target, 1), 1), 1)
+    if spread is not None:
+        loss = loss + spread * np.sum(weight * (log_total - z), axis=1)
+    return np.sum(loss) if total else loss
 
 
 def cross_entropy(input: Any, target: Any, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean",
@@ -240,12 +249,17 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, *, ignore_index: 
         raise TypeError(f"cross_entropy: input must be floating-point logits, got {input.dtype}")
     if input.ndim and target.shape == input.shape:
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
-    index, share, counts = _class_targets("cross_entropy", input, target, weight, ignore_index, reduction)
+    rows = _by_place("cross_entropy", input, target)
+    index, share, counts = _shares("cross_entropy", input, rows, target, weight, ignore_index, reduction)
     spread = weights = None
     if label_smoothing:
-        spread, share = counts * (label_smoothing / input.shape[_class_dim(input)]), share * (1 - label_smoothing)
-        weights = None if weight is None else _per_class("cross_entropy", weight, input)
-    return _total(_cross_entropy(input, _places(index, input), share, spread, weights), reduction)
+        spread, share = counts * (label_smoothing / rows.shape[1]), share * (1 - label_smoothing)
+        weights = _per_class("cross_entropy", weight, rows) if weight is not None else np.ones_like(rows[0])
+    total = reduction != "none" and rows.shape[0] > 0
+    loss = _cross_entropy(rows, index, share, spread, weights, total=total)
+    if total:
+        return loss
+    return _reduce(loss if input.ndim == 2 else np.reshape(loss, target.shape), reduction)  # of nothing: NaN
 
 
 def _soft_cross_entropy(input: Any, target: Any, weight: Any, reduction: str, label_smoothing: float) -> Any:
@@ -474,10 +488,13 @@ def multi_margin_loss(input: Any, target: Any, p: int = 1, margin: float = 1.0, 
         raise ValueError(f"{name}: p must be 1 or 2, got {p}")
     if input.ndim not in (1, 2):
         raise ValueError(f"{name}: expected input (N, C) or (C,), got shape {input.shape}")
-    index, share, _ = _class_targets(name, input, target, weight, -100, "none")
+    rows = _by_place(name, input, target)
+    index, share, _ = _shares(name, input, rows, target, weight, -100, "none")
+    index = index.unsqueeze(1)
     others = np.not_equal(index._array, np.arange(input.shape[-1])).astype(input.dtype)
-    slack = relu(margin - gather(input, _class_dim(input), index) + input) ** p
-    return _reduce(mean(slack * new_tensor(others) * share, -1), reduction)
+    slack = relu(margin - gather(rows, 1, index) + rows) ** p
+    loss = mean(slack * new_tensor(others) * (share if isinstance(share, float) else np.expand_dims(share, 1)), -1)
+    return _reduce(np.reshape(loss, target.shape), reduction)
 
 
 def multilabel_margin_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:

@@ -14,6 +14,8 @@ import numpy as np
 
 from ..engine import TensorBase, new_tensor, primitive, sum_to
 from ..kernels import normalization as kernels
+from ..kernels import rows as by_row
+from ..kernels.layout import fast
 from ..memory import Array
 from .elementwise import clamp, pow, rsqrt, square
 from .inplace import copy_
@@ -198,13 +200,38 @@ def _last_dims(name: str, input: Any, normalized_shape: Any,
     return shape, tuple(range(input.ndim - len(shape), input.ndim))
 
 
+def _layer_norm_gradients(g: Array, input: Array, weight: Array, bias: Array, needs: tuple, dims: tuple[int, ...],
+                          shape: tuple[int, ...], eps: float, memory: list | None) -> tuple:  # fmt: skip
+    if not memory:
+        return _standardize_gradients(g, input, weight, bias, input, input, needs, dims, shape, eps)[:3]  # anew
+    rows = -1, math.prod(shape)
+    w = None if weight is None else weight.reshape(-1)
+    found = by_row.layer_norm_gradient(g.reshape(rows), input.reshape(rows), w, *memory)
+    given = input, weight, bias
+    return tuple(d.reshape(a.shape) if need else None for d, a, need in zip(found, given, needs, strict=True))
+
+
+@primitive(inputs=("input", "weight", "bias"), joint=_layer_norm_gradients)
+def _layer_norm(input: Array, weight: Array, bias: Array, dims: tuple[int, ...], shape: tuple[int, ...], eps: float,
+                memory: list | None = None) -> Array:  # fmt: skip
+    """:func:`layer_norm` for arrays that the kernel takes."""
+    w, b = (None if a is None else a.reshape(-1) for a in (weight, bias))
+    y, *found = by_row.layer_norm(input.reshape(-1, math.prod(shape)), w, b, eps)
+    if memory is not None:
+        memory.extend(found)
+    return y.reshape(input.shape)
+
+
 def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
     """``input`` with mean 0 and variance 1 over its last dimensions, times ``weight``, plus ``bias`` (Ba et al. 2016).
 
     ``normalized_shape``, an int or several, is the size of those dimensions, and the shape of weight and bias.
     """
     shape, dims = _last_dims("layer_norm", input, normalized_shape, weight=weight, bias=bias)
-    return _standardized(input, weight, bias, dims, (1,) * (input.ndim - len(shape)) + shape, eps)[0]
+    full = (1,) * (input.ndim - len(shape)) + shape
+    if fast(input._array) and input._array.size and all(p is None or p.dtype == input.dtype for p in (weight, bias)):
+        return _layer_norm(input, weight, bias, dims, full, eps)
+    return _standardized(input, weight, bias, dims, full, eps)[0]
 
 
 def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Any:

@@ -11,7 +11,6 @@ import numpy as np
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad.ops import loss
 from minigrad.testing import booleans, floats, integers, shapes
 from nn import functional as F
 
@@ -140,13 +139,6 @@ def _with_weights(function: Callable) -> Callable[..., Any]:
         x, target, None if weight is None else mg.tensor(weight, dtype=x.dtype), **options)  # fmt: skip
 
 
-def _subtract_at(dense: np.ndarray, places: np.ndarray, amount: np.ndarray) -> np.ndarray:
-    out = dense.copy()
-    for place, value in zip(places.flat, amount.flat, strict=True):
-        out[np.unravel_index(place, out.shape)] -= value
-    return out
-
-
 @st.composite
 def soft_classified(draw: Any) -> Case:
     shape = draw(st.sampled_from([(3,), (2, 3), (2, 3, 2)]))
@@ -273,11 +265,6 @@ SPECS: dict[str, Spec] = {
     "weighted cross_entropy": Spec(_with_weights(F.cross_entropy), classified(True, smoothing=True), _cross_entropy,
                                    duck=False),
     "cross_entropy of probabilities": Spec(F.cross_entropy, soft_classified(), _soft_cross_entropy),
-    "subtract_at": Spec(
-        loss._subtract_at,
-        st.builds(Case, floats((2, 3)), st.sampled_from([[[0], [5]], [[4], [2]]]).map(np.array), floats((2, 1))),
-        _subtract_at,
-    ),
     "nll_loss": Spec(F.nll_loss, classified(False), _nll),
     "weighted nll_loss": Spec(_with_weights(F.nll_loss), classified(True), _nll, duck=False),
     "binary_cross_entropy": elementwise(F.binary_cross_entropy, _bce, low=0.05, high=0.95),

@@ -120,7 +120,6 @@ SPECS: dict[str, Spec] = {
         F.layer_norm,
         with_affine(st.sampled_from([(2, 3), (2, 3, 2), (2, 1, 2, 2)]), _last_two, lambda s: (_last_two(s),)),
         _layer_norm,
-        primitive="standardize",
         edges=[Case(np.ones((0, 3)), (3,)), Case(np.full((2, 3), 7.0), (3,))],
         twice=False,
     ),

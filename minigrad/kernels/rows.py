@@ -1,0 +1,111 @@
+"""What is computed row by row, while a row's numbers are in the cache: cross entropy, layer normalization."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..memory import Array
+from .threads import parallel, scratch, shares
+
+_BLOCK = 1 << 16  # elements that are computed with at once
+
+
+def _blocks(x: Array) -> int:
+    """How many rows make a block."""
+    return max(1, _BLOCK // max(1, x.shape[-1]))
+
+
+def cross_entropy(x: Array, target: Array) -> tuple[Array, Array]:
+    """For each row of x (N, C): ``log(sum(exp(x))) - x[target]``, and that logarithm as a column (N, 1)."""
+    loss, log_total = np.empty_like(x, shape=len(x)), np.empty_like(x, shape=(len(x), 1))
+    size = _blocks(x)
+
+    def run(first: int, last: int) -> None:
+        for start in range(first, last, size):
+            part = x[start : min(start + size, last)]
+            z = scratch("rows", part.shape, x.dtype)
+            rows, total = slice(start, start + len(z)), log_total[start : start + len(z)]
+            largest = np.maximum.reduce(part, axis=1, keepdims=True)
+            np.subtract(part, largest, out=z)
+            picked = z[np.arange(len(z)), target[rows]]
+            np.log(np.add.reduce(np.exp(z, out=z), axis=1, keepdims=True), out=total)
+            np.subtract(total[:, 0], picked, out=loss[rows])
+            total += largest
+
+    parallel(run, len(x), x.size)
+    return loss, log_total
+
+
+def cross_entropy_gradient(x: Array, target: Array, g: Array, log_total: Array) -> Array:
+    """``g * (softmax(x) - onehot(target))`` for each row, given what :func:`cross_entropy` returned for them."""
+    out = np.empty_like(x, order="C")
+    g = np.broadcast_to(g, len(x))
+    size = _blocks(x)
+
+    def run(first: int, last: int) -> None:
+        for start in range(first, last, size):
+            rows = slice(start, min(start + size, last))
+            z = out[rows]
+            np.exp(np.subtract(x[rows], log_total[rows], out=z), out=z)
+            z *= g[rows, None]
+            z[np.arange(len(z)), target[rows]] -= g[rows]
+
+    parallel(run, len(x), x.size)
+    return out
+
+
+def layer_norm(x: Array, weight: Array | None, bias: Array | None, eps: float) -> tuple[Array, Array, Array]:
+    """Each row of x (N, C) with mean 0 and variance 1, times weight plus bias; its mean and 1 / deviation (N, 1)."""
+    out, mean, scale = (np.empty_like(x, shape=shape, order="C") for shape in (x.shape, (len(x), 1), (len(x), 1)))
+    ones = np.ones_like(x, shape=x.shape[1])
+    size = _blocks(x)
+
+    def run(first: int, last: int) -> None:
+        for start in range(first, last, size):
+            rows = slice(start, min(start + size, last))
+            y, s = out[rows], scale[rows]
+            np.matmul(x[rows], ones, out=mean[rows, 0])
+            mean[rows] /= x.shape[1]
+            np.subtract(x[rows], mean[rows], out=y)
+            np.vecdot(y, y, out=s[:, 0])
+            s /= x.shape[1]
+            s += eps
+            np.divide(1, np.sqrt(s, out=s), out=s)
+            y *= s
+            if weight is not None:
+                y *= weight
+            if bias is not None:
+                y += bias
+
+    parallel(run, len(x), x.size)
+    return out, mean, scale
+
+
+def layer_norm_gradient(g: Array, x: Array, weight: Array | None, mean: Array, scale: Array,
+                        ) -> tuple[Array, Array, Array]:  # fmt: skip
+    """The gradients of x, weight and bias, given what :func:`layer_norm` found out about each row of x (N, C)."""
+    C = x.shape[1]
+    dx = np.empty_like(x, order="C")
+    factor = np.ones_like(x, shape=C) if weight is None else np.ascontiguousarray(weight)
+    size = max(1, _blocks(x) // 2)
+    ones = np.ones_like(x, shape=size)
+
+    def run(first: int, last: int) -> Array:
+        total = np.zeros_like(x, shape=(2, C))  # for weight and bias
+        for start in range(first, last, size):
+            rows = slice(start, min(start + size, last))
+            d, gr = dx[rows], np.ascontiguousarray(g[rows])
+            centred, product = scratch("rows", (2, *d.shape), x.dtype)
+            np.subtract(x[rows], mean[rows], out=centred)
+            np.multiply(gr, centred, out=product)
+            total[0] += scale[rows, 0] @ product
+            total[1] += ones[: len(d)] @ gr
+            np.multiply(gr, factor, out=d)
+            d -= (gr @ factor)[:, None] / C
+            centred *= (product @ factor)[:, None] * np.square(scale[rows]) / C
+            d -= centred
+            d *= scale[rows]
+        return total
+
+    dw, db = run(0, len(x)) if x.size < 2 * _BLOCK else np.sum(shares(run, len(x)), axis=0)
+    return dx, dw, db
