@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..memory import Array
-from . import direct, winograd
+from . import depthwise, direct, winograd
 from .layout import batch_last, empty_batch_last, fast, prefers_batch_last
 
 Sizes = tuple[int, ...]
@@ -72,8 +72,8 @@ def convolution(x: Array, w: Array, bias: Array | None, stride: Sizes, padding: 
     """Cross-correlation of ``x`` with ``w``, plus ``bias`` (F,) if given."""
     if type(x) is not np.ndarray or type(w) is not np.ndarray:
         return generic_convolution(x, w, bias, stride, padding, dilation, groups)
-    if fast(x, w) and prefers_batch_last(x) and groups == 1 and x.ndim < 5:
-        return _convolution_batch_last(x, w, bias, stride, padding, dilation)
+    if _takes_batch_last(x, w):
+        return _convolution_batch_last(x, w, bias, stride, padding, dilation, groups)
     kernel, (n, c), f = w.shape[2:], x.shape[:2], w.shape[0]
     out = positions(x.shape[2:], kernel, stride, padding, dilation)
     inner, size = c // groups * prod(kernel), prod(out)
@@ -101,8 +101,8 @@ def convolution_input(g: Array, w: Array, spatial: Sizes, stride: Sizes, padding
     """The adjoint of :func:`convolution` in its input, of spatial shape ``spatial``."""
     if type(g) is not np.ndarray or type(w) is not np.ndarray:
         return generic_convolution_input(g, w, spatial, stride, padding, dilation, groups)
-    if fast(g, w) and prefers_batch_last(g) and groups == 1 and g.ndim < 5:
-        return _convolution_input_batch_last(g, w, spatial, stride, padding, dilation)
+    if _takes_batch_last(g, w):
+        return _convolution_input_batch_last(g, w, spatial, stride, padding, dilation, groups)
     kernel, (n, f), c, out = w.shape[2:], g.shape[:2], w.shape[1] * groups, g.shape[2:]
     inner, size = w.shape[1] * prod(kernel), prod(out)
     weights = w.reshape(groups, f // groups, inner).swapaxes(1, 2)
@@ -131,8 +131,8 @@ def convolution_weight(g: Array, x: Array, kernel: Sizes, stride: Sizes, padding
     """The adjoint of :func:`convolution` in its weight, of kernel size ``kernel``."""
     if type(g) is not np.ndarray or type(x) is not np.ndarray:
         return generic_convolution_weight(g, x, kernel, stride, padding, dilation, groups)
-    if fast(g, x) and prefers_batch_last(x) and groups == 1 and x.ndim < 5:
-        return _convolution_weight_batch_last(g, x, kernel, stride, padding, dilation)
+    if _takes_batch_last(g, x):
+        return _convolution_weight_batch_last(g, x, kernel, stride, padding, dilation, groups)
     (n, f), c, out = g.shape[:2], x.shape[1], g.shape[2:]
     inner, size = c // groups * prod(kernel), prod(out)
     y = np.zeros((groups, f // groups, inner), g.dtype)
@@ -150,52 +150,78 @@ def convolution_weight(g: Array, x: Array, kernel: Sizes, stride: Sizes, padding
     return y.reshape(f, c // groups, *kernel)
 
 
-def _convolution_batch_last(x: Array, w: Array, bias: Array | None, stride: Sizes, padding: Pairs,
-                            dilation: Sizes) -> Array:  # fmt: skip
+def _convolution_batch_last(x: Array, w: Array, bias: Array | None, stride: Sizes, padding: Pairs, dilation: Sizes,
+                            groups: int) -> Array:  # fmt: skip
     if x.ndim == 3:
         wide, w = np.expand_dims(x, -1), np.expand_dims(w, -1)
-        return _convolution_batch_last(wide, w, bias, (*stride, 1), (*padding, (0, 0)), (*dilation, 1))[..., 0]
+        return _convolution_batch_last(wide, w, bias, (*stride, 1), (*padding, (0, 0)), (*dilation, 1), groups)[..., 0]
     kernel, before = w.shape[2:], tuple(pair[0] for pair in padding)
     out = positions(x.shape[2:], kernel, stride, padding, dilation)
     y, flat = empty_batch_last((x.shape[0], w.shape[0], *out), x.dtype)
-    if _by_winograd(x, w.shape[1], w.shape[0], kernel, out, stride, dilation):
-        winograd.convolve(batch_last(x), winograd.transformed_weight(w), bias, before, flat)
+    x = batch_last(x)
+    if _by_winograd(w, out, stride, dilation, groups):
+        winograd.convolve(x, winograd.transformed_weight(w), bias, before, flat)
+        return y
+    taps = direct.Taps(kernel, stride, before, dilation)
+    if groups == len(w) == x.shape[2]:
+        depthwise.convolve(x, w, bias, taps, flat)
     else:
-        direct.convolve(batch_last(x), w, bias, direct.Taps(kernel, stride, before, dilation), flat)
+        for c, f in _group_slices(w, groups):
+            direct.convolve(x[:, :, c], w[f], None if bias is None else bias[f], taps, flat[:, :, f])
     return y
 
 
-def _convolution_input_batch_last(g: Array, w: Array, spatial: Sizes, stride: Sizes, padding: Pairs,
-                                  dilation: Sizes) -> Array:  # fmt: skip
+def _convolution_input_batch_last(g: Array, w: Array, spatial: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes,
+                                  groups: int) -> Array:  # fmt: skip
     if g.ndim == 3:
         wide, w = np.expand_dims(g, -1), np.expand_dims(w, -1)
         options = (*spatial, 1), (*stride, 1), (*padding, (0, 0)), (*dilation, 1)
-        return _convolution_input_batch_last(wide, w, *options)[..., 0]
-    kernel, before = w.shape[2:], tuple(pair[0] for pair in padding)
-    y, flat = empty_batch_last((g.shape[0], w.shape[1], *spatial), g.dtype)
-    if _by_winograd(g, w.shape[0], w.shape[1], kernel, spatial, stride, dilation):
-        before = tuple(2 - b for b in before)
-        winograd.convolve(batch_last(g), winograd.transformed_weight(w, adjoint=True), None, before, flat)
+        return _convolution_input_batch_last(wide, w, *options, groups)[..., 0]
+    before = tuple(pair[0] for pair in padding)
+    y, flat = empty_batch_last((g.shape[0], w.shape[1] * groups, *spatial), g.dtype)
+    g = batch_last(g)
+    if _by_winograd(w, spatial, stride, dilation, groups):
+        winograd.convolve(g, winograd.transformed_weight(w, adjoint=True), None, tuple(2 - b for b in before), flat)
+    elif groups == len(w) == flat.shape[2]:
+        depthwise.convolve_input(g, w, stride, before, dilation, flat)
     else:
-        direct.convolve_input(batch_last(g), w, stride, before, dilation, flat)
+        for c, f in _group_slices(w, groups):
+            direct.convolve_input(g[:, :, f], w[f], stride, before, dilation, flat[:, :, c])
     return y
 
 
-def _convolution_weight_batch_last(g: Array, x: Array, kernel: Sizes, stride: Sizes, padding: Pairs,
-                                   dilation: Sizes) -> Array:  # fmt: skip
+def _convolution_weight_batch_last(g: Array, x: Array, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes,
+                                   groups: int) -> Array:  # fmt: skip
     if g.ndim == 3:
         g, x = np.expand_dims(g, -1), np.expand_dims(x, -1)
         options = (*kernel, 1), (*stride, 1), (*padding, (0, 0)), (*dilation, 1)
-        return _convolution_weight_batch_last(g, x, *options)[..., 0]
-    before = tuple(pair[0] for pair in padding)
-    if _by_winograd(x, x.shape[1], g.shape[1], kernel, g.shape[2:], stride, dilation):
-        return winograd.convolve_weight(batch_last(g), batch_last(x), before)
-    return direct.convolve_weight(batch_last(g), batch_last(x), kernel, direct.Taps(kernel, stride, before, dilation))
+        return _convolution_weight_batch_last(g, x, *options, groups)[..., 0]
+    before, out = tuple(pair[0] for pair in padding), g.shape[2:]
+    g, x = batch_last(g), batch_last(x)
+    y: Array = np.empty((g.shape[2], x.shape[2] // groups, *kernel), g.dtype)
+    if _by_winograd(y, out, stride, dilation, groups):
+        return winograd.convolve_weight(g, x, before)
+    taps = direct.Taps(kernel, stride, before, dilation)
+    if groups == g.shape[2] == x.shape[2]:
+        return depthwise.convolve_weight(g, x, kernel, taps)
+    for c, f in _group_slices(y, groups):
+        y[f] = direct.convolve_weight(g[:, :, f], x[:, :, c], kernel, taps)
+    return y
 
 
-def _by_winograd(x: Array, channels: int, features: int, kernel: Sizes, out: Sizes, stride: Sizes,
-                 dilation: Sizes) -> bool:  # fmt: skip
-    return x.dtype == np.float32 and winograd.pays(channels, features, kernel, out, stride, dilation, 1)
+def _takes_batch_last(x: Array, other: Array) -> bool:
+    """Whether the kernels for arrays stored batch last are the ones to use."""
+    return fast(x, other) and prefers_batch_last(x) and x.ndim < 5
+
+
+def _group_slices(w: Array, groups: int) -> list[tuple[slice, slice]]:
+    """For each group, its channels and its features."""
+    f, c = w.shape[0] // groups, w.shape[1]
+    return [(slice(i * c, (i + 1) * c), slice(i * f, (i + 1) * f)) for i in range(groups)]
+
+
+def _by_winograd(w: Array, out: Sizes, stride: Sizes, dilation: Sizes, groups: int) -> bool:
+    return groups == 1 and w.dtype == np.float32 and winograd.pays(w.shape, out, stride, dilation)
 
 
 def im2col(x: Array, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes) -> Array:

@@ -8,16 +8,19 @@ after the other in memory: (kw, kh, C, N) seen as a matrix (K, N) without copyin
 from __future__ import annotations
 
 from functools import lru_cache, reduce
-from math import gcd
+from math import gcd, prod
+from typing import Any
 
 import numpy as np
 
 from ..memory import Array
+from .products import multiply, multiply_transposed
 from .threads import scratch, shares
 
 Sizes = tuple[int, ...]
 
 _SCRATCH = 1 << 20  # bytes of copied rows at a time
+_LONG = 896  # how long sums in products may be, so that 16 x 64 of them are a small product
 
 
 class Taps:
@@ -25,22 +28,33 @@ class Taps:
 
     def __init__(self, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes) -> None:
         self.kernel, self.stride, self.before, self.dilation = kernel, stride, before, dilation
-        # A kernel of one column needs no other columns than its own, and one with gaps needs each apart.
+        # Columns that a kernel skips are not neighbours: then copy what each pixel meets, not whole rows.
         self.apart = kernel[1] == 1 or dilation[1] > 1
-        self.pixel = all(k == 1 for k in kernel)
+        self.step = kernel[1] if self.apart else stride[1]  # columns copied from a pixel to the next
 
     def patches(self, x: Array, top: int, out: tuple[int, int]) -> Array:
         """The patches of ``out`` pixels from row ``top``: (rows, columns, K, N), K in the order (j, i, C)."""
         height, width, channels, n = x.shape
         rows, columns = out
+        (kh, kw), (down, right) = self.kernel, self.stride
+        if kh == kw == 1 and not any(self.before):
+            bottom, end = (top + rows - 1) * down + 1, (columns - 1) * right + 1
+            if bottom <= height and end <= width:
+                return x[top * down : bottom : down, :end:right]
+        e = self.rows(x, top, out)
+        strides = (e.strides[0], self.step * e.strides[1], *e.strides[3:])
+        return np.ndarray((rows, columns, kw * kh * channels, n), e.dtype, e, 0, strides)
+
+    def rows(self, x: Array, top: int, out: tuple[int, int]) -> Array:
+        """What ``out`` pixels from row ``top`` meet: (rows, columns of the input, kh, C, N)."""
+        height, width, channels, n = x.shape
+        rows, columns = out
         (kh, kw), (down, right), (above, left), (di, dj) = self.kernel, self.stride, self.before, self.dilation
-        if self.pixel and not (above or left) and (top + rows - 1) * down < height and (columns - 1) * right < width:
-            return x[top * down : (top + rows - 1) * down + 1 : down, : (columns - 1) * right + 1 : right]
         if self.apart:
-            taken, step, starts, wide = columns, right, [j * dj - left for j in range(kw)], kw
+            taken, step, starts = columns, right, [j * dj - left for j in range(kw)]
         else:
-            taken, step, starts, wide = (columns - 1) * right + kw, 1, [-left], 1
-        e = scratch("rows side by side", (rows, taken, wide, kh, channels, n), x.dtype)
+            taken, step, starts = (columns - 1) * right + kw, 1, [-left]
+        e = scratch("rows side by side", (rows, taken, len(starts), kh, channels, n), x.dtype)
         for j, start in enumerate(starts):
             c0, c1, source_columns = _inside(start, step, taken, width)
             for i in range(kh):
@@ -49,14 +63,32 @@ class Taps:
                 if r1 - r0 < rows or c1 - c0 < taken:
                     part[:r0] = part[r1:] = part[:, :c0] = part[:, c1:] = 0
                 part[r0:r1, c0:c1] = x[source_rows, source_columns]
-        if self.apart:
-            return e.reshape(rows, columns, kw * kh * channels, n)
-        down_e, right_e = e.strides[:2]
-        strides = (down_e, right * right_e, e.strides[-2], e.strides[-1])
-        return np.ndarray((rows, columns, kw * kh * channels, n), e.dtype, e, 0, strides)
+        return e.reshape(rows, taken * len(starts), kh, channels, n)
+
+    def runs(self, x: Array, start: tuple[int, int], out: tuple[int, int]) -> list[Array]:
+        """For each column of the kernel, what ``out`` pixels from ``start`` meet there: (rows, kh * C, columns * N)."""
+        height, width, channels, n = x.shape
+        (top, first), (rows, columns) = start, out
+        (kh, kw), (down, right), (above, left), (di, dj) = self.kernel, self.stride, self.before, self.dilation
+        shifts = [divmod(j * dj, right) for j in range(kw)]
+        taken = columns + shifts[-1][0]
+        e = scratch("runs side by side", (min(right, kw), rows, kh, channels, taken, n), x.dtype)
+        classes = {rest: e[k] for k, rest in enumerate(dict.fromkeys(rest for _, rest in shifts))}
+        for rest, rows_of_class in classes.items():
+            c0, c1, source_columns = _inside(first * right + rest - left, right, taken, width)
+            for i in range(kh):
+                r0, r1, source_rows = _inside(top * down + i * di - above, down, rows, height)
+                part = rows_of_class[:, i].swapaxes(1, 2)
+                if r1 - r0 < rows or c1 - c0 < taken:
+                    part[:r0] = part[r1:] = part[:, :c0] = part[:, c1:] = 0
+                part[r0:r1, c0:c1] = x[source_rows, source_columns]
+        return [
+            classes[rest][:, :, :, shift : shift + columns].reshape(rows, kh * channels, columns * n)
+            for shift, rest in shifts
+        ]
 
     def rows_at_a_time(self, x: Array, columns: int, rows: int) -> int:
-        copied = columns * self.kernel[0] * (self.kernel[1] if self.apart else self.stride[1]) * x[0, 0].nbytes
+        copied = columns * self.step * self.kernel[0] * x[0, 0].nbytes
         return max(1, min(rows, _SCRATCH // max(1, copied)))
 
 
@@ -76,7 +108,7 @@ def convolve(x: Array, w: Array, bias: Array | None, taps: Taps, out: Array) -> 
     def body(start: int, stop: int) -> None:
         for top in range(start, stop, step):
             end = min(top + step, stop)
-            np.matmul(matrix, taps.patches(x, top, (end - top, columns)), out=out[top:end])
+            multiply(matrix, taps.patches(x, top, (end - top, columns)), out[top:end])
             if bias is not None:
                 out[top:end] += bias[:, None]
 
@@ -84,26 +116,32 @@ def convolve(x: Array, w: Array, bias: Array | None, taps: Taps, out: Array) -> 
 
 
 def convolve_weight(g: Array, x: Array, kernel: Sizes, taps: Taps) -> Array:
-    """The adjoint of :func:`convolve` in ``w``, given the gradient ``g`` (H', W', O, N) of its output."""
-    rows, columns, features, _ = g.shape
-    inner = kernel[0] * kernel[1] * x.shape[2]
-    step = taps.rows_at_a_time(x, columns, rows)
-    wide = max(1, min(columns, _SCRATCH // (features * inner * g.itemsize)))
+    """The adjoint of :func:`convolve` in ``w``, given the gradient ``g`` (H', W', O, N) of its output.
+
+    For each column of the kernel a product (O, W' * N) @ (W' * N, kh * C) for each row of the output.
+    """
+    rows, columns, features, n = g.shape
+    (kh, kw), channels = kernel, x.shape[2]
+    long = min(_LONG, max(_LONG // 4, _SCRATCH // ((features + min(taps.stride[1], kw) * kh * channels) * g.itemsize)))
+    wide = -(-columns // -(-columns * n // long))
+    step = max(1, min(rows, _SCRATCH // ((features + kh * channels) * wide * g[0, 0, 0].nbytes)))
 
     def body(start: int, stop: int) -> Array:
-        total = np.zeros((features, inner), g.dtype)
+        total = np.zeros((kw, features, kh * channels), g.dtype)
         for top in range(start, stop, step):
-            patches = taps.patches(x, top, (min(top + step, stop) - top, columns))
-            for row, patch in enumerate(patches, top):
-                for left in range(0, columns, wide):
-                    part = g[row, left : left + wide]
-                    products = scratch("weight products", (len(part), features, inner), g.dtype)
-                    np.matmul(part, patch[left : left + wide].swapaxes(1, 2), out=products)
-                    total += np.add.reduce(products, axis=0)
+            for left in range(0, columns, wide):
+                part = g[top : min(top + step, stop), left : left + wide].swapaxes(1, 2)
+                count, _, width, _ = part.shape
+                gradient = scratch("gradient in runs", (count, features, width * n), g.dtype)
+                np.copyto(gradient.reshape(part.shape), part)
+                products = scratch("weight products", (count, features, kh * channels), g.dtype)
+                for j, met in enumerate(taps.runs(x, (top, left), (count, width))):
+                    multiply_transposed(gradient, met, products)
+                    total[j] += np.add.reduce(products, axis=0)
         return total
 
-    total = reduce(np.add, shares(body, rows)).reshape(features, kernel[1], kernel[0], x.shape[2])
-    return np.ascontiguousarray(total.transpose(0, 3, 2, 1))
+    total = reduce(np.add, shares(body, rows)).reshape(kw, features, kh, channels)
+    return np.ascontiguousarray(total.transpose(1, 3, 2, 0))
 
 
 def convolve_input(g: Array, w: Array, stride: Sizes, before: Sizes, dilation: Sizes, out: Array) -> None:
@@ -112,17 +150,49 @@ def convolve_input(g: Array, w: Array, stride: Sizes, before: Sizes, dilation: S
     The pixels of ``out`` fall into stride * stride classes. Those of a class meet the same elements of the
     kernel, and neighbours in the class neighbours in ``g``: each class is a convolution at stride 1.
     """
-    phases = [_phases(*sizes) for sizes in zip(w.shape[2:], stride, before, dilation)]
-    for first_row, kernel_rows, above, di in phases[0]:
-        for first_column, kernel_columns, left, dj in phases[1]:
+    # Pixels beyond the edge of g count as zeros; and a product with few rows is slow.
+    if out.shape[2] < 4 or 2 * prod(g.shape[:2]) * prod(stride) < prod(out.shape[:2]):
+        _spread(g, w, stride, before, dilation, out)
+        return
+    for part, kernel_rows, kernel_columns, taps in phases(w.shape[2:], stride, before, dilation, out):
+        convolve(g, w[:, :, kernel_rows][:, :, :, kernel_columns].swapaxes(0, 1), None, taps, part)
+
+
+def _spread(g: Array, w: Array, stride: Sizes, before: Sizes, dilation: Sizes, out: Array) -> None:
+    """:func:`convolve_input` by making the gradients of all patches, and adding them up where patches overlap."""
+    (rows, columns, features, n), (channels, *kernel) = g.shape, w.shape[1:]
+    height, width = out.shape[:2]
+    across = [_inside(j * dilation[1] - before[1], stride[1], columns, width) for j in range(kernel[1])]
+
+    def body(start: int, stop: int) -> None:
+        part = out[:, :, start:stop]
+        part[...] = 0
+        matrix = np.ascontiguousarray(w[:, start:stop].transpose(2, 3, 1, 0)).reshape(-1, features)
+        step = max(1, _SCRATCH // (columns * len(matrix) * n * g.itemsize))
+        for top in range(0, rows, step):
+            count = min(step, rows - top)
+            patches = scratch("rows side by side", (count, columns, len(matrix), n), g.dtype)
+            multiply(matrix, g[top : top + count], patches)
+            patches = patches.reshape(count, columns, *kernel, stop - start, n)
+            for i in range(kernel[0]):
+                first, last, down = _inside(top * stride[0] + i * dilation[0] - before[0], stride[0], count, height)
+                for j, (left, right, along) in enumerate(across):
+                    part[down, along] += patches[first:last, left:right, i, j]
+
+    shares(body, channels)
+
+
+def phases(kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, out: Array) -> Any:
+    """For each class: its part of ``out``, the rows and columns of the kernel it meets, and how it does."""
+    row_classes, column_classes = [_phases(*sizes) for sizes in zip(kernel, stride, before, dilation)]
+    for first_row, kernel_rows, above, di in row_classes:
+        for first_column, kernel_columns, left, dj in column_classes:
             part = out[first_row :: stride[0], first_column :: stride[1]]
-            if not part.size:
-                continue
             if not kernel_rows or not kernel_columns:
                 part[...] = 0
-                continue
-            taps = Taps((len(kernel_rows), len(kernel_columns)), (1, 1), (above, left), (di, dj))
-            convolve(g, w[:, :, kernel_rows][:, :, :, kernel_columns].swapaxes(0, 1), None, taps, part)
+            elif part.size:
+                taps = Taps((len(kernel_rows), len(kernel_columns)), (1, 1), (above, left), (di, dj))
+                yield part, kernel_rows, kernel_columns, taps
 
 
 @lru_cache(maxsize=256)

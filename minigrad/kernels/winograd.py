@@ -19,6 +19,7 @@ from functools import reduce
 import numpy as np
 
 from ..memory import Array
+from .products import multiply, multiply_transposed
 from .threads import scratch, shares
 
 M, T = 4, 6  # size of a tile of the output, and of the input
@@ -33,10 +34,9 @@ _GG = np.kron(_G, _G).astype(np.float32)  # (36, 9)
 _SCRATCH = 1 << 20  # bytes of transformed input or output at a time: half of what a core's cache holds
 
 
-def pays(channels: int, features: int, kernel: tuple[int, ...], out: tuple[int, ...], stride: tuple[int, ...],
-         dilation: tuple[int, ...], groups: int) -> bool:  # fmt: skip
+def pays(weight: tuple[int, ...], out: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]) -> bool:
     """Whether this is the quickest way: wide enough, and no large part of the tiles beyond the edge."""
-    if kernel != (3, 3) or stride != (1, 1) or dilation != (1, 1) or groups != 1 or min(channels, features) < 12:
+    if weight[2:] != (3, 3) or stride != (1, 1) or dilation != (1, 1) or min(weight[:2]) < 12:
         return False
     return -(-out[0] // M) * -(-out[1] // M) * M * M < 1.8 * out[0] * out[1]
 
@@ -64,7 +64,7 @@ def convolve(x: Array, u: Array, bias: Array | None, before: tuple[int, ...], ou
         for i, j, count in tiles[start:stop]:
             v = _transformed_input(x, i * M - before[0], j * M - before[1], count)
             m = scratch("winograd products", (count, T, T, features, n), np.float32)
-            np.matmul(u, v, out=m)
+            multiply(u, v, m)
             if bias is not None:  # one place in a tile that Aᵀ spreads evenly over the tile
                 m[:, 1, 1] += bias[:, None]
             _transform_back(m, out[i * M : (i + 1) * M, j * M : (j + count) * M])
@@ -83,7 +83,7 @@ def convolve_weight(g: Array, x: Array, before: tuple[int, ...]) -> Array:
             v = _transformed_input(x, i * M - before[0], j * M - before[1], count)
             m = _transformed_gradient(g[i * M : (i + 1) * M, j * M : (j + count) * M], count)
             products = scratch("winograd weights", (count, *total.shape), np.float32)
-            np.matmul(m, v.swapaxes(3, 4), out=products)
+            multiply_transposed(m, v, products)
             for product in products:
                 total += product
         return total
