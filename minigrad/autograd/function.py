@@ -87,38 +87,33 @@ class _FunctionPlan(Plan):
 
     def as_tensors(self, node: Node, saved: Sequence[Any]) -> list[Any]:
         ctx, arrays, _ = saved
-        tensors = []
-        for source, array in zip(ctx._sources, arrays, strict=True):
-            if source is None or array is None:
-                tensors.append(array)
-            elif source >= 0:
-                tensors.append(as_tensor(array, node.edges[source]))
-            else:
-                tensors.append(pick(node, array, -1 - source, len(ctx._outputs)))
+        tensors = [
+            array if source is None or array is None
+            else as_tensor(array, node.edges[source]) if source >= 0
+            else pick(node, array, -1 - source, len(ctx._outputs))
+            for source, array in zip(ctx._sources, arrays, strict=True)
+        ]  # fmt: skip
         return [ctx, tuple(tensors)]
 
 
 def _call_backward(function: type[Function], g: Any, ctx: FunctionCtx, saved: tuple[Any, ...]) -> list[Any]:
     """The rule of a Function: Tensors for its backward, and what it returns, checked."""
-    given = []
-    for received, output in zip(g if g.__class__ is tuple else (g,), ctx._outputs, strict=True):
-        if received is None and output is not None and ctx._materialize:
-            received = np.zeros(*output)
-        given.append(_wrap(received))
     if function.backward is Function.backward:
         raise NotImplementedError(f"{function.__name__}: define the static method backward")
+    given = [
+        np.zeros(*output) if received is None and output is not None and ctx._materialize else received
+        for received, output in zip(g if g.__class__ is tuple else (g,), ctx._outputs, strict=True)
+    ]
     ctx._unpacked = tuple(map(_wrap, saved))
     try:
-        results = function.backward(ctx, *given)
+        results = function.backward(ctx, *map(_wrap, given))
     finally:
         ctx._unpacked = None
     results = list(results) if isinstance(results, (tuple, list)) else [results]
     count = len(ctx.needs_input_grad)
     if len(results) < count or any(r is not None for r in results[count:]):
-        raise RuntimeError(
-            f"{function.__name__}.backward: returned {len(results)} gradients for the {count} arguments of forward; "
-            "it must return one for each, None where there is none"
-        )
+        raise RuntimeError(f"{function.__name__}.backward: returned {len(results)} gradients for the {count} arguments "
+                           "of forward; it must return one for each, None where there is none")  # fmt: skip
     for i, result in enumerate(results[:count]):
         if result is not None and not isinstance(result, TensorBase):
             raise TypeError(f"{function.__name__}.backward: gradient {i} must be a Tensor or None, "
@@ -195,10 +190,9 @@ class Function:
                 cls.setup_context(ctx, args, results)
             else:
                 results = cls.forward(ctx, *args)
+        if not isinstance(results, (tuple, TensorBase)):
+            raise TypeError(f"{cls.__name__}.forward: must return a Tensor or a tuple, got {type(results).__name__}")
         outputs = list(results) if isinstance(results, tuple) else [results]
-        for output in outputs:
-            if not isinstance(results, tuple) and not isinstance(output, TensorBase):
-                raise TypeError(f"{cls.__name__}.forward: must return a Tensor or a tuple, got {type(output).__name__}")
         record = mode.grad and any(ctx.needs_input_grad)
         wrapped = _record(cls, ctx, args, edges, outputs) if record else outputs
         for name in ("_to_save", "_dirty", "_constant"):
@@ -221,39 +215,29 @@ def _record(function: type[Function], ctx: FunctionCtx, args: tuple, edges: list
         if array is not None and id(memory.owner(array)) in owners and not _among(output, ctx._dirty):
             array = array.copy()  # memory of an input, which must not be changed through the output
         arrays.append(array)
-
-    def source(tensor: Any) -> int | None:
-        for i, output in enumerate(outputs):
-            if tensor is output:
-                return -1 - i
-        for i, arg in enumerate(args):
-            if tensor is arg:
-                return i
-        return None
-
-    ctx._sources = [None if t is None else source(t) for t in ctx._to_save]
+    places = {id(arg): i for i, arg in reversed(list(enumerate(args)))}  # of arguments, and before them of outputs
+    places |= {id(output): -1 - i for i, output in reversed(list(enumerate(outputs)))}
+    ctx._sources = [None if t is None else places.get(id(t)) for t in ctx._to_save]
     ctx._outputs = [None if a is None else (a.shape, a.dtype) for a in arrays]
     saved = [None if t is None else arrays[-1 - k] if k is not None and k < 0 else t._array
              for t, k in zip(ctx._to_save, ctx._sources, strict=True)]  # fmt: skip
     known = [a for a in arrays if a is not None]
     if not known:
         return outputs
-    plan = function.__dict__.get("_plan")
-    if plan is None:
-        plan = function._plan = _FunctionPlan(function)
+    if "_plan" not in vars(function):
+        function._plan = _FunctionPlan(function)
     kept = {n: v._array for n, v in vars(ctx).items() if isinstance(v, TensorBase) and _among(v, args)}
-    node = new_node(plan, edges, saved, known[0] if len(arrays) == 1 else tuple(known), {"ctx": ctx, "kept": kept})
-    tensors = []
+    out = known[0] if len(arrays) == 1 else tuple(known)
+    node = new_node(function._plan, edges, saved, out, {"ctx": ctx, "kept": kept})
+    tensors = list(outputs)
     for i, (output, array) in enumerate(zip(outputs, arrays, strict=True)):
-        if array is None:
-            tensors.append(output)
-        elif array.dtype.kind != "f" or _among(output, ctx._constant):
-            tensors.append(new_tensor(array))
-        elif _among(output, ctx._dirty):
-            inplace.take_history(output, pick(node, array, i, len(arrays)))
-            tensors.append(output)
-        else:
-            tensors.append(pick(node, array, i, len(arrays)))
+        if array is not None and _among(output, ctx._constant):
+            tensors[i] = new_tensor(array)
+        elif array is not None:
+            tensors[i] = pick(node, array, i, len(arrays))
+            if _among(output, ctx._dirty):
+                inplace.take_history(output, tensors[i])
+                tensors[i] = output
     return tensors
 
 
@@ -271,12 +255,10 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
         edges = [edge_of(g) for g in grad_outputs if isinstance(g, TensorBase)]
         if not mode.grad or not any(edges):
             return results
-        single = not isinstance(results, (tuple, list))
-        refusing = [
+        return tuple(
             r if r is None else new_tensor(r._array, True, new_node(_REFUSAL, edges[:1], (), r._array, {}))
-            for r in ([results] if single else results)
-        ]
-        return refusing[0] if single else tuple(refusing)
+            for r in (results if isinstance(results, (tuple, list)) else [results])
+        )
 
     return once
 

@@ -56,18 +56,14 @@ def jacobian(func: F, inputs: Any, create_graph: bool = False, strict: bool = Fa
     table = []
     with enable_grad():
         for output in call.outputs:
-            rows = []
-            for k in range(output._array.size):
-                unit = np.zeros_like(output._array, order="C")
-                unit.reshape(-1)[k] = 1
-                rows.append(call.gradients([output], call.inputs, [new_tensor(unit)], create_graph, keep=True))
-            blocks = []
-            for i, x in enumerate(call.inputs):
-                shape = output.shape + x.shape
-                if rows:
-                    blocks.append(shaping.reshape(shaping.stack([row[i] for row in rows]), shape))
-                else:
-                    blocks.append(new_tensor(np.zeros_like(x._array, shape=shape)))
+            size, like = output._array.size, output._array
+            units = np.eye(size, dtype=output.dtype, like=like).reshape(size, *output.shape)
+            rows = [call.gradients([output], call.inputs, [new_tensor(u)], create_graph, keep=True) for u in units]
+            blocks = [
+                shaping.reshape(shaping.stack([row[i] for row in rows]), output.shape + x.shape) if rows
+                else new_tensor(np.zeros_like(x._array, shape=output.shape + x.shape))
+                for i, x in enumerate(call.inputs)
+            ]  # fmt: skip
             table.append(call.finish(blocks, call.single_input))
     return table[0] if call.single_output else tuple(table)
 
@@ -82,34 +78,13 @@ def hessian(func: F, inputs: Any, create_graph: bool = False, strict: bool = Fal
 
     def slope(*xs: Any) -> Any:
         call = _Call("hessian", func, xs if isinstance(inputs, tuple) else xs[0], True, strict)
-        _one_number("hessian", call.outputs)
+        if len(call.outputs) != 1 or call.outputs[0]._array.size != 1:
+            shapes = ", ".join(str(y.shape) for y in call.outputs)
+            raise RuntimeError(f"hessian: the function must return a single number, got shape {shapes}")
         slopes = call.gradients(call.outputs, call.inputs, call.like(None, call.outputs, ""), True)
         return call.finish(slopes, call.single_input)
 
     return jacobian(slope, inputs, create_graph=create_graph, strict=strict)
-
-
-def vhp(func: F, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
-    """The value of ``func``, which returns one number, and ``v`` times its Hessian; ``v`` is like the inputs."""
-    return _hessian_product("vhp", func, inputs, v, create_graph, strict)
-
-
-def hvp(func: F, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
-    """The value of ``func``, which returns one number, and its Hessian times ``v``, which is like the inputs.
-
-    The Hessian is symmetric, so this is :func:`vhp`.
-    """
-    return _hessian_product("hvp", func, inputs, v, create_graph, strict)
-
-
-def _hessian_product(name: str, func: F, inputs: Any, v: Any, create_graph: bool, strict: bool) -> tuple[Any, Any]:
-    call = _Call(name, func, inputs, create_graph, strict)
-    _one_number(name, call.outputs)
-    vectors = call.like(v, call.inputs, "the inputs")
-    with enable_grad():
-        slopes = call.gradients(call.outputs, call.inputs, call.like(None, call.outputs, ""), True)
-        products = call.gradients(slopes, call.inputs, vectors, create_graph)
-    return call.results(), call.finish(products, call.single_input)
 
 
 class _Call:
@@ -175,14 +150,6 @@ def _leaf(array: Any) -> Any:
     return new_tensor(array, requires_grad=True)
 
 
-def _one_number(name: str, outputs: Sequence[Any]) -> None:
-    if len(outputs) != 1 or outputs[0]._array.size != 1:
-        shapes = ", ".join(str(y.shape) for y in outputs)
-        raise RuntimeError(f"{name}: the function must return a single number, got shape {shapes}")
-
-
 def _refuse_vectorize(name: str, vectorize: bool, strategy: str) -> None:
-    if strategy not in ("reverse-mode", "forward-mode"):
-        raise ValueError(f"{name}: strategy must be 'reverse-mode', got {strategy!r}")
-    if vectorize or strategy == "forward-mode":
+    if vectorize or strategy != "reverse-mode":
         raise NotImplementedError(f"{name}: only the reverse mode, one row at a time, is supported")

@@ -28,20 +28,24 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | N
     record = mode.grad
     with grad_mode(False):
         results = function(*args, **kwargs)
-    if not record:
-        return results
-    outputs = list(results) if isinstance(results, tuple) else [results]
-    tensors = [y for y in outputs if isinstance(y, TensorBase) and y._array.dtype.kind == "f"]
-    if not tensors:
+    tensors = _floating(results)
+    if not record or not tensors:
         return results
     given = [a for a in [*args, *kwargs.values()] if isinstance(a, TensorBase)]
     call.sums = [memory.checksum(y._array) for y in tensors]
     arrays = tuple(y._array for y in tensors)
     out = arrays[0] if len(arrays) == 1 else arrays
     node = new_node(_PLAN, list(map(edge_of, given)), [a._array for a in given], out, {"call": call})
-    recorded = iter([pick(node, array, i, len(arrays)) for i, array in enumerate(arrays)])
-    wrapped = [next(recorded) if any(y is t for t in tensors) else y for y in outputs]
-    return tuple(wrapped) if isinstance(results, tuple) else wrapped[0]
+    recorded = {id(y): pick(node, y._array, i, len(arrays)) for i, y in enumerate(tensors)}
+    if isinstance(results, tuple):
+        return tuple(recorded.get(id(y), y) for y in results)
+    return recorded[id(results)]
+
+
+def _floating(results: Any) -> list[Any]:
+    """The floating-point Tensors among what a function returned."""
+    outputs = results if isinstance(results, tuple) else (results,)
+    return [y for y in outputs if isinstance(y, TensorBase) and y._array.dtype.kind == "f"]
 
 
 class _Call:
@@ -54,22 +58,13 @@ class _Call:
 
     def again(self) -> list[Any]:
         """The floating-point outputs, recorded."""
-        now = random.get_rng_state()
-        try:
+        with random.fork_rng(enabled=self.rng is not None), grad_mode(True):
             if self.rng is not None:
                 random.set_rng_state(self.rng)
-            with grad_mode(True):
-                results = self.function(*self.args, **self.kwargs)
-        finally:
-            if self.rng is not None:
-                random.set_rng_state(now)
-        outputs = list(results) if isinstance(results, tuple) else [results]
-        tensors = [y for y in outputs if isinstance(y, TensorBase) and y._array.dtype.kind == "f"]
+            tensors = _floating(self.function(*self.args, **self.kwargs))
         if [memory.checksum(y._array) for y in tensors] != self.sums:
-            raise RuntimeError(
-                "checkpoint: called again in backward, the function computed something else; it must not depend on "
-                "anything that changes in between (a parameter, a buffer, an unseeded random number)"
-            )
+            raise RuntimeError("checkpoint: called again in backward, the function computed something else; what "
+                               "it depends on (a parameter, a buffer, a generator) must not change in between")
         return tensors
 
 
@@ -117,15 +112,11 @@ def checkpoint_sequential(functions: Any, segments: int, input: Any, use_reentra
         raise ValueError(f"checkpoint_sequential: segments must be from 1 to {len(steps)}, got {segments}")
     size = len(steps) // segments
     for k in range(segments - 1):
-        part = steps[k * size : (k + 1) * size]
-        input = checkpoint(_composed(part), input, use_reentrant=use_reentrant, preserve_rng_state=preserve_rng_state)
-    return _composed(steps[(segments - 1) * size :])(input)
+        input = checkpoint(_run, steps[k * size : (k + 1) * size], input, preserve_rng_state=preserve_rng_state)
+    return _run(steps[(segments - 1) * size :], input)
 
 
-def _composed(steps: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
-    def run(input: Any) -> Any:
-        for step in steps:
-            input = step(input)
-        return input
-
-    return run
+def _run(steps: Sequence[Callable[[Any], Any]], input: Any) -> Any:
+    for step in steps:
+        input = step(input)
+    return input
