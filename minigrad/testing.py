@@ -163,27 +163,34 @@ def assert_close(actual: Any, expected: Any, *, rtol: float | None = None, atol:
     """
     if (rtol is None) != (atol is None):
         raise ValueError(f"assert_close: give both rtol and atol or neither, got rtol={rtol} and atol={atol}")
-    report = _difference(actual, expected, rtol, atol, equal_nan, check_dtype, "")
+    report = _difference(actual, expected, "", rtol, atol, equal_nan, check_dtype)
     if report:
         raise AssertionError(msg or report)
 
 
-def _difference(actual: Any, expected: Any, rtol: float | None, atol: float | None, equal_nan: bool,
-                check_dtype: bool, at: str) -> str | None:  # fmt: skip
+def _parts(value: Any) -> dict[Any, Any] | None:
+    """What a sequence or mapping consists of; None for anything else."""
+    if isinstance(value, (list, tuple)):
+        return dict(enumerate(value))
+    return dict(value) if isinstance(value, Mapping) else None
+
+
+def _difference(actual: Any, expected: Any, at: str, *options: Any) -> str | None:
     """What is different, or None."""
-    options = (rtol, atol, equal_nan, check_dtype)
-    if isinstance(expected, Mapping) or isinstance(actual, Mapping):
-        if not (isinstance(actual, Mapping) and isinstance(expected, Mapping) and actual.keys() == expected.keys()):
-            return f"the keys differ{at}: {_keys(actual)} should be {_keys(expected)}"
-        parts = [(actual[k], expected[k], f" at {k!r}{at}") for k in expected]
-        return next((r for a, e, k in parts if (r := _difference(a, e, *options, k))), None)
-    if isinstance(expected, (list, tuple)) or isinstance(actual, (list, tuple)):
-        if _length(actual) != _length(expected):
-            return f"the lengths differ{at}: {_length(actual)} should be {_length(expected)}"
-        pairs = enumerate(zip(actual, expected, strict=True))
-        return next((r for i, (a, e) in pairs if (r := _difference(a, e, *options, f" at [{i}]{at}"))), None)
+    found, wanted = _parts(actual), _parts(expected)
+    if found is None and wanted is None:
+        return _different_values(actual, expected, at, *options)
+    if found is None or wanted is None or found.keys() != wanted.keys():
+        given, right = (type(v).__name__ if p is None else list(p) for v, p in ((actual, found), (expected, wanted)))
+        return f"the parts differ{at}: {given} should be {right}"
+    reports = (_difference(found[k], wanted[k], f" at {k!r}{at}", *options) for k in wanted)
+    return next(filter(None, reports), None)
+
+
+def _different_values(actual: Any, expected: Any, at: str, rtol: Any, atol: Any, equal_nan: bool,
+                      check_dtype: bool) -> str | None:  # fmt: skip
     a, e = (np.asarray(v._array if isinstance(v, TensorBase) else v) for v in (actual, expected))
-    if a.dtype == object or e.dtype == object:
+    if a.dtype.kind not in "fiub" or e.dtype.kind not in "fiub":
         return None if actual == expected else f"{actual!r} should be {expected!r}{at}"
     if a.shape != e.shape:
         return f"the shapes differ{at}: {a.shape} should be {e.shape}"
@@ -191,37 +198,28 @@ def _difference(actual: Any, expected: Any, rtol: float | None, atol: float | No
     if check_dtype and typed and a.dtype != e.dtype:
         return f"the dtypes differ{at}: {a.dtype} should be {e.dtype}"
     defaults = [_TOLERANCES.get(v.dtype, (0.0, 0.0)) for v in (a, e)]
-    rtol = max(d[0] for d in defaults) if rtol is None else rtol
-    atol = max(d[1] for d in defaults) if atol is None else atol
+    rtol, atol = (max(d[k] for d in defaults) if given is None else given for k, given in enumerate((rtol, atol)))
     kind = np.result_type(a, e, np.float64)
     wide_a, wide_e = a.astype(kind), e.astype(kind)
     with np.errstate(all="ignore"):
         distance = np.abs(wide_a - wide_e)
         good = (a == e) | (np.isfinite(wide_e) & (distance <= atol + rtol * np.abs(wide_e)))
-        if equal_nan:
-            good |= np.isnan(wide_a) & np.isnan(wide_e)
+        good |= equal_nan & np.isnan(wide_a) & np.isnan(wide_e)
         if good.all():
             return None
-        distance = np.where(good, -1.0, np.nan_to_num(distance, nan=np.inf))
-        relative = np.where(good, -1.0, np.nan_to_num(distance / np.abs(wide_e), nan=np.inf))
+        absolute, relative = (
+            np.where(good, -1.0, np.nan_to_num(d, nan=np.inf)) for d in (distance, distance / np.abs(wide_e))
+        )
     number = int(good.size - good.sum())
     lines = [
         f"the values differ{at}",
         f"{number} of {good.size} elements ({100 * number / good.size:.3g}%) {'is' if number == 1 else 'are'} off",
     ]
-    for name, values, allowed in (("absolute", distance, atol), ("relative", relative, rtol)):
+    for name, values, allowed in (("absolute", absolute, atol), ("relative", relative, rtol)):
         index = tuple(map(int, np.unravel_index(np.argmax(values), values.shape)))
         lines.append(f"the largest {name} difference is {values[index]:.6g} at {index}, "
                      f"where {a[index]:.10g} should be {e[index]:.10g} ({allowed:g} allowed)")  # fmt: skip
     return "\n".join(lines)
-
-
-def _keys(value: Any) -> Any:
-    return list(value) if isinstance(value, Mapping) else value
-
-
-def _length(value: Any) -> Any:
-    return len(value) if isinstance(value, (list, tuple)) else f"no length ({type(value).__name__})"
 
 
 # ---------------------------------------------------------------------------------- the decorator
@@ -257,24 +255,16 @@ def proves_gradients(cases: st.SearchStrategy[Sequence[Any]] | None = None, /, *
             tensors = [new_tensor(a, a.dtype == np.float64) if isinstance(a, np.ndarray) else a for a in arguments]
 
             def func(*values: Any) -> Any:
-                if names:
-                    return function(**dict(zip(names, values, strict=True)))
-                return function(*values)
+                return function(**dict(zip(names, values, strict=True))) if names else function(*values)
 
             gradcheck(func, tensors, atol=atol, rtol=rtol)
             if order == 2:
                 gradgradcheck(func, tensors, atol=atol, rtol=rtol)
 
         if cases is None:
-
-            def proof(**drawn: Any) -> None:
-                prove(list(drawn.values()), list(drawn))
-
+            proof: Callable[..., None] = lambda **drawn: prove(list(drawn.values()), list(drawn))
         else:
-
-            def proof(arguments: Sequence[Any]) -> None:  # type: ignore[misc]
-                prove(arguments)
-
+            proof = lambda arguments: prove(arguments)
         proof.__name__, proof.__qualname__ = function.__name__, function.__qualname__
         proof.__module__, proof.__doc__ = function.__module__, function.__doc__
         return given(**inputs)(proof) if cases is None else given(cases)(proof)
