@@ -125,14 +125,17 @@ class TensorBase:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The sizes of the dimensions."""
         return self._array.shape
 
     @property
     def dtype(self) -> np.dtype:
+        """The type of the elements, NumPy's own."""
         return self._array.dtype
 
     @property
     def ndim(self) -> int:
+        """The number of dimensions."""
         return self._array.ndim
 
 

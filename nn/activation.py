@@ -32,14 +32,14 @@ class _Inplace(_Activation):
 
 
 class ReLU(_Inplace):
-    """``max(x, 0)``."""
+    """``max(x, 0)``. Takes any shape, and keeps it."""
 
     def forward(self, input: Any) -> Any:
         return F.relu(input, self.inplace)
 
 
 class Hardtanh(_Activation):
-    """``x`` restricted to ``min_val`` .. ``max_val``."""
+    """``x`` restricted to ``min_val`` .. ``max_val``. Takes any shape, and keeps it."""
 
     shown: tuple[str, ...] = ("min_val", "max_val")
 
@@ -54,7 +54,7 @@ class Hardtanh(_Activation):
 
 
 class ReLU6(Hardtanh):
-    """``min(max(x, 0), 6)``."""
+    """``min(max(x, 0), 6)``. Takes any shape, and keeps it."""
 
     shown = ()
 
@@ -63,7 +63,7 @@ class ReLU6(Hardtanh):
 
 
 class LeakyReLU(_Activation):
-    """``x`` where positive, else ``negative_slope * x``."""
+    """``x`` where positive, else ``negative_slope * x``. Takes any shape, and keeps it."""
 
     shown = ("negative_slope",)
 
@@ -76,7 +76,10 @@ class LeakyReLU(_Activation):
 
 
 class PReLU(_Activation):
-    """``x`` where positive, else ``weight * x``, with a slope that is learned, one for all channels or one for each."""
+    """``x`` where positive, else ``weight * x``, with a slope that is learned, one for all channels or one for each.
+
+    Takes any shape, and keeps it.
+    """
 
     shown = ("num_parameters",)
 
@@ -95,7 +98,10 @@ class PReLU(_Activation):
 
 
 class RReLU(_Activation):
-    """:class:`LeakyReLU` with a slope drawn from ``lower`` .. ``upper`` in training and their mean otherwise."""
+    """:class:`LeakyReLU` with a slope drawn from ``lower`` .. ``upper`` in training and their mean otherwise.
+
+    Takes any shape, and keeps it.
+    """
 
     shown = ("lower", "upper")
 
@@ -108,7 +114,7 @@ class RReLU(_Activation):
 
 
 class Threshold(_Activation):
-    """``x`` where above ``threshold``, else ``value``."""
+    """``x`` where above ``threshold``, else ``value``. Takes any shape, and keeps it."""
 
     shown = ("threshold", "value")
 
@@ -121,7 +127,7 @@ class Threshold(_Activation):
 
 
 class ELU(_Activation):
-    """``x`` where positive, else ``alpha * (exp(x) - 1)``."""
+    """``x`` where positive, else ``alpha * (exp(x) - 1)``. Takes any shape, and keeps it."""
 
     shown = ("alpha",)
 
@@ -134,21 +140,27 @@ class ELU(_Activation):
 
 
 class CELU(ELU):
-    """``x`` where positive, else ``alpha * (exp(x / alpha) - 1)``."""
+    """``x`` where positive, else ``alpha * (exp(x / alpha) - 1)``. Takes any shape, and keeps it."""
 
     def forward(self, input: Any) -> Any:
         return F.celu(input, self.alpha, self.inplace)
 
 
 class SELU(_Inplace):
-    """The scaled ELU that keeps mean 0 and variance 1 through layers (Klambauer et al., 2017)."""
+    """The scaled ELU that keeps mean 0 and variance 1 through layers (Klambauer et al., 2017).
+
+    Takes any shape, and keeps it.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.selu(input, self.inplace)
 
 
 class GELU(_Activation):
-    """``x`` times the normal distribution function of ``x``; ``approximate="tanh"`` is quicker."""
+    """``x`` times the normal distribution function of ``x``; ``approximate="tanh"`` is quicker.
+
+    Takes any shape, and keeps it.
+    """
 
     shown = ("approximate",)
 
@@ -163,70 +175,73 @@ class GELU(_Activation):
 
 
 class SiLU(_Inplace):
-    """``x * sigmoid(x)``."""
+    """``x * sigmoid(x)``. Takes any shape, and keeps it."""
 
     def forward(self, input: Any) -> Any:
         return F.silu(input, self.inplace)
 
 
 class Mish(_Inplace):
-    """``x * tanh(softplus(x))``."""
+    """``x * tanh(softplus(x))``. Takes any shape, and keeps it."""
 
     def forward(self, input: Any) -> Any:
         return F.mish(input, self.inplace)
 
 
 class Hardswish(_Inplace):
-    """``x * relu6(x + 3) / 6``."""
+    """``x * relu6(x + 3) / 6``. Takes any shape, and keeps it."""
 
     def forward(self, input: Any) -> Any:
         return F.hardswish(input, self.inplace)
 
 
 class Hardsigmoid(_Inplace):
-    """``relu6(x + 3) / 6``."""
+    """``relu6(x + 3) / 6``. Takes any shape, and keeps it."""
 
     def forward(self, input: Any) -> Any:
         return F.hardsigmoid(input, self.inplace)
 
 
 class Sigmoid(_Activation):
-    """``1 / (1 + exp(-x))``."""
+    """``1 / (1 + exp(-x))``. Takes any shape, and keeps it."""
 
     def forward(self, input: Any) -> Any:
         return F.sigmoid(input)
 
 
 class LogSigmoid(_Activation):
-    """``log(sigmoid(x))``."""
+    """``log(sigmoid(x))``. Takes any shape, and keeps it."""
 
     def forward(self, input: Any) -> Any:
         return F.logsigmoid(input)
 
 
 class Tanh(_Activation):
-    """The hyperbolic tangent."""
+    """The hyperbolic tangent. Takes any shape, and keeps it."""
 
     def forward(self, input: Any) -> Any:
         return F.tanh(input)
 
 
 class Tanhshrink(_Activation):
-    """``x - tanh(x)``."""
+    """``x - tanh(x)``. Takes any shape, and keeps it."""
 
     def forward(self, input: Any) -> Any:
         return F.tanhshrink(input)
 
 
 class Softsign(_Activation):
-    """``x / (1 + |x|)``."""
+    """``x / (1 + |x|)``. Takes any shape, and keeps it."""
 
     def forward(self, input: Any) -> Any:
         return F.softsign(input)
 
 
 class Softplus(_Activation):
-    """``log(1 + exp(beta * x)) / beta``; ``x`` itself where ``beta * x`` is above ``threshold``."""
+    """``log(1 + exp(beta * x)) / beta``; ``x`` itself where ``beta * x`` is above ``threshold``.
+
+    Takes any shape, and keeps it.
+    """
 
     shown = ("beta", "threshold")
 
@@ -239,7 +254,7 @@ class Softplus(_Activation):
 
 
 class Hardshrink(_Activation):
-    """``x`` where ``|x| > lambd``, else 0."""
+    """``x`` where ``|x| > lambd``, else 0. Takes any shape, and keeps it."""
 
     def __init__(self, lambd: float = 0.5) -> None:
         super().__init__()
@@ -253,7 +268,7 @@ class Hardshrink(_Activation):
 
 
 class Softshrink(Hardshrink):
-    """``x`` moved towards 0 by ``lambd``, and 0 where that would change its sign."""
+    """``x`` moved towards 0 by ``lambd``, and 0 where that would change its sign. Takes any shape, and keeps it."""
 
     def __init__(self, lambd: float = 0.5) -> None:
         super().__init__(lambd)
@@ -273,7 +288,7 @@ class _AlongDim(_Activation):
 
 
 class GLU(_AlongDim):
-    """``a * sigmoid(b)`` of the two halves of the input along ``dim``."""
+    """``a * sigmoid(b)`` of the two halves of the input along ``dim``. From (..., 2n, ...) to (..., n, ...)."""
 
     def __init__(self, dim: int = -1) -> None:
         super().__init__(dim)
@@ -283,21 +298,21 @@ class GLU(_AlongDim):
 
 
 class Softmax(_AlongDim):
-    """``exp(x)`` divided by its sum along ``dim``."""
+    """``exp(x)`` divided by its sum along ``dim``. Takes any shape, and keeps it."""
 
     def forward(self, input: Any) -> Any:
         return F.softmax(input, self.dim)
 
 
 class Softmin(_AlongDim):
-    """The softmax of ``-x`` along ``dim``."""
+    """The softmax of ``-x`` along ``dim``. Takes any shape, and keeps it."""
 
     def forward(self, input: Any) -> Any:
         return F.softmin(input, self.dim)
 
 
 class LogSoftmax(_AlongDim):
-    """The logarithm of the softmax along ``dim``."""
+    """The logarithm of the softmax along ``dim``. Takes any shape, and keeps it."""
 
     def forward(self, input: Any) -> Any:
         return F.log_softmax(input, self.dim)

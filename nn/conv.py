@@ -178,7 +178,10 @@ class ConvTranspose1d(_ConvTranspose):
 
 
 class ConvTranspose2d(_ConvTranspose):
-    """The adjoint of :class:`Conv2d`; see :class:`ConvTranspose1d`."""
+    """The adjoint of :class:`Conv2d`; see :class:`ConvTranspose1d`.
+
+    From (N, in_channels, H, W) to (N, out_channels, H_out, W_out), or both without N.
+    """
 
     dims = 2
 
@@ -189,7 +192,10 @@ class ConvTranspose2d(_ConvTranspose):
 
 
 class ConvTranspose3d(_ConvTranspose):
-    """The adjoint of :class:`Conv3d`; see :class:`ConvTranspose1d`."""
+    """The adjoint of :class:`Conv3d`; see :class:`ConvTranspose1d`.
+
+    From (N, in_channels, D, H, W) to (N, out_channels, D_out, H_out, W_out), or both without N.
+    """
 
     dims = 3
 

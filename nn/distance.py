@@ -9,7 +9,10 @@ from .module import Module
 
 
 class CosineSimilarity(Module):
-    """The cosine of the angle between two inputs along ``dim``; norms count as at least ``eps``."""
+    """The cosine of the angle between two inputs along ``dim``; norms count as at least ``eps``.
+
+    Inputs that broadcast to one shape, which the result has without ``dim``.
+    """
 
     def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
         super().__init__()
@@ -20,7 +23,10 @@ class CosineSimilarity(Module):
 
 
 class PairwiseDistance(Module):
-    """The ``p``-norm of ``x1 - x2 + eps`` along the last dimension."""
+    """The ``p``-norm of ``x1 - x2 + eps`` along the last dimension.
+
+    From (N, D) and (N, D) to (N,), or from (D,) and (D,) to a number.
+    """
 
     def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
         super().__init__()

@@ -20,7 +20,10 @@ class _Dropout(Module):
 
 
 class Dropout(_Dropout):
-    """Set each element to zero with probability ``p``, and divide the others by ``1 - p``; training only."""
+    """Set each element to zero with probability ``p``, and divide the others by ``1 - p``; training only.
+
+    Takes any shape, and keeps it.
+    """
 
     def forward(self, input: Any) -> Any:
         return F.dropout(input, self.p, self.training, self.inplace)
@@ -55,7 +58,7 @@ class AlphaDropout(_Dropout):
 
 
 class FeatureAlphaDropout(_Dropout):
-    """:class:`AlphaDropout` of whole channels."""
+    """:class:`AlphaDropout` of whole channels. Takes (N, C, ...), and keeps the shape."""
 
     def forward(self, input: Any) -> Any:
         return F.feature_alpha_dropout(input, self.p, self.training, self.inplace)

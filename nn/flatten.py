@@ -9,7 +9,10 @@ from .module import Module
 
 
 class Flatten(Module):
-    """Make one dimension of all from ``start_dim`` to ``end_dim``; by default of all but the batch."""
+    """Make one dimension of all from ``start_dim`` to ``end_dim``; by default of all but the batch.
+
+    From (N, C, H, W) to (N, C * H * W), for example.
+    """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
@@ -23,7 +26,10 @@ class Flatten(Module):
 
 
 class Unflatten(Module):
-    """Split dimension ``dim`` into dimensions of the sizes ``unflattened_size``, one of which may be -1."""
+    """Split dimension ``dim`` into dimensions of the sizes ``unflattened_size``, one of which may be -1.
+
+    From (..., a * b, ...) to (..., a, b, ...).
+    """
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
         super().__init__()

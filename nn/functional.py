@@ -68,6 +68,8 @@ def _drop(input: Any, p: float, inplace: bool, shape: tuple[int, ...]) -> Any:
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """In training, zero each element with probability ``p`` and divide the others by ``1 - p``.
 
+    Takes any shape, and keeps it.
+
     Srivastava et al. 2014.
     """
     _check_probability("dropout", p)
@@ -190,6 +192,8 @@ def scaled_dot_product_attention(query: Any, key: Any, value: Any, attn_mask: An
 
 def gumbel_softmax(logits: Any, tau: float = 1.0, hard: bool = False, *, dim: int = -1) -> Any:
     """A random sample that approaches a one-hot class as the temperature ``tau`` falls (Jang et al. 2017).
+
+    Takes any shape, and keeps it.
 
     With ``hard`` it is one-hot; its gradient is that of the soft sample.
     """

@@ -23,7 +23,7 @@ def check_size(value: Any, name: str, argument: str, minimum: int = 1) -> int:
 
 
 class Identity(Module):
-    """The input unchanged; all arguments are ignored."""
+    """The input unchanged; all arguments are ignored. Takes any shape, and keeps it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
@@ -62,7 +62,10 @@ class Linear(Module):
 
 
 class Bilinear(Module):
-    """``input1 @ weight[k] @ input2 + bias[k]`` for each output feature k."""
+    """``input1 @ weight[k] @ input2 + bias[k]`` for each output feature k.
+
+    From (..., in1_features) and (..., in2_features) to (..., out_features).
+    """
 
     def __init__(self, in1_features: int, in2_features: int, out_features: int, bias: bool = True,
                  device: Any = None, dtype: Any = None) -> None:  # fmt: skip

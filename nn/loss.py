@@ -34,21 +34,30 @@ class _WeightedLoss(_Loss):
 
 
 class L1Loss(_Loss):
-    """``|input - target|``."""
+    """``|input - target|``.
+
+    Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
+    """
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.l1_loss(input, target, reduction=self.reduction)
 
 
 class MSELoss(_Loss):
-    """``(input - target)^2``."""
+    """``(input - target)^2``.
+
+    Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
+    """
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.mse_loss(input, target, reduction=self.reduction)
 
 
 class SmoothL1Loss(_Loss):
-    """Half the square divided by ``beta`` where ``|input - target| < beta``, linear beyond."""
+    """Half the square divided by ``beta`` where ``|input - target| < beta``, linear beyond.
+
+    Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
+    """
 
     def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
                  beta: float = 1.0) -> None:  # fmt: skip
@@ -62,7 +71,10 @@ class SmoothL1Loss(_Loss):
 
 
 class HuberLoss(_Loss):
-    """Half the square where ``|input - target| < delta``, linear beyond."""
+    """Half the square where ``|input - target| < delta``, linear beyond.
+
+    Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
+    """
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction=reduction)
@@ -109,7 +121,10 @@ class NLLLoss(_WeightedLoss):
 
 
 class BCELoss(_WeightedLoss):
-    """``-target * log(input) - (1 - target) * log(1 - input)``, for probabilities."""
+    """``-target * log(input) - (1 - target) * log(1 - input)``, for probabilities.
+
+    Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
+    """
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.binary_cross_entropy(input, target, weight=self.weight, reduction=self.reduction)
@@ -136,6 +151,8 @@ class BCEWithLogitsLoss(_WeightedLoss):
 class KLDivLoss(_Loss):
     """``target * (log(target) - input)``, where ``input`` holds log-probabilities.
 
+    Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
+
     Args:
         reduction: also "batchmean", the sum divided by the batch size.
         log_target: the target holds log-probabilities too.
@@ -155,6 +172,8 @@ class KLDivLoss(_Loss):
 class PoissonNLLLoss(_Loss):
     """``exp(input) - target * input``, minus the log-likelihood of a Poisson distribution.
 
+    Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
+
     Args:
         log_input: the input is the logarithm of the rate, not the rate.
         full: add Stirling's approximation of the constant term.
@@ -173,6 +192,8 @@ class PoissonNLLLoss(_Loss):
 class GaussianNLLLoss(_Loss):
     """``(log(var) + (input - target)^2 / var) / 2``, with variances from the network.
 
+    Input and target are of one shape, and ``var`` of that, or without the last dimension, or with 1 there.
+
     Args:
         full: add the constant term.
         eps: the smallest variance.
@@ -187,7 +208,10 @@ class GaussianNLLLoss(_Loss):
 
 
 class SoftMarginLoss(_Loss):
-    """``log(1 + exp(-target * input))``, for targets 1 and -1."""
+    """``log(1 + exp(-target * input))``, for targets 1 and -1.
+
+    Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
+    """
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.soft_margin_loss(input, target, reduction=self.reduction)
@@ -201,7 +225,10 @@ class _MarginLoss(_Loss):
 
 
 class HingeEmbeddingLoss(_MarginLoss):
-    """``input`` where ``target`` is 1, ``max(0, margin - input)`` where it is -1."""
+    """``input`` where ``target`` is 1, ``max(0, margin - input)`` where it is -1.
+
+    Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
+    """
 
     def __init__(self, margin: float = 1.0, size_average: bool | None = None, reduce: bool | None = None,
                  reduction: str = "mean") -> None:  # fmt: skip
@@ -212,14 +239,20 @@ class HingeEmbeddingLoss(_MarginLoss):
 
 
 class MarginRankingLoss(_MarginLoss):
-    """``max(0, -target * (input1 - input2) + margin)``."""
+    """``max(0, -target * (input1 - input2) + margin)``.
+
+    Inputs and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
+    """
 
     def forward(self, input1: Any, input2: Any, target: Any) -> Any:
         return F.margin_ranking_loss(input1, input2, target, margin=self.margin, reduction=self.reduction)
 
 
 class CosineEmbeddingLoss(_MarginLoss):
-    """``1 - cos`` where ``target`` is 1, ``max(0, cos - margin)`` where it is -1, of the angle between the inputs."""
+    """``1 - cos`` where ``target`` is 1, ``max(0, cos - margin)`` where it is -1, of the angle between the inputs.
+
+    Inputs (N, D) and target (N,), or (D,) and a number; the result is a number, or (N,) with ``reduction="none"``.
+    """
 
     def forward(self, input1: Any, input2: Any, target: Any) -> Any:
         return F.cosine_embedding_loss(input1, input2, target, margin=self.margin, reduction=self.reduction)
@@ -227,6 +260,8 @@ class CosineEmbeddingLoss(_MarginLoss):
 
 class TripletMarginLoss(_Loss):
     """``max(0, |anchor - positive| - |anchor - negative| + margin)`` in the ``p``-norm.
+
+    Inputs (N, D); the result is a number, or (N,) with ``reduction="none"``.
 
     Args:
         swap: use ``|positive - negative|`` where that is smaller.
@@ -264,7 +299,10 @@ class TripletMarginWithDistanceLoss(_Loss):
 
 
 class MultiMarginLoss(_WeightedLoss):
-    """``sum(max(0, margin - input[target] + input[i]) ** p) / C`` over all classes i but the target."""
+    """``sum(max(0, margin - input[target] + input[i]) ** p) / C`` over all classes i but the target.
+
+    Input (N, C), target (N,); the result is a number, or (N,) with ``reduction="none"``.
+    """
 
     def __init__(self, p: int = 1, margin: float = 1.0, weight: Any = None, size_average: bool | None = None,
                  reduce: bool | None = None, reduction: str = "mean") -> None:  # fmt: skip
@@ -278,21 +316,31 @@ class MultiMarginLoss(_WeightedLoss):
 
 
 class MultiLabelMarginLoss(_Loss):
-    """Hinges between every target class and every other: :func:`F.multilabel_margin_loss`."""
+    """Hinges between every target class and every other: :func:`F.multilabel_margin_loss`.
+
+    Input and target (N, C); the result is a number, or (N,) with ``reduction="none"``.
+    """
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.multilabel_margin_loss(input, target, reduction=self.reduction)
 
 
 class MultiLabelSoftMarginLoss(_WeightedLoss):
-    """:class:`BCEWithLogitsLoss`, averaged over the classes."""
+    """:class:`BCEWithLogitsLoss`, averaged over the classes.
+
+    Input and target (N, C); the result is a number, or (N,) with ``reduction="none"``.
+    """
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.multilabel_soft_margin_loss(input, target, self.weight, reduction=self.reduction)
 
 
 class CTCLoss(_Loss):
-    """Minus the log of the probability of all paths that read as the target: :func:`F.ctc_loss`."""
+    """Minus the log of the probability of all paths that read as the target: :func:`F.ctc_loss`.
+
+    Log-probabilities (T, N, C), targets (N, S), lengths (N,); the result is a number, or (N,) with
+    ``reduction="none"``.
+    """
 
     def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> None:
         super().__init__(reduction=reduction)

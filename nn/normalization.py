@@ -178,7 +178,10 @@ class LayerNorm(_Affine):
 
 
 class RMSNorm(LayerNorm):
-    """The last dimensions divided by the root of their mean square: :func:`F.rms_norm`; see :class:`LayerNorm`."""
+    """The last dimensions divided by the root of their mean square: :func:`F.rms_norm`; see :class:`LayerNorm`.
+
+    Takes (..., ``*normalized_shape``), and keeps the shape.
+    """
 
     text = "{normalized_shape}, eps={eps}, elementwise_affine={elementwise_affine}"
 
@@ -210,7 +213,10 @@ class GroupNorm(_Affine):
 
 
 class LocalResponseNorm(Module):
-    """``input / (k + alpha * mean of squares over size channels) ** beta``: :func:`F.local_response_norm`."""
+    """``input / (k + alpha * mean of squares over size channels) ** beta``: :func:`F.local_response_norm`.
+
+    Takes (N, C, ...), and keeps the shape.
+    """
 
     def __init__(self, size: int, alpha: float = 0.0001, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()

@@ -34,6 +34,8 @@ class _Pad(Module):
 class ConstantPad1d(_Pad):
     """Borders of ``value`` around the last dimension.
 
+    From (..., W) to (..., left + W + right).
+
     Args:
         padding: the widths (left, right), or one for both. A negative width cuts off.
     """
@@ -52,84 +54,117 @@ class ConstantPad1d(_Pad):
 
 
 class ConstantPad2d(ConstantPad1d):
-    """Borders of ``value`` around the last two dimensions: (left, right, top, bottom)."""
+    """Borders of ``value`` around the last two dimensions: (left, right, top, bottom).
+
+    From (..., H, W) to (..., top + H + bottom, left + W + right).
+    """
 
     dims = 2
 
 
 class ConstantPad3d(ConstantPad1d):
-    """Borders of ``value`` around the last three dimensions: (left, right, top, bottom, front, back)."""
+    """Borders of ``value`` around the last three dimensions: (left, right, top, bottom, front, back).
+
+    From (..., D, H, W) to (..., D_out, H_out, W_out).
+    """
 
     dims = 3
 
 
 class ZeroPad1d(_Pad):
-    """Borders of 0; see :class:`ConstantPad1d`."""
+    """Borders of 0; see :class:`ConstantPad1d`. From (..., W) to (..., left + W + right)."""
 
     dims, mode = 1, "constant"
 
 
 class ZeroPad2d(ZeroPad1d):
-    """Borders of 0; see :class:`ConstantPad2d`."""
+    """Borders of 0; see :class:`ConstantPad2d`. From (..., H, W) to (..., top + H + bottom, left + W + right)."""
 
     dims = 2
 
 
 class ZeroPad3d(ZeroPad1d):
-    """Borders of 0; see :class:`ConstantPad3d`."""
+    """Borders of 0; see :class:`ConstantPad3d`. From (..., D, H, W) to (..., D_out, H_out, W_out)."""
 
     dims = 3
 
 
 class ReflectionPad1d(_Pad):
-    """Borders that mirror the last dimension at its edges, which are not repeated; see :class:`ConstantPad1d`."""
+    """Borders that mirror the last dimension at its edges, which are not repeated; see :class:`ConstantPad1d`.
+
+    From (..., W) to (..., left + W + right).
+    """
 
     dims, mode = 1, "reflect"
 
 
 class ReflectionPad2d(ReflectionPad1d):
-    """:class:`ReflectionPad1d` of the last two dimensions; see :class:`ConstantPad2d`."""
+    """:class:`ReflectionPad1d` of the last two dimensions; see :class:`ConstantPad2d`.
+
+    From (..., H, W) to (..., top + H + bottom, left + W + right).
+    """
 
     dims = 2
 
 
 class ReflectionPad3d(ReflectionPad1d):
-    """:class:`ReflectionPad1d` of the last three dimensions; see :class:`ConstantPad3d`."""
+    """:class:`ReflectionPad1d` of the last three dimensions; see :class:`ConstantPad3d`.
+
+    From (..., D, H, W) to (..., D_out, H_out, W_out).
+    """
 
     dims = 3
 
 
 class ReplicationPad1d(_Pad):
-    """Borders that repeat the edges of the last dimension; see :class:`ConstantPad1d`."""
+    """Borders that repeat the edges of the last dimension; see :class:`ConstantPad1d`.
+
+    From (..., W) to (..., left + W + right).
+    """
 
     dims, mode = 1, "replicate"
 
 
 class ReplicationPad2d(ReplicationPad1d):
-    """:class:`ReplicationPad1d` of the last two dimensions; see :class:`ConstantPad2d`."""
+    """:class:`ReplicationPad1d` of the last two dimensions; see :class:`ConstantPad2d`.
+
+    From (..., H, W) to (..., top + H + bottom, left + W + right).
+    """
 
     dims = 2
 
 
 class ReplicationPad3d(ReplicationPad1d):
-    """:class:`ReplicationPad1d` of the last three dimensions; see :class:`ConstantPad3d`."""
+    """:class:`ReplicationPad1d` of the last three dimensions; see :class:`ConstantPad3d`.
+
+    From (..., D, H, W) to (..., D_out, H_out, W_out).
+    """
 
     dims = 3
 
 
 class CircularPad1d(_Pad):
-    """Borders that continue the last dimension periodically; see :class:`ConstantPad1d`."""
+    """Borders that continue the last dimension periodically; see :class:`ConstantPad1d`.
+
+    From (..., W) to (..., left + W + right).
+    """
 
     dims, mode = 1, "circular"
 
 
 class CircularPad2d(CircularPad1d):
-    """:class:`CircularPad1d` of the last two dimensions; see :class:`ConstantPad2d`."""
+    """:class:`CircularPad1d` of the last two dimensions; see :class:`ConstantPad2d`.
+
+    From (..., H, W) to (..., top + H + bottom, left + W + right).
+    """
 
     dims = 2
 
 
 class CircularPad3d(CircularPad1d):
-    """:class:`CircularPad1d` of the last three dimensions; see :class:`ConstantPad3d`."""
+    """:class:`CircularPad1d` of the last three dimensions; see :class:`ConstantPad3d`.
+
+    From (..., D, H, W) to (..., D_out, H_out, W_out).
+    """
 
     dims = 3

@@ -262,18 +262,27 @@ class _MaxUnpool(_Pool):
 
 
 class MaxUnpool1d(_MaxUnpool):
-    """Maxima back at the positions where :class:`MaxPool1d` found them, zeros elsewhere."""
+    """Maxima back at the positions where :class:`MaxPool1d` found them, zeros elsewhere.
+
+    From (N, C, L) to (N, C, L_out), or both without N.
+    """
 
     dims = 1
 
 
 class MaxUnpool2d(_MaxUnpool):
-    """Maxima back at the positions where :class:`MaxPool2d` found them, zeros elsewhere."""
+    """Maxima back at the positions where :class:`MaxPool2d` found them, zeros elsewhere.
+
+    From (N, C, H, W) to (N, C, H_out, W_out), or both without N.
+    """
 
     dims = 2
 
 
 class MaxUnpool3d(_MaxUnpool):
-    """Maxima back at the positions where :class:`MaxPool3d` found them, zeros elsewhere."""
+    """Maxima back at the positions where :class:`MaxPool3d` found them, zeros elsewhere.
+
+    From (N, C, D, H, W) to (N, C, D_out, H_out, W_out), or both without N.
+    """
 
     dims = 3

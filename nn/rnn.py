@@ -195,14 +195,20 @@ class RNNCell(_Recurrent):
 
 
 class LSTMCell(RNNCell):
-    """One step of :class:`LSTM`; the state is a tuple (h, c)."""
+    """One step of :class:`LSTM`; the state is a tuple (h, c).
+
+    Input (N, input_size), h and c (N, hidden_size) give the next h and c.
+    """
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True, *args: Any, **kwargs: Any) -> None:
         super().__init__(input_size, hidden_size, bias, "lstm", *args, **kwargs)
 
 
 class GRUCell(RNNCell):
-    """One step of :class:`GRU`."""
+    """One step of :class:`GRU`.
+
+    Input (N, input_size) and state (N, hidden_size) give the next state, (N, hidden_size).
+    """
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True, *args: Any, **kwargs: Any) -> None:
         super().__init__(input_size, hidden_size, bias, "gru", *args, **kwargs)

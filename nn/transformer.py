@@ -203,7 +203,10 @@ class TransformerEncoderLayer(_Layer):
 
 
 class TransformerDecoderLayer(_Layer):
-    """:class:`TransformerEncoderLayer` with attention to the encoder's output before the linear layers."""
+    """:class:`TransformerEncoderLayer` with attention to the encoder's output before the linear layers.
+
+    Target (T, N, E) and memory (S, N, E) give (T, N, E); N first with ``batch_first``.
+    """
 
     crossing = True
 
@@ -237,6 +240,8 @@ class _Stack(Module):
 class TransformerEncoder(_Stack):
     """``num_layers`` copies of ``encoder_layer``, and perhaps a norm at the end.
 
+    Takes (S, N, E), or (N, S, E) if the layers do, and keeps the shape.
+
     ``enable_nested_tensor`` and ``mask_check`` allow PyTorch a shortcut that is not needed here.
     """
 
@@ -250,7 +255,10 @@ class TransformerEncoder(_Stack):
 
 
 class TransformerDecoder(_Stack):
-    """``num_layers`` copies of ``decoder_layer``, and perhaps a norm at the end."""
+    """``num_layers`` copies of ``decoder_layer``, and perhaps a norm at the end.
+
+    Target (T, N, E) and memory (S, N, E) give (T, N, E); as the layers are, batch first or not.
+    """
 
     def __init__(self, decoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
         super().__init__(decoder_layer, num_layers, norm)

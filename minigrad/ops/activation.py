@@ -31,7 +31,7 @@ def _relu(input: Array) -> Array:
 
 
 def relu(input: Any, inplace: bool = False) -> Any:
-    """``max(input, 0)``; its gradient at 0 is 0."""
+    """``max(input, 0)``; its gradient at 0 is 0. Takes any shape, and keeps it."""
     return become(input, _relu(input), "relu_") if inplace else _relu(input)
 
 
@@ -41,14 +41,17 @@ def _hardtanh(input: Array, min_val: float, max_val: float) -> Array:
 
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
-    """Each element limited to ``min_val`` to ``max_val``; the gradient is 0 on the limits themselves."""
+    """Each element limited to ``min_val`` to ``max_val``; the gradient is 0 on the limits themselves.
+
+    Takes any shape, and keeps it.
+    """
     if min_val > max_val:
         raise ValueError(f"hardtanh: min_val {min_val} is above max_val {max_val}")
     return _result(_hardtanh(input, min_val, max_val), input, inplace, "hardtanh")
 
 
 def relu6(input: Any, inplace: bool = False) -> Any:
-    """``min(max(input, 0), 6)``."""
+    """``min(max(input, 0), 6)``. Takes any shape, and keeps it."""
     return _result(_hardtanh(input, 0, 6), input, inplace, "relu6")
 
 
@@ -59,7 +62,7 @@ def _leaky_relu(input: Array, negative_slope: Array) -> Array:
 
 
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
-    """``input`` where it is above 0, ``negative_slope * input`` elsewhere."""
+    """``input`` where it is above 0, ``negative_slope * input`` elsewhere. Takes any shape, and keeps it."""
     return _result(_leaky_relu(input, negative_slope), input, inplace, "leaky_relu")
 
 
@@ -76,24 +79,24 @@ def prelu(input: Any, weight: Any) -> Any:
 
 
 def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Any:
-    """``input`` where it is above ``threshold``, the constant ``value`` elsewhere."""
+    """``input`` where it is above ``threshold``, the constant ``value`` elsewhere. Takes any shape, and keeps it."""
     return _result(where(input <= threshold, value, input), input, inplace, "threshold")
 
 
 def hardshrink(input: Any, lambd: float = 0.5) -> Any:
-    """0 from ``-lambd`` to ``lambd``, ``input`` elsewhere."""
+    """0 from ``-lambd`` to ``lambd``, ``input`` elsewhere. Takes any shape, and keeps it."""
     return where(abs(input) <= lambd, 0, input)
 
 
 def softshrink(input: Any, lambd: float = 0.5) -> Any:
-    """``input`` moved towards 0 by ``lambd``, and 0 if it is nearer than that."""
+    """``input`` moved towards 0 by ``lambd``, and 0 if it is nearer than that. Takes any shape, and keeps it."""
     if lambd < 0:
         raise ValueError(f"softshrink: lambd must be at least 0, got {lambd}")
     return input - clamp(input, -lambd, lambd)
 
 
 def hardsigmoid(input: Any, inplace: bool = False) -> Any:
-    """``relu6(input + 3) / 6``."""
+    """``relu6(input + 3) / 6``. Takes any shape, and keeps it."""
     return _result(_hardtanh(input + 3, 0, 6) / 6, input, inplace, "hardsigmoid")
 
 
@@ -108,7 +111,7 @@ def _hardswish(input: Array) -> Array:
 
 
 def hardswish(input: Any, inplace: bool = False) -> Any:
-    """``input * relu6(input + 3) / 6`` (Howard et al. 2019, MobileNetV3)."""
+    """``input * relu6(input + 3) / 6`` (Howard et al. 2019, MobileNetV3). Takes any shape, and keeps it."""
     return _result(_hardswish(input), input, inplace, "hardswish")
 
 
@@ -127,12 +130,18 @@ def _elu(input: Array, alpha: float, scale: float = 1.0, input_scale: float = 1.
 
 
 def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
-    """``input`` where it is above 0, ``alpha * (exp(input) - 1)`` elsewhere (Clevert et al. 2016)."""
+    """``input`` where it is above 0, ``alpha * (exp(input) - 1)`` elsewhere (Clevert et al. 2016).
+
+    Takes any shape, and keeps it.
+    """
     return _result(_elu(input, alpha), input, inplace, "elu")
 
 
 def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
-    """``input`` where it is above 0, ``alpha * (exp(input / alpha) - 1)`` elsewhere (Barron 2017)."""
+    """``input`` where it is above 0, ``alpha * (exp(input / alpha) - 1)`` elsewhere (Barron 2017).
+
+    Takes any shape, and keeps it.
+    """
     if alpha == 0:
         raise ZeroDivisionError("celu: alpha must not be 0")
     return _result(_elu(input, alpha, 1.0, 1.0 / alpha), input, inplace, "celu")
@@ -143,7 +152,10 @@ _SELU_SCALE = 1.0507009873554804934193349852946
 
 
 def selu(input: Any, inplace: bool = False) -> Any:
-    """``scale * elu(input, alpha)`` with the two constants that keep mean 0 and variance 1 (Klambauer et al. 2017)."""
+    """``scale * elu(input, alpha)`` with the two constants that keep mean 0 and variance 1 (Klambauer et al. 2017).
+
+    Takes any shape, and keeps it.
+    """
     return _result(_elu(input, _SELU_ALPHA, _SELU_SCALE), input, inplace, "selu")
 
 
@@ -173,6 +185,8 @@ def _gelu_input(g: Array, input: Array, approximate: str) -> Array:
 def gelu(input: Array, *, approximate: str = "none") -> Array:
     """``input * P(Z <= input)`` for a standard normal Z (Hendrycks and Gimpel 2016).
 
+    Takes any shape, and keeps it.
+
     ``approximate="tanh"`` takes ``0.5 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))`` for the probability.
     """
     if approximate == "none":
@@ -193,7 +207,7 @@ def _silu(input: Array) -> Array:
 
 
 def silu(input: Any, inplace: bool = False) -> Any:
-    """``input * sigmoid(input)``, also known as swish."""
+    """``input * sigmoid(input)``, also known as swish. Takes any shape, and keeps it."""
     return _result(_silu(input), input, inplace, "silu")
 
 
@@ -204,14 +218,17 @@ def _softplus_input(g: Array, input: Array, beta: float, threshold: float) -> Ar
 
 @float_elementwise(input=_softplus_input)
 def softplus(input: Array, beta: float = 1.0, threshold: float = 20.0) -> Array:
-    """``log(1 + exp(beta * input)) / beta``, a smooth relu; ``input`` itself where ``beta * input > threshold``."""
+    """``log(1 + exp(beta * input)) / beta``, a smooth relu; ``input`` itself where ``beta * input > threshold``.
+
+    Takes any shape, and keeps it.
+    """
     x = input * beta
     return np.where(np.greater(x, threshold), input, (np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))) / beta)
 
 
 @float_elementwise(input=lambda g, input: g * sigmoid(-input))
 def logsigmoid(input: Array) -> Array:
-    """``log(sigmoid(input))`` without overflow."""
+    """``log(sigmoid(input))`` without overflow. Takes any shape, and keeps it."""
     return np.minimum(input, 0) - np.log1p(np.exp(-np.abs(input)))
 
 
@@ -226,22 +243,25 @@ def _mish(input: Array) -> Array:
 
 
 def mish(input: Any, inplace: bool = False) -> Any:
-    """``input * tanh(softplus(input))`` (Misra 2019)."""
+    """``input * tanh(softplus(input))`` (Misra 2019). Takes any shape, and keeps it."""
     return _result(_mish(input), input, inplace, "mish")
 
 
 def softsign(input: Any) -> Any:
-    """``input / (1 + |input|)``."""
+    """``input / (1 + |input|)``. Takes any shape, and keeps it."""
     return input / (abs(input) + 1)
 
 
 def tanhshrink(input: Any) -> Any:
-    """``input - tanh(input)``."""
+    """``input - tanh(input)``. Takes any shape, and keeps it."""
     return input - tanh(input)
 
 
 def glu(input: Any, dim: int = -1) -> Any:
-    """The first half of ``input`` along ``dim`` times the sigmoid of the second half (Dauphin et al. 2017)."""
+    """The first half of ``input`` along ``dim`` times the sigmoid of the second half (Dauphin et al. 2017).
+
+    From (..., 2n, ...) to (..., n, ...).
+    """
     if input.ndim == 0:
         raise ValueError("glu: input has no dimension to halve")
     dim = normalize_dim(dim, input.ndim, "glu")

@@ -133,7 +133,10 @@ def _convolve(n: int, input: Any, weight: Any, bias: Any = None, stride: Any = 1
 
 def conv1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
            groups: int = 1) -> Any:  # fmt: skip
-    """Cross-correlation over one dimension: see :func:`conv2d`."""
+    """Cross-correlation over one dimension: see :func:`conv2d`.
+
+    Input (N, C, L), weight (out, C / groups, k), result (N, out, L_out).
+    """
     return _convolve(1, input, weight, bias, stride, padding, dilation, groups)
 
 
@@ -156,7 +159,10 @@ def conv2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: 
 
 def conv3d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
            groups: int = 1) -> Any:  # fmt: skip
-    """Cross-correlation over three dimensions: see :func:`conv2d`."""
+    """Cross-correlation over three dimensions: see :func:`conv2d`.
+
+    Input (N, C, D, H, W), weight (out, C / groups, kD, kH, kW), result (N, out, D_out, H_out, W_out).
+    """
     return _convolve(3, input, weight, bias, stride, padding, dilation, groups)
 
 
@@ -192,7 +198,10 @@ def _convolve_transposed(n: int, input: Any, weight: Any, bias: Any, stride: Any
 
 def conv_transpose1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
                      output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Any:  # fmt: skip
-    """Transposed convolution over one dimension: see :func:`conv_transpose2d`."""
+    """Transposed convolution over one dimension: see :func:`conv_transpose2d`.
+
+    Input (N, C, L), weight (C, out / groups, k), result (N, out, L_out).
+    """
     return _convolve_transposed(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
@@ -213,7 +222,10 @@ def conv_transpose2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1,
 
 def conv_transpose3d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
                      output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Any:  # fmt: skip
-    """Transposed convolution over three dimensions: see :func:`conv_transpose2d`."""
+    """Transposed convolution over three dimensions: see :func:`conv_transpose2d`.
+
+    Input (N, C, D, H, W), weight (C, out / groups, kD, kH, kW), result (N, out, D_out, H_out, W_out).
+    """
     return _convolve_transposed(3, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 

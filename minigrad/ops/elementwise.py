@@ -283,7 +283,7 @@ def log1p(input: Array) -> Array:
 
 @float_elementwise(input=lambda g, y: g * y * (1 - y))
 def sigmoid(input: Array) -> Array:
-    """``1 / (1 + exp(-input))``, without overflow."""
+    """``1 / (1 + exp(-input))``, without overflow. Takes any shape, and keeps it."""
     return special.sigmoid(input)
 
 
@@ -386,7 +386,7 @@ def cosh(input: Array) -> Array:
 
 @float_elementwise(input=lambda g, y: g * (1 - y * y))
 def tanh(input: Array) -> Array:
-    """Hyperbolic tangent."""
+    """Hyperbolic tangent. Takes any shape, and keeps it."""
     return np.tanh(input)
 
 

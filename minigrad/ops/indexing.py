@@ -441,7 +441,10 @@ def embedding(weight: Array, indices: Array, padding_idx: int | None = None) -> 
 
 @primitive(inputs=("tensor",))
 def one_hot(tensor: Array, num_classes: int = -1) -> Array:
-    """For each class number a row of ``num_classes`` (-1: as many as occur) zeros with a 1 at that number."""
+    """For each class number a row of ``num_classes`` (-1: as many as occur) zeros with a 1 at that number.
+
+    From (...) to (..., num_classes).
+    """
     if tensor.dtype.kind not in "iu":
         raise TypeError(f"one_hot: expected an integer tensor, got {tensor.dtype}")
     if not tensor.size and num_classes < 1:

@@ -68,13 +68,19 @@ def _weighted(name: str, loss: Any, weight: Any, reduction: str) -> Any:
 
 
 def mse_loss(input: Any, target: Any, *, reduction: str = "mean", weight: Any = None) -> Any:
-    """``(input - target) ** 2``. The mean with weights divides by their sum."""
+    """``(input - target) ** 2``. The mean with weights divides by their sum.
+
+    Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
+    """
     _check("mse_loss", reduction, input, target)
     return _weighted("mse_loss", square(input - target), weight, reduction)
 
 
 def l1_loss(input: Any, target: Any, *, reduction: str = "mean", weight: Any = None) -> Any:
-    """``|input - target|``. The mean with weights divides by their sum."""
+    """``|input - target|``. The mean with weights divides by their sum.
+
+    Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
+    """
     _check("l1_loss", reduction, input, target)
     return _weighted("l1_loss", abs(input - target), weight, reduction)
 
@@ -87,7 +93,10 @@ def _huber(input: Array, delta: float) -> Array:
 
 
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Any:
-    """``d**2 / 2`` for differences up to ``delta``, ``delta * (|d| - delta / 2)`` beyond (Huber 1964)."""
+    """``d**2 / 2`` for differences up to ``delta``, ``delta * (|d| - delta / 2)`` beyond (Huber 1964).
+
+    Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
+    """
     _check("huber_loss", reduction, input, target)
     if delta <= 0:
         raise ValueError(f"huber_loss: delta must be above 0, got {delta}")
@@ -100,7 +109,10 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
 
 
 def smooth_l1_loss(input: Any, target: Any, *, reduction: str = "mean", beta: float = 1.0) -> Any:
-    """:func:`huber_loss` divided by ``beta``; :func:`l1_loss` if ``beta`` is 0."""
+    """:func:`huber_loss` divided by ``beta``; :func:`l1_loss` if ``beta`` is 0.
+
+    Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
+    """
     _check("smooth_l1_loss", reduction, input, target)
     if beta < 0:
         raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
@@ -296,7 +308,10 @@ def _binary_cross_entropy(input: Array, target: Array) -> Array:
 
 
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, *, reduction: str = "mean") -> Any:
-    """``-(target * log(input) + (1 - target) * log(1 - input))``, with no logarithm below -100."""
+    """``-(target * log(input) + (1 - target) * log(1 - input))``, with no logarithm below -100.
+
+    Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
+    """
     _check("binary_cross_entropy", reduction, input, target)
     values = input._array
     if not np.all(np.logical_and(values >= 0, values <= 1)):
@@ -336,13 +351,19 @@ def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None
 
 
 def soft_margin_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
-    """``log(1 + exp(-target * input))`` for targets of 1 and -1."""
+    """``log(1 + exp(-target * input))`` for targets of 1 and -1.
+
+    Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
+    """
     _check("soft_margin_loss", reduction, input, target)
     return _reduce(-logsigmoid(target * input), reduction)
 
 
 def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, *, reduction: str = "mean") -> Any:
-    """Binary cross entropy with logits, averaged over the classes (last dimension)."""
+    """Binary cross entropy with logits, averaged over the classes (last dimension).
+
+    Input and target (N, C); the result is a number, or (N,) with ``reduction="none"``.
+    """
     _check("multilabel_soft_margin_loss", reduction, input, target)
     if input.ndim == 0:
         raise ValueError("multilabel_soft_margin_loss: input has no dimension for the classes; expected (..., C)")
@@ -359,6 +380,8 @@ def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, *, 
 def kl_div(input: Any, target: Any, *, reduction: str = "mean", log_target: bool = False) -> Any:
     """``target * (log(target) - input)`` for an input of log-probabilities: the Kullback-Leibler divergence.
 
+    Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
+
     Its definition sums over a distribution, which ``"batchmean"`` does (the sum divided by the size of
     dimension 0); ``"mean"`` divides by all elements. With ``log_target`` the target is a logarithm too.
     """
@@ -372,6 +395,8 @@ def kl_div(input: Any, target: Any, *, reduction: str = "mean", log_target: bool
 def poisson_nll_loss(input: Any, target: Any, log_input: bool = True, full: bool = False, *, eps: float = 1e-8,
                      reduction: str = "mean") -> Any:  # fmt: skip
     """Negative log-likelihood of counts ``target`` under Poisson rates: ``rate - target * log(rate)``.
+
+    Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
 
     ``input`` is the logarithm of the rate, or with ``log_input=False`` the rate, to which ``eps`` is
     added in the logarithm. ``full`` adds Stirling's approximation of ``log(target!)`` for targets above 1.
@@ -416,14 +441,20 @@ def gaussian_nll_loss(input: Any, target: Any, var: Any, full: bool = False, eps
 
 
 def margin_ranking_loss(input1: Any, input2: Any, target: Any, margin: float = 0.0, *, reduction: str = "mean") -> Any:
-    """``max(0, margin - target * (input1 - input2))``: a target of 1 wants ``input1`` higher, -1 wants it lower."""
+    """``max(0, margin - target * (input1 - input2))``: a target of 1 wants ``input1`` higher, -1 wants it lower.
+
+    Inputs and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
+    """
     _check("margin_ranking_loss", reduction, input1, input2, "input2")
     _check("margin_ranking_loss", reduction, input1, target)
     return _reduce(clamp(margin - target * (input1 - input2), min=0), reduction)
 
 
 def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, *, reduction: str = "mean") -> Any:
-    """``input`` where the target is 1, ``max(0, margin - input)`` where it is -1."""
+    """``input`` where the target is 1, ``max(0, margin - input)`` where it is -1.
+
+    Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
+    """
     _check("hinge_embedding_loss", reduction, input, target)
     near = where(target != -1, input, 0)
     return _reduce(near + where(target != 1, clamp(margin - input, min=0), 0), reduction)

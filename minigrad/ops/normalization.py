@@ -237,6 +237,8 @@ def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any 
 def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Any:
     """``input / sqrt(mean(input**2) + eps) * weight`` over its last dimensions (Zhang and Sennrich 2019).
 
+    Takes (..., ``*normalized_shape``), and keeps the shape.
+
     ``eps`` is by default the distance from 1 to the next number in the input's dtype.
     """
     shape, dims = _last_dims("rms_norm", input, normalized_shape, weight=weight)
@@ -264,6 +266,8 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
 def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Any:
     """``input / (k + alpha * mean(input**2)) ** beta``, the mean over ``size`` neighbouring channels.
 
+    Takes (N, C, ...), and keeps the shape.
+
     Channels are dimension 1; those outside the input count as 0 (Krizhevsky et al. 2012).
     """
     if input.ndim < 3:
@@ -280,5 +284,8 @@ def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float 
 
 
 def normalize(input: Any, p: float = 2.0, dim: int | tuple[int, ...] | None = 1, eps: float = 1e-12) -> Any:
-    """``input`` divided by its p-norm along ``dim``, or by ``eps`` where that is larger."""
+    """``input`` divided by its p-norm along ``dim``, or by ``eps`` where that is larger.
+
+    Takes any shape, and keeps it.
+    """
     return input / clamp(norm(input, p, dim, True), min=eps)

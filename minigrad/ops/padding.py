@@ -27,6 +27,8 @@ def _pad(input: Array, widths: tuple[tuple[int, int], ...], value: float) -> Arr
 def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
     """Borders around a tensor.
 
+    From (..., H, W) to (..., top + H + bottom, left + W + right), for example.
+
     Args:
         pad: their widths, the *last* dimension first: ``(left, right)``, ``(left, right, top, bottom)``,
             ... A negative width cuts off.

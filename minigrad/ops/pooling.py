@@ -189,7 +189,10 @@ def lp_pool1d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None
 
 
 def lp_pool2d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Any:
-    """``sum(x ** norm_type) ** (1 / norm_type)`` of each window of the last two dimensions."""
+    """``sum(x ** norm_type) ** (1 / norm_type)`` of each window of the last two dimensions.
+
+    From (N, C, H, W) to (N, C, H_out, W_out), or both without N.
+    """
     return _lp(2, input, norm_type, kernel_size, stride, ceil_mode)
 
 
@@ -281,7 +284,10 @@ def _adaptive_avg(n: int, input: Any, output_size: Any) -> Any:
 
 
 def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
-    """The means of ``output_size`` windows that cover the last dimension: see :func:`adaptive_avg_pool2d`."""
+    """The means of ``output_size`` windows that cover the last dimension: see :func:`adaptive_avg_pool2d`.
+
+    From (N, C, L) to (N, C, output_size).
+    """
     return _adaptive_avg(1, input, output_size)
 
 
@@ -297,7 +303,10 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
 
 
 def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
-    """The means of windows that cover the last three dimensions: see :func:`adaptive_avg_pool2d`."""
+    """The means of windows that cover the last three dimensions: see :func:`adaptive_avg_pool2d`.
+
+    From (N, C, D, H, W) to (N, C, ``*output_size``).
+    """
     return _adaptive_avg(3, input, output_size)
 
 

@@ -543,7 +543,7 @@ def _softmax_input(g: Array, y: Array, dim: int) -> Array:
 
 @reduction(input=_softmax_input)
 def softmax(input: Array, dim: int, dtype: Any = None) -> Array:
-    """``exp(input) / sum(exp(input))`` along ``dim``, without overflow."""
+    """``exp(input) / sum(exp(input))`` along ``dim``, without overflow. Takes any shape, and keeps it."""
     _need_floats("softmax", input)
     axis = _axis(input, dim, "softmax")
     y = np.exp(input - np.max(input, axis=axis, keepdims=True, initial=-math.inf))
@@ -553,7 +553,7 @@ def softmax(input: Array, dim: int, dtype: Any = None) -> Array:
 
 @reduction(input=lambda g, y, dim: g - np.exp(y) * sum(g, dim, True))
 def log_softmax(input: Array, dim: int, dtype: Any = None) -> Array:
-    """``log(softmax(input))`` along ``dim``, precise also where softmax underflows."""
+    """``log(softmax(input))`` along ``dim``, precise also where softmax underflows. Takes any shape, and keeps it."""
     _need_floats("log_softmax", input)
     axis = _axis(input, dim, "log_softmax")
     y = input - np.max(input, axis=axis, keepdims=True, initial=-math.inf)
@@ -563,5 +563,5 @@ def log_softmax(input: Array, dim: int, dtype: Any = None) -> Array:
 
 @numpy_keywords
 def softmin(input: Any, dim: int, dtype: Any = None) -> Any:
-    """``softmax(-input)``."""
+    """``softmax(-input)``. Takes any shape, and keeps it."""
     return softmax(-input, dim, dtype=dtype)

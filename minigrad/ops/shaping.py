@@ -139,7 +139,7 @@ def swapaxes(input: Any, axis0: int, axis1: int) -> Any:
     return transpose(input, axis0, axis1)
 
 
-swapdims = swapaxes
+swapdims = transpose
 
 
 def t(input: Any) -> Any:
