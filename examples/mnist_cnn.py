@@ -20,28 +20,20 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import signal
 import sys
 import time
 from pathlib import Path
 
-# To be set before NumPy is imported. The matrices here are small: threads that share one product wait
-# for each other longer than they compute, above all on a busy machine.
-for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
-
 try:
-    import matplotlib
-
-    matplotlib.use("Agg")  # draw into files, no window
-    import matplotlib.pyplot as plt
     import minigrad.nn.functional as F
+    from matplotlib.figure import Figure
     from tqdm import tqdm
 
     import minigrad
     from minigrad import nn, optim
     from minigrad.data import DataLoader, TensorDataset, mnist5k, random_split
+    from minigrad.viz import confusion_matrix, plot_history, show_images, show_kernels
 except ModuleNotFoundError as error:
     raise SystemExit(f"This example needs {error.name}, which is not installed: pip install -e '.[examples]'") from None
 
@@ -191,8 +183,9 @@ def train(args: argparse.Namespace) -> None:
 
         valid_loss, valid_accuracy = evaluate(model, x_valid, y_valid)
         test_loss, test_accuracy = evaluate(model, digits.x_test, digits.y_test)
-        values = {"loss": total / seen, "held-back loss": valid_loss, "test loss": test_loss,
-                  "accuracy": correct / seen, "held-back accuracy": valid_accuracy, "test accuracy": test_accuracy}
+        values = {"training loss": total / seen, "held-back loss": valid_loss, "test loss": test_loss,
+                  "training accuracy": correct / seen, "held-back accuracy": valid_accuracy,
+                  "test accuracy": test_accuracy}
         for name, value in values.items():
             history.setdefault(name, []).append(value)
         speed = trained / (time.perf_counter() - start)
@@ -235,87 +228,25 @@ def draw_all(model: CNN, history: dict[str, list[float]], images: minigrad.Tenso
              out: Path) -> None:  # fmt: skip
     """All pictures, as PNG files in the folder ``out``."""
     log_probabilities = predict(model, images)
+    guesses = log_probabilities.argmax(1)
+    losses = F.nll_loss(log_probabilities, labels, reduction="none")
+    worst = [i for i in losses.argsort(descending=True).tolist() if guesses[i] != labels[i]][:20]
+    sure = log_probabilities.max(dim=1)[0].exp()
+    titles = [f"{labels[i].item()} → {guesses[i].item()}  ({sure[i].item():.0%})" for i in worst]
     figures = {
-        "curves": draw_curves(history),
-        "confusion": draw_confusion(log_probabilities, labels),
-        "mistakes": draw_mistakes(log_probabilities, images, labels),
-        "kernels": draw_kernels(model),
+        "curves": plot_history(history),
+        "confusion": confusion_matrix(labels, guesses, classes=10),
+        "mistakes": show_images(images[worst], titles, columns=5, cmap="gray_r",
+                                title="The worst mistakes: digit → answer (probability given to it)"),
+        "kernels": show_kernels(model.features[0].weight, columns=8, title="The kernels of the first layer"),
         "features": draw_features(model, images[labels == 3][:1]),
-    }
+    }  # fmt: skip
     for name, figure in figures.items():
         figure.savefig(out / f"{name}.png", dpi=150)
-        plt.close(figure)
     print(f"Pictures: {', '.join(f'{name}.png' for name in figures)} in {out}")
 
 
-def draw_curves(history: dict[str, list[float]]) -> plt.Figure:
-    """Loss and accuracy by epoch."""
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    epochs = range(1, len(history["loss"]) + 1)
-    labels = {"": "training, distorted", "held-back ": "held back", "test ": "test"}
-    for axis, quantity, scale in zip(axes, ("loss", "accuracy"), (1, 100), strict=True):
-        for prefix, label in labels.items():
-            axis.plot(epochs, [scale * value for value in history[prefix + quantity]], ".-", label=label)
-        axis.set(xlabel="epoch", title=quantity)
-        axis.xaxis.get_major_locator().set_params(integer=True)
-        axis.grid(alpha=0.3)
-    axes[0].set(yscale="log", ylabel="cross-entropy")
-    lowest = 100 * min(history["held-back accuracy"] + history["test accuracy"])
-    axes[1].set(ylabel="% correct", ylim=(lowest - 2, 100.2))  # how training began is of no interest
-    axes[1].legend()
-    return figure
-
-
-def draw_confusion(log_probabilities: minigrad.Tensor, labels: minigrad.Tensor) -> plt.Figure:
-    """How often each digit (row) was taken for each (column)."""
-    guesses = log_probabilities.argmax(1)
-    counts = minigrad.zeros(100, dtype=minigrad.int64).scatter_add(0, labels * 10 + guesses, minigrad.ones_like(labels))
-    counts = counts.reshape(10, 10).tolist()
-    wrong = [[0 if i == j else count for j, count in enumerate(row)] for i, row in enumerate(counts)]
-    figure, axis = plt.subplots(figsize=(5.4, 5), layout="constrained")
-    most = max(1, *map(max, wrong))
-    axis.imshow(wrong, cmap="Reds", vmax=max(6, 1.5 * most))
-    for i in range(10):
-        for j in range(10):
-            if counts[i][j]:
-                axis.text(j, i, counts[i][j], ha="center", va="center", color="0.5" if i == j else "black")
-    right = sum(counts[i][i] for i in range(10))
-    axis.set(xticks=range(10), yticks=range(10), xlabel="taken for", ylabel="digit",
-             title=f"{right} of {len(labels)} test digits right")  # fmt: skip
-    return figure
-
-
-def draw_mistakes(log_probabilities: minigrad.Tensor, images: minigrad.Tensor, labels: minigrad.Tensor) -> plt.Figure:
-    """The wrong answers with the greatest loss first."""
-    losses = F.nll_loss(log_probabilities, labels, reduction="none")
-    guesses = log_probabilities.argmax(1)
-    order = [i for i in losses.argsort(descending=True).tolist() if guesses[i] != labels[i]][:20]
-    rows = max(1, -(-len(order) // 5))
-    figure, axes = plt.subplots(rows, 5, figsize=(7.5, 0.3 + 1.7 * rows), layout="constrained")
-    figure.suptitle("The worst mistakes: digit → answer (probability given to it)")
-    for axis in axes.flat:
-        axis.axis("off")
-    for axis, i in zip(axes.flat, order, strict=False):
-        axis.imshow(images[i, 0].numpy(), cmap="gray_r")
-        guess = guesses[i].item()
-        axis.set_title(f"{labels[i].item()} → {guess}  ({log_probabilities[i, guess].exp().item():.0%})", fontsize=11)
-    return figure
-
-
-def draw_kernels(model: CNN) -> plt.Figure:
-    """The filters of the first layer."""
-    kernels = model.features[0].weight.detach()[:, 0].numpy()
-    largest = abs(kernels).max()
-    figure, axes = plt.subplots(len(kernels) // 8, 8, figsize=(9, 3.6), layout="constrained")
-    figure.suptitle(f"The {len(kernels)} kernels of the first layer")
-    for axis, kernel in zip(axes.flat, kernels, strict=True):
-        image = axis.imshow(kernel, cmap="RdBu_r", vmin=-largest, vmax=largest)
-        axis.axis("off")
-    figure.colorbar(image, ax=axes, shrink=0.8, label="weight")
-    return figure
-
-
-def draw_features(model: CNN, image: minigrad.Tensor) -> plt.Figure:
+def draw_features(model: CNN, image: minigrad.Tensor) -> Figure:
     """One digit, and the outputs of both convolutions after their ReLU."""
     maps: list[minigrad.Tensor] = []
 
@@ -325,7 +256,7 @@ def draw_features(model: CNN, image: minigrad.Tensor) -> plt.Figure:
     with model.features[1].register_forward_hook(keep), model.features[4].register_forward_hook(keep):
         predict(model, image)
 
-    figure = plt.figure(figsize=(10, 4.9), layout="constrained")
+    figure = Figure(figsize=(10, 4.9), layout="constrained")
     left, middle, right = figure.subfigures(1, 3, width_ratios=(1.6, 4, 8), wspace=0.03)
     axis = left.subplots()
     axis.imshow(image[0, 0].numpy(), cmap="gray_r")
