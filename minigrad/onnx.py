@@ -47,7 +47,9 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
     def __getattr__(self, name: str) -> Any:
         if name in ("shape", "dtype", "ndim", "size", "itemsize", "strides", "flags"):
             return getattr(self.value, name)
-        if name in ("swapaxes", "ravel", "squeeze", "sum", "mean", "max", "min", "any", "all", "argmax", "argmin"):
+        if name in ("max", "min"):  # by which operations check indices; the runtime will do that, too
+            return getattr(self.value, name)
+        if name in ("swapaxes", "ravel", "squeeze", "sum", "mean", "any", "all", "argmax", "argmin"):
             return partial(getattr(np, name), self)
         raise AttributeError(name)
 
@@ -108,11 +110,17 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
         return Traced(self.graph, value, name, self.family)
 
     def _gather(self, items: list[Any], value: Any) -> Traced:
-        """Indexing with an array and full slices."""
-        axes = [k for k, item in enumerate(items) if not isinstance(item, slice) or item != slice(None)]
-        if len(axes) != 1 or len(items) > self.ndim or getattr(items[axes[0]], "dtype", np.dtype(bool)).kind == "b":
+        """Indexing with an array and full slices, or with arrays of which all but one say where they are."""
+        arrays = {k: item for k, item in enumerate(items) if not isinstance(item, slice) or item != slice(None)}
+        kind = "Gather"
+        if len(arrays) == self.ndim == value.ndim > 1:
+            kind, grid = "GatherElements", np.indices(value.shape)
+            arrays = {k: a for k, a in arrays.items() if isinstance(a, Traced) or np.any(a != grid[k])}
+        masks = [a for a in arrays.values() if getattr(a, "dtype", np.dtype(bool)).kind == "b"]
+        if masks or len(arrays) != 1 or len(items) > self.ndim:
             raise self.graph.error("indexing with a mask or with several arrays cannot be exported")
-        return Traced(self.graph, value, self.graph.op("Gather", self, items[axes[0]], axis=axes[0]))
+        ((axis, index),) = arrays.items()
+        return Traced(self.graph, value, self.graph.op(kind, self, index, axis=axis))
 
 
 def _plain(value: Any) -> Any:
@@ -167,7 +175,7 @@ class Graph(Watcher):
     def cast(self, value: Any, dtype: np.dtype) -> Any:
         """``value`` as an input of that dtype."""
         if not isinstance(value, Traced):
-            return value if getattr(value, "dtype", None) == dtype else np.asarray(value, dtype)
+            return value if isinstance(value, np.ndarray) and value.dtype == dtype else np.asarray(value, dtype)
         return value.name if value.dtype == dtype else self.op("Cast", value, to=dtype)
 
     def call(self, function: Callable, name: str, args: Any, options: dict[str, Any]) -> Any:
@@ -211,6 +219,7 @@ _UFUNCS = {
     "logical_not": "Not", "logical_or": "Or", "logical_xor": "Xor", "matmul": "MatMul", "maximum": "Max",
     "minimum": "Min", "multiply": "Mul", "negative": "Neg", "power": "Pow", "reciprocal": "Reciprocal", "rint": "Round",
     "sign": "Sign", "sin": "Sin", "sinh": "Sinh", "sqrt": "Sqrt", "subtract": "Sub", "tan": "Tan", "tanh": "Tanh",
+    "bitwise_and": "And", "bitwise_or": "Or", "bitwise_xor": "Xor", "invert": "Not",
 }  # fmt: skip
 
 
@@ -240,6 +249,8 @@ _REWRITTEN: dict[str, Callable] = {
     "tril": lambda x, k=0: np.where(np.tril(np.ones(x.shape[-2:], bool), k), x, 0),
     "triu": lambda x, k=0: np.where(np.triu(np.ones(x.shape[-2:], bool), k), x, 0),
     "flip": lambda x, axis: x[tuple(slice(None, None, -1 if k in axis else 1) for k in range(x.ndim))],
+    "round": lambda x, decimals=0, **_: np.rint(x * 10**decimals) / 10**decimals if decimals else np.rint(x),
+    "asarray": lambda x, *_, **__: x if isinstance(x, Traced) else np.asarray(x),
     "copy": lambda x, **_: x.copy(),
     "copyto": lambda target, source, **_: target.become(source),
 }
@@ -284,7 +295,8 @@ _FUNCTIONS: dict[str, Callable] = {
     "concatenate": lambda graph, y, parts, axis=0, **_: graph.op(
         "Concat", *[graph.cast(part, y.dtype) for part in parts], axis=axis),
     "where": lambda graph, y, mask, *parts: graph.op("Where", mask, *[graph.cast(part, y.dtype) for part in parts]),
-    "take": lambda graph, y, x, index, axis=0, **_: graph.op("Gather", x, index, axis=axis),
+    "take": lambda graph, y, x, index, axis=None, **_: graph.op(
+        "Gather", np.ravel(x) if axis is None else x, index, axis=axis or 0),
     "take_along_axis": lambda graph, y, x, index, axis: graph.op("GatherElements", x, index, axis=axis),
     "cumsum": lambda graph, y, x, axis, **_: graph.op("CumSum", graph.cast(x, y.dtype), np.array(axis)),
     "pad": _pad,
@@ -364,6 +376,10 @@ def _gelu(graph: Graph, y: Any, x: Any, approximate: str) -> str | None:
     return (x * (half + 0.5)).name
 
 
+def _top(graph: Graph, y: Any, x: Any, k: int, dim: int, largest: bool) -> str:
+    return graph.op("TopK", x, np.array([k]), outputs=2, axis=dim, largest=int(largest))[1]
+
+
 _ORDER = {"lstm": (0, 3, 1, 2), "gru": (1, 0, 2), "tanh": (0,), "relu": (0,)}  # of the gates in ONNX
 
 
@@ -399,6 +415,8 @@ _OPERATIONS: dict[str, Callable] = {
     "softmax": lambda graph, y, x, dim, dtype: graph.op("Softmax", graph.cast(x, y.dtype), axis=dim),
     "log_softmax": lambda graph, y, x, dim, dtype: graph.op("LogSoftmax", graph.cast(x, y.dtype), axis=dim),
     "embedding": lambda graph, y, weight, indices, padding_idx: graph.op("Gather", weight, indices, axis=0),
+    "argtopk": _top,
+    "argsort": lambda graph, y, x, dim, descending, stable: _top(graph, y, x, x.shape[dim], dim, descending),
 }  # fmt: skip
 
 

@@ -40,8 +40,8 @@ def check(proto: Any, model: Callable, args: Any) -> None:
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5, strict=True)
 
 
-# What looks at values of tensors, to check or to use them as indices; and losses, which are for training.
-NOT_EXPORTED = r"Loss|EmbeddingBag|MaxUnpool|AdaptiveMaxPool\dd\((3|2, return)|Embedding\(.*(max_norm|scale_grad)"
+# What scatters or counts; and losses, which are for training.
+NOT_EXPORTED = r"Loss|EmbeddingBag|MaxUnpool|Embedding\(.*(max_norm|scale_grad)"
 
 
 @pytest.mark.parametrize("kind", sorted({re.match(r"nn\.(\w+?)(\dd)?\W", c.text)[1] for c in layers.cases}))  # type: ignore[index]
@@ -184,6 +184,27 @@ def test_what_cannot_be_exported_is_named() -> None:
     for options, message in wrong:
         with pytest.raises(ValueError, match=message):
             export(nn.ReLU(), mg.ones(3), **options)  # type: ignore[arg-type]
+
+
+FUNCTIONS: dict[str, Callable[[Any], Any]] = {
+    "max": lambda x: tuple(x.max(1)), "topk": lambda x: tuple(x.topk(2)), "sort": lambda x: tuple(x.sort(0, True)),
+    "median": lambda x: tuple(x.median(1)), "cumsum": lambda x: x.cumsum(1), "tril": lambda x: x.tril(-1),
+    "einsum": lambda x: mg.einsum("ij,kj->ik", x, x), "gather": lambda x: x.gather(1, x.argsort(1)[:, :2]),
+    "masks": lambda x: mg.where(~(x > 1) & (x != 0.5) | x.isnan(), x, -x).masked_fill(x > 1.2, 0.0),
+    "logic": lambda x: ((x > 1.4).any(1), (x > 0.4).all()), "lists": lambda x: x[:, [0, 2]] + x[None, ::-2, 1],
+    "rounding": lambda x: (x.round(decimals=1), x.trunc(), x // 0.31, x % 0.31, (x * 9).long() // 2 % 3),
+    "logarithms": lambda x: (x.log2(), x.log10(), x.log1p(), x.expm1(), x.exp2(), mg.logaddexp(x, -x), x.isfinite()),
+    "classes": lambda x: nn.functional.one_hot(x.argmax(1), 6) * x.argmin(), "types": lambda x: (x.half(), x.int()),
+    "numbers": lambda x: 2**x / (1 - x) + x.var(), "flip": lambda x: x.flip(0),
+    "loss": lambda x: nn.functional.cross_entropy(x, mg.tensor([0, 1, 2, 3])),
+    "causal": lambda x: nn.functional.scaled_dot_product_attention(x, x, x, is_causal=True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions(name: str) -> None:
+    args = (mg.linspace(0.55, 1.5, 24)[mg.randperm(24)].reshape(4, 6),)
+    check(export(FUNCTIONS[name], args), FUNCTIONS[name], args)
 
 
 def test_operations_in_place() -> None:
