@@ -82,10 +82,8 @@ def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool
         g = found.get(edge)
         if g is None:
             if not (allow_unused or materialize_grads):
-                raise RuntimeError(
-                    f"grad: no output depends on input {i} (shape {tensor.shape}); "
-                    "pass allow_unused=True for None in its place, or materialize_grads=True for zeros"
-                )
+                raise RuntimeError(f"grad: no output depends on input {i} (shape {tensor.shape}); "
+                                   "pass allow_unused=True for None in its place, or materialize_grads=True for zeros")
             g = new_tensor(np.zeros_like(tensor._array)) if materialize_grads else None
         elif not create_graph:
             g = new_tensor(g.copy() if edge in given else g)
@@ -130,10 +128,8 @@ def _cotangents(roots: Sequence[Any], given: Any, create_graph: bool, name: str)
             )
         if value is None:
             if root._array.size != 1:
-                raise RuntimeError(
-                    f"{name}: a tensor of shape {root.shape} needs the gradient that arrives at it; "
-                    "only one with a single element has the default 1"
-                )
+                raise RuntimeError(f"{name}: a tensor of shape {root.shape} needs the gradient that arrives at it; "
+                                   "only one with a single element has the default 1")  # fmt: skip
             value = new_tensor(np.ones_like(root._array))
         elif not isinstance(value, TensorBase):
             raise TypeError(f"{name}: the gradient of a tensor must be a Tensor or None, got {type(value).__name__}")

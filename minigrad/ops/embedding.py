@@ -101,14 +101,8 @@ def embedding_bag(input: Any, weight: Any, offsets: Any = None, max_norm: float 
         factors = per_sample_weights.reshape(-1)
         rows = rows * (factors if padding_idx is None else factors[new_tensor(kept)]).reshape(-1, 1)
     zeros = new_tensor(np.zeros_like(weight._array, shape=(count, weight.shape[1])))
-    if mode == "max":
-        places = new_tensor(np.repeat(bags[:, None], weight.shape[1], axis=1))
-        return indexing.scatter_reduce(zeros, 0, places, rows, "amax", include_self=False)
-    total = indexing.index_add(zeros, 0, new_tensor(bags), rows)
-    if mode == "sum":
-        return total
-    sizes = np.maximum(np.bincount(bags, minlength=count), 1)
-    return total / new_tensor(sizes[:, None].astype(weight.dtype))
+    places = new_tensor(np.repeat(bags[:, None], weight.shape[1], axis=1))
+    return indexing.scatter_reduce(zeros, 0, places, rows, "amax" if mode == "max" else mode, include_self=False)
 
 
 def _bags(input: Any, offsets: Any, include_last_offset: bool) -> tuple[Array, Array, int]:

@@ -71,27 +71,22 @@ def records(*operands: Any) -> bool:
 def check_writable(target: TensorBase, name: str) -> None:
     """Raise unless an in-place operation may write to ``target``."""
     refresh(target)
-    for tensor, kind in ((target, "a leaf"), (target._view.root if target._view else target, "a view of a leaf")):
-        if mode.grad and tensor._requires_grad and tensor._node is None:
-            raise RuntimeError(
-                f"{name}: the tensor is {kind} that requires a gradient, so its value before the change would be lost; "
-                "change it within no_grad(), or change a clone()"
-            )
-    if mode.grad and target._view is not None and target._view.root._requires_grad and not target._requires_grad:
-        raise RuntimeError(
-            f"{name}: the tensor is a view, taken within no_grad(), of a tensor that requires a gradient; "
-            "take the view outside of no_grad(), or change it within"
-        )
-    array = target._array
-    if array.size and any(step == 0 and size > 1 for step, size in zip(array.strides, array.shape, strict=True)):
-        raise RuntimeError(
-            f"{name}: several elements of this expanded tensor are one place in memory; clone() it first"
-        )
-    if not array.flags.writeable:
-        raise RuntimeError(
-            f"{name}: the tensor's memory is read-only (it came from a read-only NumPy array, or is a view whose "
-            "elements overlap); clone() it first"
-        )
+    array, root = target._array, target if target._view is None else target._view.root
+    leaves = [t for t in (target, root) if mode.grad and t._requires_grad and t._node is None]
+    if leaves:
+        kind = "a leaf" if leaves[0] is target else "a view of a leaf"
+        problem = f"is {kind} that requires a gradient, so its value before the change would be lost; change it " \
+                  "within no_grad(), or change a clone()"  # fmt: skip
+    elif mode.grad and root._requires_grad and not target._requires_grad:
+        problem = "is a view, taken within no_grad(), of a tensor that requires a gradient; take the view outside " \
+                  "of no_grad(), or change it within"  # fmt: skip
+    elif array.size and any(step == 0 and size > 1 for step, size in zip(array.strides, array.shape, strict=True)):
+        problem = "is expanded: several elements are one place in memory; clone() it first"
+    elif not array.flags.writeable:
+        problem = "is read-only (it came from a read-only NumPy array, or its elements overlap); clone() it first"
+    else:
+        return
+    raise RuntimeError(f"{name}: the tensor {problem}")
 
 
 def become(target: Any, result: Any, name: str, since: int | None = None) -> Any:

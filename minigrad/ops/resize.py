@@ -55,9 +55,7 @@ def interpolate(input: Any, size: Any = None, scale_factor: Any = None, mode: st
     if input.dtype.kind != "f":
         raise TypeError(f"interpolate: input must be a floating-point tensor, got {input.dtype}")
     if align_corners is not None and mode in ("nearest", "nearest-exact", "area"):
-        raise ValueError(
-            f"interpolate: align_corners has no meaning for mode {mode!r}; it is for the (bi|tri)linear and bicubic"
-        )
+        raise ValueError(f"interpolate: align_corners has no meaning for mode {mode!r}, only for linear and cubic ones")
     if (size is None) == (scale_factor is None):
         raise ValueError("interpolate: give either size or scale_factor")
     spatial = tuple(input.shape[2:])
