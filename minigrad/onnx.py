@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -423,14 +424,6 @@ _OPERATIONS: dict[str, Callable] = {
 # ---------------------------------------------------------------------------------------- the file
 
 
-@dataclass
-class Size:
-    """A size that stays open: the dimensions of inputs that have it, and its value in the example."""
-
-    places: list[tuple[str, int]] = field(default_factory=list)
-    example: int = 2
-
-
 def _leaves(value: Any) -> list[Any]:
     """The tensors in an argument or a result."""
     if isinstance(value, (tuple, list)):
@@ -445,17 +438,18 @@ def _replaced(value: Any, tensors: Any) -> Any:
     return next(tensors) if isinstance(value, TensorBase) else value
 
 
-def _trace(model: Any, args: tuple, names: Sequence[str], sizes: dict[str, Size], factors: dict[str, int]) -> Graph:
-    """Call the model with inputs whose open sizes are multiples of the example's."""
+def _trace(model: Any, args: tuple, names: Sequence[str], symbols: dict[tuple[str, int], str],
+           sizes: dict[str, int]) -> Graph:  # fmt: skip
+    """Call the model with inputs of the open sizes given."""
     members = [*model.named_parameters(), *model.named_buffers()] if hasattr(model, "named_parameters") else []
     modules = model.named_modules() if hasattr(model, "named_modules") else ()
     graph = Graph({id(t._array): name for name, t in members}, {id(module): path for path, module in modules})
     inputs = []
     for name, tensor in zip(names, _leaves(args), strict=True):
         array = tensor._array
-        for symbol, size in sizes.items():
-            for axis in [axis for place, axis in size.places if place == name]:
-                array = np.take(array, np.arange(size.example * factors.get(symbol, 1)) % array.shape[axis], axis)
+        for (place, axis), symbol in symbols.items():
+            if place == name:
+                array = np.take(array, np.arange(sizes[symbol]) % array.shape[axis], axis)
         inputs.append(new_tensor(Traced(graph, array, name)))
     with grad_mode(False), graph:
         graph.outputs = [tensor._array for tensor in _leaves(model(*_replaced(args, iter(inputs))))]
@@ -475,15 +469,17 @@ def _used(graph: Graph) -> list[Node]:
 class _File:
     """Puts the parts of the file together, in which a constant that depends on open sizes is computed from them."""
 
-    def __init__(self, sizes: dict[str, Size], graph: Graph, others: dict[str, tuple[Graph, Graph]]) -> None:
+    def __init__(self, places: dict[str, tuple[str, int]], sizes: dict[str, int], graph: Graph,
+                 others: dict[str, list[Graph]]) -> None:  # fmt: skip
         import onnx
 
-        self.onnx, self.sizes, self.graph, self.others = onnx, sizes, graph, others
+        self.onnx, self.places, self.sizes, self.graph, self.others = onnx, places, sizes, graph, others
         self.nodes: list[Any] = []
         self.initializers: dict[str, Any] = {}
-        for node, *same in zip(_used(graph), *[_used(g) for pair in others.values() for g in pair], strict=True):
-            if any((node.kind, node.inputs, node.attributes) != (n.kind, n.inputs, n.attributes) for n in same):
-                raise self.error(node)
+        for node, *same in zip_longest(_used(graph), *[_used(g) for pair in others.values() for g in pair]):
+            facts = [n and (n.kind, n.inputs, n.attributes) for n in (node, *same)]
+            if any(other != facts[0] for other in facts):
+                raise self.error(node or graph.nodes[-1])
             for k, name in enumerate(node.inputs):
                 if name in graph.constants and name not in self.initializers:
                     self.constant(node, name, inferred=node.kind == "Reshape" and k == 1)
@@ -532,10 +528,10 @@ class _File:
         parts, rest = [], value
         for symbol, (twice, thrice) in found.items():
             size, change = self.sizes[symbol], twice - value
-            if value.dtype.kind != "i" or np.any(change % size.example) or np.any(thrice - twice != change):
+            if value.dtype.kind != "i" or np.any(change % size) or np.any(thrice - twice != change):
                 raise self.error(node)
             if np.any(change):
-                parts.append((symbol, *size.places[0], change // size.example))
+                parts.append((symbol, *self.places[symbol], change // size))
                 rest = rest - change
         last = self.store(f"{name}_rest", rest)
         for symbol, place, axis, slope in parts:
@@ -575,29 +571,27 @@ def export(model: Any, args: Any, f: Any = None, *, input_names: Sequence[str] |
     names = list(input_names or (f"input_{k}" for k in range(len(tensors))))
     if len(names) != len(tensors):
         raise ValueError(f"onnx.export: {len(names)} input_names for {len(tensors)} tensors in args")
-    sizes: dict[str, Size] = {}
+    symbols: dict[tuple[str, int], str] = {}  # of the dimensions that stay open
     for name, axes in (dynamic_axes or {}).items():
-        if name not in names:
-            if name in (output_names or ()):
-                continue  # outputs follow
+        if name in names:
+            shape = tensors[names.index(name)].shape
+            given = axes if isinstance(axes, Mapping) else {axis: f"{name}_{axis}" for axis in axes}
+            symbols.update({(name, axis % len(shape)): symbol for axis, symbol in given.items()})
+        elif name not in (output_names or ()):  # those follow
             raise ValueError(f"onnx.export: dynamic_axes names {name!r}; the inputs are {', '.join(names)}")
-        shape = tensors[names.index(name)].shape
-        for axis, symbol in axes.items() if isinstance(axes, Mapping) else ((axis, f"{name}_{axis}") for axis in axes):
-            size = sizes.setdefault(symbol, Size(example=max(shape[axis], 2)))
-            size.places.append((name, axis % len(shape)))
+    places = {symbol: place for place, symbol in symbols.items()}
+    sizes = {symbol: max(tensors[names.index(name)].shape[axis], 2) for symbol, (name, axis) in places.items()}
     trainings = [(module, module.training) for module in model.modules()] if hasattr(model, "modules") else []
     try:
         for module, _ in trainings:
             module.training = False
-        graph, *rest = (
-            _trace(model, args, names, sizes, factors)
-            for factors in ({}, *({symbol: factor} for symbol in sizes for factor in (2, 3)))
-        )
+        trace = partial(_trace, model, args, names, symbols)
+        graph = trace(sizes)
+        others = {symbol: [trace({**sizes, symbol: k * size}) for k in (2, 3)] for symbol, size in sizes.items()}
     finally:
         for module, training in trainings:
             module.training = training
-    others = {symbol: (rest[2 * k], rest[2 * k + 1]) for k, symbol in enumerate(sizes)}
-    file = _File(sizes, graph, others)
+    file = _File(places, sizes, graph, others)
     results = [f"output_{k}" for k in range(len(graph.outputs))] if output_names is None else list(output_names)
     if len(results) != len(graph.outputs):
         raise ValueError(f"onnx.export: {len(results)} output_names for {len(graph.outputs)} tensors in the result")
@@ -605,18 +599,14 @@ def export(model: Any, args: Any, f: Any = None, *, input_names: Sequence[str] |
     def described(name: str, array: Any, dims: list[Any]) -> Any:
         return onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(array.dtype), dims)
 
-    inputs = []
-    for name, tensor in zip(names, tensors, strict=True):
-        dims = list(tensor.shape)
-        for symbol, size in sizes.items():
-            dims = [symbol if (name, axis) in size.places else n for axis, n in enumerate(dims)]
-        inputs.append(described(name, tensor, dims))
+    inputs = [described(name, tensor, [symbols.get((name, axis), n) for axis, n in enumerate(tensor.shape)])
+              for name, tensor in zip(names, tensors, strict=True)]  # fmt: skip
     outputs = []
     for k, (name, output) in enumerate(zip(results, graph.outputs, strict=True)):
         dims = list(output.shape)
         for symbol, (twice, _) in others.items():
             same = zip(dims, output.shape, twice.outputs[k].shape, strict=True)
-            dims = [d if a == b else symbol if a == sizes[symbol].example else None for d, a, b in same]
+            dims = [d if a == b else symbol if a == sizes[symbol] else None for d, a, b in same]
         file.add("Identity", [output.name], [name])
         outputs.append(described(name, output, dims))
     constants = [value for value in file.initializers.values() if value is not None]
