@@ -18,13 +18,13 @@ def default_collate(batch: Sequence[Any]) -> Any:
     """Samples as one batch: tensors, arrays and numbers stacked along a new first dimension.
 
     Python floats become float64, as in PyTorch. Tuples, lists and mappings of samples become a list
-    or mapping of batches, named tuples a named tuple of batches; strings stay a list.
+    or mapping of batches, named tuples a named tuple of batches; strings stay as they are.
     """
     first = batch[0]
     if isinstance(first, TensorBase):
         return stack(list(batch))
     if isinstance(first, (str, bytes)):
-        return list(batch)
+        return batch
     if isinstance(first, (np.ndarray, np.generic)) and first.dtype.kind in "biuf":
         return as_tensor(np.stack(batch))
     if isinstance(first, (bool, int, float)):

@@ -1,4 +1,8 @@
-"""Samplers: in which order a loader visits the samples of a dataset."""
+"""Samplers: in which order a loader visits the samples of a dataset.
+
+Those that draw at random do so when they are iterated, all at once: what is drawn in the course of the
+epoch has no influence on its order.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +19,6 @@ T_co = TypeVar("T_co", covariant=True)
 def draw_seed(generator: Any) -> int:
     """A seed from ``generator``, or from the default generator if that is None."""
     return random.randint(2**63 - 1, size=(), generator=generator).item()
-
-
-def _generator_of_one_pass(generator: Any) -> random.Generator:
-    """What a sampler draws from until it is iterated again: only one draw from a generator that others use too."""
-    return random.Generator().manual_seed(draw_seed(generator))
 
 
 class Sampler(Generic[T_co]):
@@ -58,16 +57,11 @@ class RandomSampler(Sampler):
         return len(self.data_source) if self._num_samples is None else self._num_samples
 
     def __iter__(self) -> Iterator[int]:
-        return self._indices(_generator_of_one_pass(self.generator))
-
-    def _indices(self, generator: random.Generator) -> Iterator[int]:
-        n, missing = len(self.data_source), self.num_samples
+        n, count, generator = len(self.data_source), self.num_samples, self.generator
         if self.replacement:
-            yield from random.randint(0, n, (missing,), generator=generator).tolist()
-            return
-        while missing > 0 and n:
-            yield from random.randperm(n, generator=generator).tolist()[:missing]
-            missing -= n
+            return iter(random.randint(0, n, (count,), generator=generator).tolist())
+        rounds = range(-(-count // max(n, 1)))
+        return iter([i for _ in rounds for i in random.randperm(n, generator=generator).tolist()][:count])
 
     def __len__(self) -> int:
         return self.num_samples
@@ -80,8 +74,7 @@ class SubsetRandomSampler(Sampler):
         self.indices, self.generator = indices, generator
 
     def __iter__(self) -> Iterator[int]:
-        order = random.randperm(len(self.indices), generator=_generator_of_one_pass(self.generator))
-        return iter([self.indices[i] for i in order.tolist()])
+        return iter([self.indices[i] for i in random.randperm(len(self.indices), generator=self.generator).tolist()])
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -103,8 +96,8 @@ class WeightedRandomSampler(Sampler):
         self.num_samples, self.replacement, self.generator = num_samples, replacement, generator
 
     def __iter__(self) -> Iterator[int]:
-        generator = _generator_of_one_pass(self.generator)
-        return iter(random.multinomial(self.weights, self.num_samples, self.replacement, generator=generator).tolist())
+        chosen = random.multinomial(self.weights, self.num_samples, self.replacement, generator=self.generator)
+        return iter(chosen.tolist())
 
     def __len__(self) -> int:
         return self.num_samples

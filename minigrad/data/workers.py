@@ -2,7 +2,7 @@
 
 Each worker is at the other end of a connection of its own, on which it gets tasks and sends one
 reply to each, in order. Tasks are dealt out in turn and replies are read in the same turn, so the
-batches come in order whatever worker is quicker. A worker whose connection is closed ends: it
+batches come in order whichever worker is quicker. A worker whose connection is closed ends: it
 outlives neither the loader nor the program, however that ends.
 """
 
@@ -18,7 +18,7 @@ import time
 import traceback
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -33,15 +33,7 @@ from .. import random
 from .collate import default_collate
 from .dataset import IterableDataset
 
-
-class End(Enum):
-    """The reply to a task when an iterable dataset has no more samples."""
-
-    END = 0
-
-
-END = End.END
-_PATIENCE = 5.0  # seconds for workers to finish what they are doing when they are no longer needed
+_PATIENCE = 5.0  # seconds for workers to finish the batch that they are at when they are no longer needed
 
 
 @dataclass
@@ -69,13 +61,10 @@ def get_worker_info() -> WorkerInfo | None:
     return _info
 
 
-def batch_seed(seed: int, number: int) -> int:
-    """The seed of all random numbers that are drawn while batch ``number`` is made, from that of the epoch.
+class End(Enum):
+    """What comes instead of a batch when an iterable dataset has no more samples."""
 
-    So they depend neither on which worker makes it nor on what was made before: any number of
-    workers gives the same batches, and so does a loader that goes on in the middle of an epoch.
-    """
-    return (seed + (number + 1) * 0x9E3779B97F4A7C15) % 2**64
+    END = 0
 
 
 @dataclass
@@ -87,9 +76,7 @@ class Fetch:
     batched: bool
     batch_size: int | None
     drop_last: bool
-
-    def __post_init__(self) -> None:
-        self.samples: Any = None
+    samples: Any = None
 
     def __call__(self, indices: Any) -> Any:
         dataset = self.dataset
@@ -97,81 +84,55 @@ class Fetch:
             self.samples = iter(dataset) if self.samples is None else self.samples
             samples = list(islice(self.samples, self.batch_size or 1))
             if not samples or (self.drop_last and len(samples) < (self.batch_size or 1)):
-                return END
+                return End.END
             return self.collate(samples if self.batched else samples[0])
-        try:
-            if not self.batched:
-                return self.collate(dataset[indices])
-            if self.collate is default_collate and hasattr(dataset, "__getbatch__"):
-                return dataset.__getbatch__(indices)
-            together = getattr(dataset, "__getitems__", None)
-            return self.collate(together(indices) if together else [dataset[i] for i in indices])
-        except StopIteration as error:  # which would look like the end of the loop
-            raise RuntimeError("DataLoader: the dataset raised StopIteration") from error
+        if not self.batched:
+            return self.collate(dataset[indices])
+        if self.collate is default_collate and hasattr(dataset, "__getbatch__"):
+            return dataset.__getbatch__(indices)
+        together = getattr(dataset, "__getitems__", None)
+        return self.collate(together(indices) if together else [dataset[i] for i in indices])
 
 
-class Itself:
-    """The main process as the only worker, which makes a batch when that is asked for."""
+def batch_seed(seed: int, number: int) -> int:
+    """The seed of all random numbers that are drawn while batch ``number`` is made, from that of the epoch.
 
-    depth, ahead = 1, False
+    So they depend neither on which worker makes it nor on what was made before: any number of
+    workers gives the same batches, and so does a loader that goes on in the middle of an epoch.
+    """
+    return (seed + (number + 1) * 0x9E3779B97F4A7C15) % 2**64
 
-    def __init__(self, fetch: Fetch) -> None:
-        self.fetch = fetch
 
-    def start(self, seed: int) -> deque:
-        """Begin an epoch. Returns the queue of the tasks that await their reply."""
-        self.seed, self.more = seed, True
-        self.pending: deque = deque()
-        return self.pending
+Numbered = Iterator[tuple[int, Any]]
 
-    def put(self, number: int, indices: Any) -> None:
-        """Give a task."""
-        self.pending.append((number, indices))
 
-    def get(self) -> Any:
-        """The reply to the earliest task: a batch, or END."""
-        number, indices = self.pending.popleft()
-        with random.seeded(batch_seed(self.seed, number)):
-            batch = self.fetch(indices)
-        self.more = batch is not END
-        return batch
-
-    def close(self) -> None:
-        """Nothing is to be done."""
+def batches_made_here(fetch: Fetch, tasks: Numbered, seed: int) -> Numbered:
+    """The batches for numbered tasks, each made by this process when it is asked for."""
+    for number, indices in tasks:
+        with random.seeded(batch_seed(seed, number)):
+            batch = fetch(indices)
+        if batch is End.END:
+            return
+        yield number, batch
 
 
 # -------------------------------------------------------------------------- in the worker process
 
 
-@dataclass
-class Failure:
-    """An exception in a worker. The exception itself may be impossible to send."""
-
-    kind: type[Exception]
-    text: str
-
-    def exception(self) -> Exception:
-        """One of the same class with the worker's traceback in its message, or a RuntimeError with that."""
-        try:
-            return self.kind(_Verbatim(self.text) if issubclass(self.kind, KeyError) else self.text)
-        except Exception:  # its class takes other arguments
-            return RuntimeError(self.text)
-
-
 class _Verbatim(str):
-    """A KeyError prints the repr of its key."""
+    """A KeyError prints the repr of its message."""
 
     __repr__ = str.__str__
 
 
-def _failure(error: Exception, worker: int) -> Failure:
-    text = f"Caught {type(error).__name__} in DataLoader worker process {worker}.\nOriginal {traceback.format_exc()}"
-    kind: type[Exception] = RuntimeError if isinstance(error, StopIteration) else type(error)
+def _with_message(error: Exception, text: str) -> Exception:
+    """An exception of the same class with another message; a RuntimeError if there cannot be one."""
     try:
-        pickle.dumps(kind)
-    except Exception:  # a local class
-        kind = RuntimeError
-    return Failure(kind, text)
+        copy = type(error)(_Verbatim(text))
+        pickle.loads(pickle.dumps(copy))
+        return copy
+    except Exception:  # its class takes other arguments, or is local to a function
+        return RuntimeError(text)
 
 
 def _packed(reply: Any) -> list[Any]:
@@ -196,7 +157,7 @@ def _send(connection: Connection, replies: SimpleQueue) -> None:
                 connection.send_bytes(part)
 
 
-def work(connection: Connection, fetch: Fetch, init: Callable[[int], Any] | None, info: WorkerInfo) -> None:
+def _work(connection: Connection, fetch: Fetch, init: Callable[[int], Any] | None, info: WorkerInfo) -> None:
     """The life of a worker process."""
     global _info
     _info = info
@@ -204,28 +165,25 @@ def work(connection: Connection, fetch: Fetch, init: Callable[[int], Any] | None
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a handler of the program's own is not for its workers
     for inherited in list(_parents_ends):  # by a fork; while these are open, no worker notices that the parent has died
         inherited.close()
+    random.default_generator._numpy = None  # a thread may have held its lock when the parent forked
     replies: SimpleQueue = SimpleQueue()
     threading.Thread(target=_send, args=(connection, replies), daemon=True).start()
-    broken = None
-    random.default_generator._numpy = None  # a thread may have held its lock when the parent forked
     _seed_all(info.seed)
-    try:
-        if init is not None:
-            init(info.id)
-    except Exception as error:
-        broken = _packed(_failure(error, info.id))
     with suppress(EOFError, OSError):  # the parent has closed the connection, or has died
         while True:
             task = connection.recv()
             if task is None:  # an epoch begins
                 fetch.samples = None
                 continue
-            seed, indices = task
-            _seed_all(seed)
             try:
-                reply = broken or _packed(fetch(indices))
+                if init is not None:
+                    init(info.id)
+                    init = None
+                _seed_all(task[0])
+                reply = _packed(fetch(task[1]))
             except Exception as error:
-                reply = _packed(_failure(error, info.id))
+                text = f"Caught {type(error).__name__} in DataLoader worker process {info.id}.\n"
+                reply = _packed(_with_message(error, text + f"Original {traceback.format_exc()}"))
             replies.put(reply)
 
 
@@ -234,22 +192,13 @@ def work(connection: Connection, fetch: Fetch, init: Callable[[int], Any] | None
 _parents_ends: weakref.WeakSet[Connection] = weakref.WeakSet()  # of the connections to all workers
 
 
-@dataclass
-class _Worker:
-    id: int
-    process: Any
-    connection: Connection
-
-
 class Pool:
     """Worker processes, which make batches ahead of time."""
 
-    ahead = True
-
     def __init__(self, fetch: Fetch, num_workers: int, seed: int, context: Any, init: Callable[[int], Any] | None,
                  prefetch: int, timeout: float) -> None:  # fmt: skip
-        self.workers: list[_Worker] = []
-        self.depth, self.timeout = num_workers * prefetch, timeout
+        self.workers: list[tuple[Any, Connection]] = []
+        self.ahead, self.timeout = num_workers * prefetch, timeout
         self.close = weakref.finalize(self, _end, self.workers, os.getpid())
         if context is None or isinstance(context, str):
             context = multiprocessing.get_context(context)
@@ -257,60 +206,55 @@ class Pool:
             here, there = context.Pipe()
             _parents_ends.add(here)
             info = WorkerInfo(i, num_workers, (seed + i) % 2**64, fetch.dataset)
-            process = context.Process(target=work, args=(there, fetch, init, info), daemon=True)
-            try:
+            process = context.Process(target=_work, args=(there, fetch, init, info), daemon=True)
+            with there:
                 process.start()
-            except BaseException:
-                here.close()
-                raise
-            finally:
-                there.close()
-            self.workers.append(_Worker(i, process, here))
-        self.pending: deque[_Worker] = deque()
+            self.workers.append((process, here))
+        self.pending: deque[tuple[int, int]] = deque()  # numbers of tasks without reply, and whose they are
 
-    def start(self, seed: int) -> deque:
-        """Begin an epoch. Returns the queue of the tasks that await their reply."""
+    def batches(self, tasks: Numbered, seed: int) -> Numbered:
+        """The batches for numbered tasks, which workers begin to make at once."""
         while self.pending:  # of an epoch that was left
-            self._receive(self.pending.popleft())
-        self.seed, self.pending, self.turn = seed, deque(), deque(self.workers)
-        for worker in self.workers:
+            self._receive(self.pending.popleft()[1])
+        pending = self.pending = deque()
+        turn = deque(range(len(self.workers)))
+        for worker in turn:
             self._give(worker, None)
-        return self.pending
 
-    @property
-    def more(self) -> bool:
-        """Whether there are workers that have not reached the end of an iterable dataset."""
-        return bool(self.turn)
+        def deal(count: int) -> None:
+            for number, indices in islice(tasks, count if turn else 0):
+                self._give(turn[0], (batch_seed(seed, number), indices))
+                pending.append((number, turn[0]))
+                turn.rotate(-1)
 
-    def put(self, number: int, indices: Any) -> None:
-        """Give a task to the worker whose turn it is."""
-        self._give(self.turn[0], (batch_seed(self.seed, number), indices))
-        self.pending.append(self.turn[0])
-        self.turn.rotate(-1)
+        def replies() -> Numbered:
+            while pending:
+                number, worker = pending[0]
+                head, *buffers = self._receive(worker)
+                pending.popleft()
+                batch = pickle.loads(head, buffers=buffers)
+                if batch is End.END and worker in turn:
+                    turn.remove(worker)
+                deal(1)
+                if isinstance(batch, Exception):
+                    raise batch
+                if batch is not End.END:
+                    yield number, batch
+                if pending is not self.pending:
+                    raise RuntimeError("DataLoader: another iteration has begun, and took over the persistent workers")
 
-    def _give(self, worker: _Worker, task: Any) -> None:
+        deal(self.ahead)
+        return replies()
+
+    def _give(self, worker: int, task: Any) -> None:
         with suppress(OSError):  # that it has died will be found out when its reply is missing
-            worker.connection.send(task)
+            self.workers[worker][1].send(task)
 
-    def get(self) -> Any:
-        """The reply to the earliest task: a batch, or END."""
-        worker = self.pending[0]
-        head, *buffers = self._receive(worker)
-        self.pending.popleft()
-        reply = pickle.loads(head, buffers=buffers)
-        if isinstance(reply, Failure):
-            raise reply.exception()
-        if reply is END and worker in self.turn:
-            self.turn.remove(worker)
-        return reply
-
-    def _receive(self, worker: _Worker) -> list[bytearray]:
-        connection, process = worker.connection, worker.process
-        if not self.close.alive:
-            raise RuntimeError("DataLoader: the workers have been stopped after an error; begin a new iteration")
+    def _receive(self, worker: int) -> list[bytearray]:
+        process, connection = self.workers[worker]
         try:
             if not connection.poll(self.timeout or None):
-                raise RuntimeError(f"DataLoader timed out: worker {worker.id} gave no batch in {self.timeout} seconds")
+                raise RuntimeError(f"DataLoader timed out: worker {worker} gave no batch in {self.timeout} seconds")
             parts = [bytearray(size) for size in connection.recv()]
             for part in parts:
                 connection.recv_bytes_into(part)
@@ -321,24 +265,25 @@ class Pool:
             how = f"killed by {signal.Signals(-code).name}" if code and code < 0 else f"exit status {code}"
             hint = "; the system does this when memory runs out" if code == -signal.SIGKILL else ""
             self.close()
-            message = f"DataLoader worker {worker.id} (pid {process.pid}) exited unexpectedly: {how}{hint}"
+            message = f"DataLoader worker {worker} (pid {process.pid}) exited unexpectedly: {how}{hint}"
             raise RuntimeError(message) from None
         except BaseException:  # it took too long, or Ctrl-C came, perhaps in the middle of a reply
-            for worker in self.workers:
-                worker.process.terminate()
+            for process, _ in self.workers:
+                process.terminate()
             self.close()
             raise
 
 
-def _end(workers: list[_Worker], parent: int) -> None:
+def _end(workers: list[tuple[Any, Connection]], parent: int) -> None:
     """Let workers finish the batch that they are at; end those that take long."""
     if os.getpid() != parent:  # in a forked child, whose workers they are not
         return
-    for worker in workers:
-        worker.connection.close()
+    for _, connection in workers:
+        connection.close()
     deadline = time.monotonic() + _PATIENCE
-    for stop in (lambda process: None, lambda process: process.terminate(), lambda process: process.kill()):
-        for worker in workers:
-            stop(worker.process)
-            worker.process.join(max(0.0, deadline - time.monotonic()))
-        deadline += 1
+    for process, _ in workers:
+        process.join(max(0.0, deadline - time.monotonic()))
+        process.terminate()
+        process.join(1)
+        process.kill()
+        process.join()
