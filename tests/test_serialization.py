@@ -496,6 +496,7 @@ def _ours() -> bytes:
 _OURS = _ours()
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits a process as Linux does")
 def test_hundreds_of_damaged_files() -> None:
     """In a process that may use little memory and time: see there for what kinds of damage there are."""
     done = subprocess.run([sys.executable, "-W", "error", "-m", "tests.damaged_files"], capture_output=True, text=True,
