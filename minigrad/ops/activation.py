@@ -13,6 +13,8 @@ import numpy as np
 
 from ..arguments import normalize_dim
 from ..kernels import activation, special
+from ..kernels.blocks import blockwise
+from ..kernels.layout import fast
 from ..memory import Array
 from .elementwise import abs, clamp, elementwise, erf, float_elementwise, sigmoid, tanh, where
 from .inplace import become
@@ -173,12 +175,27 @@ def _gelu_tanh(x: Array) -> Array:
     return np.tanh(x * (_TANH_SCALE + _TANH_SCALE * _TANH_CUBIC * x * x))
 
 
-def _gelu_input(g: Array, input: Array, approximate: str) -> Array:
+def _gelu_input(g: Array, input: Array, y: Array, approximate: str) -> Array:
+    if approximate == "none" and g.ndim and fast(g, input, y):
+        return _gelu_slope(input, y, g)
     x = np.clip(input, -40, 40)  # the bell is exactly 0 beyond, and the square cannot overflow
     if approximate == "none":
         return g * (0.5 * erf(input * _SQRT_HALF) + 0.5 + x * np.exp(-0.5 * x * x) * _INV_SQRT_2PI)
     t = _gelu_tanh(input)
     return g * (0.5 + 0.5 * t + 0.5 * x * (1 - t * t) * (_TANH_SCALE + 3 * _TANH_SCALE * _TANH_CUBIC * x * x))
+
+
+@blockwise
+def _gelu_slope(x: Array, y: Array, g: Array) -> Array:
+    """``g * (y / x + x * bell(x))``; what is added to y and x matters only where both are 0."""
+    bell = np.square(x)
+    bell *= -0.5
+    np.exp(bell, out=bell)
+    bell *= x
+    bell *= _INV_SQRT_2PI
+    bell += (y + 0.5e-30) / (x + 1e-30)
+    bell *= g
+    return bell
 
 
 @float_elementwise(input=_gelu_input)
@@ -190,7 +207,7 @@ def gelu(input: Array, *, approximate: str = "none") -> Array:
     ``approximate="tanh"`` takes ``0.5 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))`` for the probability.
     """
     if approximate == "none":
-        return input * (0.5 * special.erf(input * _SQRT_HALF) + 0.5)
+        return special.gelu(input)
     if approximate == "tanh":
         return input * (0.5 * _gelu_tanh(input) + 0.5)
     raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")

@@ -7,6 +7,7 @@ All of them broadcast and promote dtypes as PyTorch does. Where a function is no
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -15,11 +16,19 @@ import numpy as np
 from ..dtypes import result_type
 from ..engine import primitive
 from ..kernels import special
+from ..kernels.blocks import blockwise
 from ..memory import Array
 
 _arithmetic = partial(primitive, promotion="common", broadcasts=True)  # spares the most frequent calls what it costs
 elementwise = partial(_arithmetic, quiet=True)
-float_elementwise = partial(primitive, promotion="float", broadcasts=True, quiet=True)
+
+
+def float_elementwise(**rules: Any) -> Callable[[Callable], Callable]:
+    """Defines a function of real numbers, of which large arrays are computed in pieces, and so are its rules."""
+    pieces: dict[str, Any] = {name: blockwise(rule) for name, rule in rules.items()}
+    define = primitive(promotion="float", broadcasts=True, quiet=True, **pieces)
+    return lambda forward: define(blockwise(forward))
+
 
 _LN2 = math.log(2.0)
 _LN10 = math.log(10.0)
