@@ -16,6 +16,7 @@ NumPy's ``base`` chain already says which arrays share memory, so views need no 
 from __future__ import annotations
 
 import itertools
+import os
 import weakref
 import zlib
 from _thread import RLock  # threading itself takes a millisecond to load
@@ -34,6 +35,8 @@ stamps: dict[int, int] = {}  # id(owner) -> time of its last change through mini
 _loans: dict[int, list[Loan]] = {}  # id(owner) -> the arrays lent out that share it
 _alive: dict[int, weakref.ref[np.ndarray]] = {}  # forgets an owner's entries when it dies
 _lock = RLock()  # of lending, which may end while another begins
+if hasattr(os, "register_at_fork"):  # a child process gets it free, whatever other threads were at
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 def owner(array: Array) -> Array:

@@ -187,6 +187,7 @@ def test_what_a_worker_knows() -> None:
         info.dataset.function = lambda i: (worker, info.id, info.num_workers, info.seed, mg.initial_seed(), os.getpid())
 
     assert get_worker_info() is None
+    assert next(iter(DataLoader(Calls(lambda i: mg.get_num_threads()), None, num_workers=1))) == 1
     loader = DataLoader(Calls(lambda i: i, 6), None, num_workers=3, worker_init_fn=number_self)
     found = list(loader)
     assert [f[:3] for f in found] == [[i % 3, i % 3, 3] for i in range(6)]
@@ -353,7 +354,7 @@ def test_forking_while_other_threads_draw_does_not_hang() -> None:
 
     def draw() -> None:
         while not over.is_set():
-            mg.rand(50)
+            mg.rand(50).numpy()
 
     threads = [threading.Thread(target=draw) for _ in range(2)]
     for thread in threads:

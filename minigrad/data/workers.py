@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from .. import random
+from ..kernels.threads import set_num_threads
 from .collate import default_collate
 from .dataset import IterableDataset
 
@@ -165,6 +166,7 @@ def _work(connection: Connection, fetch: Fetch, init: Callable[[int], Any] | Non
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a handler of the program's own is not for its workers
     for inherited in list(_parents_ends):  # by a fork; while these are open, no worker notices that the parent has died
         inherited.close()
+    set_num_threads(1)  # the cores are for the other workers
     random.default_generator._numpy = None  # a thread may have held its lock when the parent forked
     replies: SimpleQueue = SimpleQueue()
     threading.Thread(target=_send, args=(connection, replies), daemon=True).start()
