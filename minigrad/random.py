@@ -8,6 +8,7 @@ share a generator never corrupt it, but who draws first is up to them. The numbe
 
 from __future__ import annotations
 
+import ast
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,6 @@ from .memory import Array
 from .ops.inplace import become
 
 _DEFAULT_SEED = 67280421310721  # of a new generator, as in PyTorch
-_STATE_BYTES = (16, 16, 4, 4, 8)  # of the parts of a saved state
 
 
 class Generator:
@@ -63,25 +63,17 @@ class Generator:
 
     def get_state(self) -> Any:
         """The position in the stream, as a uint8 tensor for :meth:`set_state`."""
-        state = self.numpy.bit_generator.state
-        parts = (state["state"]["state"], state["state"]["inc"], state["has_uint32"], state["uinteger"], self._seed)
-        data = b"".join(part.to_bytes(size, "little") for part, size in zip(parts, _STATE_BYTES, strict=True))
-        return new_tensor(np.frombuffer(data, np.uint8).copy())
+        text = repr({**self.numpy.bit_generator.state, "seed": self._seed})
+        return new_tensor(np.frombuffer(text.encode(), np.uint8).copy())
 
     def set_state(self, new_state: Any) -> None:
         """Return to a position that :meth:`get_state` gave."""
-        array, count = getattr(new_state, "_array", None), sum(_STATE_BYTES)
-        if array is None or array.dtype != dtypes.uint8 or array.shape != (count,):
-            raise ValueError(f"set_state: expected what get_state() returned, a uint8 tensor of {count} bytes")
-        data, parts = array.tobytes(), []
-        for size in _STATE_BYTES:
-            parts.append(int.from_bytes(data[:size], "little"))
-            data = data[size:]
-        state, increment, has_uint32, uinteger, self._seed = parts
-        self.numpy.bit_generator.state = {
-            "bit_generator": "PCG64", "state": {"state": state, "inc": increment},
-            "has_uint32": has_uint32, "uinteger": uinteger,
-        }  # fmt: skip
+        try:
+            state = ast.literal_eval(new_state._array.tobytes().decode())
+            self.numpy.bit_generator.state = state
+            self._seed = state["seed"]
+        except (AttributeError, ValueError, SyntaxError, TypeError, KeyError):
+            raise ValueError("set_state: expected a tensor that get_state() returned") from None
 
     def __repr__(self) -> str:
         return f"<Generator, seed {self._seed}>"

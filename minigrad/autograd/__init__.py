@@ -6,35 +6,11 @@ from typing import Any
 
 from ..backprop import backward, grad
 from ..grad_mode import (
-    detect_anomaly,
-    enable_grad,
-    inference_mode,
-    is_anomaly_enabled,
-    no_grad,
-    set_detect_anomaly,
-    set_grad_enabled,
+    detect_anomaly, enable_grad, inference_mode, is_anomaly_enabled, no_grad, set_detect_anomaly, set_grad_enabled,
 )
 from . import function, functional
 from .function import Function
 from .gradcheck import gradcheck, gradgradcheck
-
-__all__ = [
-    "Function",
-    "Variable",
-    "backward",
-    "detect_anomaly",
-    "enable_grad",
-    "function",
-    "functional",
-    "grad",
-    "gradcheck",
-    "gradgradcheck",
-    "inference_mode",
-    "is_anomaly_enabled",
-    "no_grad",
-    "set_detect_anomaly",
-    "set_grad_enabled",
-]
 
 
 def Variable(data: Any, requires_grad: bool = False) -> Any:

@@ -116,9 +116,9 @@ def _random(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
     return random.uniform(0.5, 1.5, shape) * random.choice((-1.0, 1.0), shape)
 
 
-def _scattered(array: np.ndarray) -> np.ndarray:
+def scattered(array: np.ndarray) -> np.ndarray:
     """An equal array that is transposed in memory and has gaps between its elements."""
-    wide = np.full([2 * size for size in reversed(array.shape)], np.nan)
+    wide = np.zeros([2 * size for size in reversed(array.shape)], array.dtype)
     every_other: Any = (*[slice(None, None, 2)] * array.ndim, ...)
     view = wide[every_other].transpose()
     view[...] = array
@@ -364,8 +364,8 @@ class _Check:
         ones = [np.ones(shape) for shape in self.shapes]
         expanded = [np.broadcast_to(np.ones(()), shape) for shape in self.shapes]
         for state, arrays, arriving, expected_gradients in (
-            ("the inputs are not contiguous", map(_scattered, plain), cotangents, gradients),
-            ("the gradient that arrives is not contiguous", plain, list(map(_scattered, cotangents)), gradients),
+            ("the inputs are not contiguous", map(scattered, plain), cotangents, gradients),
+            ("the gradient that arrives is not contiguous", plain, list(map(scattered, cotangents)), gradients),
             ("the gradient that arrives is expanded from one number", plain, expanded, self.projected(ones)[1]),
         ):
             with self.placed(list(inputs), list(arrays)):

@@ -116,7 +116,7 @@ ERRORS = [
     ("printoptions", lambda: mg.set_printoptions(profile="loud"), ValueError, "profile must be one of default"),
     ("seed", lambda: mg.manual_seed(2**64), ValueError, "manual_seed: seed must be"),
     ("seed type", lambda: mg.manual_seed(1.5), ValueError, "manual_seed: seed must be"),
-    ("rng state", lambda: mg.set_rng_state(mg.ones(3)), ValueError, r"set_state: expected what get_state\(\) returned"),
+    ("rng state", lambda: mg.set_rng_state(mg.ones(3)), ValueError, r"set_state: expected a tensor that get_state\(\) returned"),
     ("generator", lambda: mg.rand(2, generator=np.random.default_rng(0)), TypeError, "must be a minigrad.Generator"),
     ("rand of ints", lambda: mg.rand(2, dtype=mg.int64), TypeError, "rand: the dtype must be floating"),
     ("randint range", lambda: mg.randint(3, 3, (2,)), ValueError, "randint: low must be below high, got 3 and 3"),
