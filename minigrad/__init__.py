@@ -56,7 +56,7 @@ from .ops.shaping import (
     atleast_1d, atleast_2d, broadcast_shapes, broadcast_tensors, broadcast_to, cat,
     chunk, clone, concat, concatenate, diag, diag_embed, diagflat, diagonal, flatten, flip, fliplr, flipud,
     hstack, meshgrid, moveaxis, movedim, narrow, permute, ravel, repeat_interleave, reshape, roll, rot90, select,
-    split, squeeze, stack, swapaxes, swapdims, t, tensor_split, tile, trace, transpose, tril, triu, unbind,
+    split, squeeze, stack, swapaxes, swapdims, t, tile, trace, transpose, tril, triu, unbind,
     unflatten, unsqueeze, vstack,
 )
 from .ops.sorting import argsort, bincount, bucketize, kthvalue, median, searchsorted, sort, topk, unique

@@ -87,13 +87,6 @@ def _take(a: Any, indices: Any, dim: int | None = None) -> Any:
     return indexing.getitem(a, along(normalize_dim(dim, a.ndim, "np.take", "axis"), indices))
 
 
-def _split(ary: Any, indices_or_sections: Any, dim: int = 0) -> Any:
-    size = ary.shape[normalize_dim(dim, ary.ndim, "np.split", "axis")]
-    if isinstance(indices_or_sections, int) and size % indices_or_sections:
-        raise ValueError(f"np.split: size {size} is not divisible by {indices_or_sections}")
-    return shaping.tensor_split(ary, indices_or_sections, dim)
-
-
 _PAD_MODES = {"constant": "constant", "edge": "replicate", "reflect": "reflect", "wrap": "circular"}
 
 
@@ -125,7 +118,7 @@ FUNCTIONS: dict[Callable, Callable] = {
     np.moveaxis: shaping.movedim, np.squeeze: shaping.squeeze, np.broadcast_to: shaping.broadcast_to,
     np.broadcast_arrays: shaping.broadcast_tensors, np.expand_dims: _expand_dims, np.stack: shaping.stack,
     np.hstack: shaping.hstack, np.vstack: shaping.vstack, np.atleast_1d: shaping.atleast_1d,
-    np.atleast_2d: shaping.atleast_2d, np.split: _split, np.array_split: shaping.tensor_split, np.tile: shaping.tile,
+    np.atleast_2d: shaping.atleast_2d, np.tile: shaping.tile,
     np.repeat: shaping.repeat_interleave, np.pad: _pad, np.tril: shaping.tril, np.triu: shaping.triu,
     np.diag: shaping.diag, np.diagonal: shaping.diagonal,
     np.roll: lambda a, shift, dim=None: shaping.roll(a, shift, dim),

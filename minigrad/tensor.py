@@ -331,7 +331,7 @@ class Tensor(TensorBase):
     from .ops.shaping import (  # type: ignore[misc]
         broadcast_to, chunk, clone, contiguous, diag, diag_embed, diagflat, diagonal, expand, expand_as, flatten,
         flip, fliplr, flipud, moveaxis, movedim, narrow, permute, ravel, repeat, repeat_interleave, reshape,
-        reshape_as, roll, rot90, select, split, squeeze, swapaxes, swapdims, t, tensor_split, tile, trace,
+        reshape_as, roll, rot90, select, split, squeeze, swapaxes, swapdims, t, tile, trace,
         transpose, tril, triu, unbind, unflatten, unfold, unsqueeze, view, view_as,
     )
     from .ops.sorting import argsort, bincount, kthvalue, median, sort, topk, unique  # type: ignore[misc]

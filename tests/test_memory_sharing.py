@@ -36,7 +36,6 @@ VIEWS: dict[str, Callable] = {
     "narrow": lambda x: x.narrow(1, 1, 2),
     "split": lambda x: x.split(2)[1],
     "chunk": lambda x: x.chunk(2)[0],
-    "tensor_split": lambda x: x.tensor_split(2)[0],
     "unbind": lambda x: x.unbind()[2],
     "diagonal": lambda x: x.diagonal(),
     "unfold": lambda x: x.unfold(1, 2, 1),

@@ -51,8 +51,6 @@ CALLS: dict[Callable, list[Callable]] = {
     np.vstack: [lambda a: np.vstack([a, B])],
     np.atleast_1d: [lambda a: np.atleast_1d(a[0, 0, 0])],
     np.atleast_2d: [lambda a: np.atleast_2d(a[0, 0])],
-    np.split: [lambda a: np.split(a, 2, axis=2)[1], lambda a: np.split(a, [1, 3], axis=2)[1]],
-    np.array_split: [lambda a: np.array_split(a, 3, axis=2)[2]],
     np.tile: [lambda a: np.tile(a, (2, 1))],
     np.repeat: [lambda a: np.repeat(a, 2, axis=1), lambda a: np.repeat(a, 2)],
     np.flip: [np.flip, lambda a: np.flip(a, axis=1), lambda a: np.flip(a, (0, 2))],

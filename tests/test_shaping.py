@@ -42,7 +42,6 @@ VIEWS: dict[str, Callable[[Any], Any]] = {
     "narrow": lambda x: x.narrow(0, 1, 2),
     "split": lambda x: x.split(2, 1)[1],
     "chunk": lambda x: x.chunk(2)[0],
-    "tensor_split": lambda x: x.tensor_split(3, 1)[0],
     "unbind": lambda x: x.unbind()[2],
     "diagonal": lambda x: x.diagonal(1),
     "unfold": lambda x: x.unfold(1, 2, 2),
@@ -177,8 +176,6 @@ def test_parts_of_a_split() -> None:
     x = mg.arange(5)
     assert [p.tolist() for p in x.split(2)] == [[0, 1], [2, 3], [4]]
     assert [p.tolist() for p in x.chunk(4)] == [[0, 1], [2, 3], [4]]  # fewer than asked for
-    assert [p.tolist() for p in x.tensor_split(3)] == [[0, 1], [2, 3], [4]]
-    assert [p.tolist() for p in x.tensor_split((1, 4))] == [[0], [1, 2, 3], [4]]
     assert len(mg.zeros(0).split(0)) == 1
     assert [tuple(p.shape) for p in mg.zeros(0).chunk(3)] == [(0,)] * 3
 

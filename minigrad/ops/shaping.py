@@ -427,18 +427,6 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     return split(input, -(-size // chunks) if size else [0] * chunks, dim)
 
 
-def tensor_split(input: Any, indices_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
-    """Views of parts along ``dim`` as equal as possible, or of those that end at the indices listed."""
-    dim = normalize_dim(dim, input.ndim, "tensor_split", scalars=False)
-    if isinstance(indices_or_sections, Sequence):
-        return _cut(input, dim, ints((indices_or_sections,), "tensor_split"))
-    count = to_int(indices_or_sections)
-    if count < 1:
-        raise ValueError(f"tensor_split: the number of parts must be positive, got {count}")
-    size, longer = divmod(input.shape[dim], count)
-    return _cut(input, dim, (i * size + min(i, longer) for i in range(1, count)))
-
-
 def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     """Views of all slices along ``dim``, without that dimension."""
     dim = normalize_dim(dim, input.ndim, "unbind", scalars=False)

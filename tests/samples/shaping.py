@@ -285,11 +285,6 @@ def _chunk(draw: Draw) -> Case:
     return Case(x, draw(st.integers(1, 4)), dim)
 
 
-def _tensor_split(draw: Draw) -> Case:
-    x, dim = with_dim(draw, max_side=5, max_dims=2).args
-    return Case(x, draw(st.one_of(st.integers(1, 4), st.lists(st.integers(-3, 6), max_size=3).map(tuple))), dim)
-
-
 def _narrow(draw: Draw) -> Case:
     x, dim = with_dim(draw).args
     start = draw(st.integers(0, x.shape[dim]))
@@ -385,7 +380,6 @@ SPECS: dict[str, Spec] = {
     ),
     "split": Spec(mg.split, drawn(_split), split, edges=[Case(EMPTY, 2, 1)]),
     "chunk": Spec(mg.chunk, drawn(_chunk), lambda x, n, dim: split(x, -(-x.shape[dim] // n), dim)),
-    "tensor_split": Spec(mg.tensor_split, drawn(_tensor_split), np.array_split, edges=[Case(EMPTY, 3, 1)]),
     "unbind": Spec(mg.unbind, drawn(with_dim), lambda x, dim: list(np.moveaxis(x, dim, 0))),
     "flip": Spec(mg.flip, drawn(lambda draw: Case(x := array(draw), dims_of(draw, x.ndim))), np.flip, adjoint=True),
     "fliplr": Spec(mg.fliplr, alone(min_dims=2), np.fliplr),
@@ -488,7 +482,6 @@ ERRORS = [
     ("split sum", lambda: x(3).split([1, 1]), ValueError, r"split: the sizes \[1, 1\] must add up to 3"),
     ("split zero", lambda: x(3).split(0), ValueError, "split: the size of a part must be positive"),
     ("chunk", lambda: x(3).chunk(0), ValueError, "chunk: chunks must be at least 1"),
-    ("tensor_split", lambda: x(3).tensor_split(0), ValueError, "tensor_split: the number of parts"),
     ("flip twice", lambda: x(3).flip(0, 0), ValueError, "flip: .* twice"),
     ("roll", lambda: x(3, 3).roll((1, 2), (0,)), ValueError, "roll: shifts .* differ in length"),
     ("roll no dims", lambda: x(3).roll((1, 2)), ValueError, "roll: shifts .* differ in length"),
