@@ -69,6 +69,12 @@ def ints(values: tuple, name: str, argument: str = "size", given: Any = None, mi
     return numbers
 
 
+def check_probability(name: str, p: Any, argument: str = "p") -> None:
+    """Raise unless ``p`` is a probability."""
+    if not isinstance(p, (int, float)) or not 0 <= p <= 1:
+        raise ValueError(f"{name}: {argument} must be a probability from 0 to 1, got {p!r}")
+
+
 NUMPY_KEYWORDS = {"axis": "dim", "keepdims": "keepdim"}  # PyTorch takes NumPy's names as well
 
 

@@ -164,7 +164,7 @@ def summary(model: Any, input_size: Any = None, input_data: Any = None, *, dtype
                     layer.state_bytes += tensor.nbytes
                     layer.parameters += tensor.numel() * count
                     layer.trainable += tensor.numel() * tensor.requires_grad
-    before = {module: (module.training, module._hooked) for module in layers}
+    training = {module: module.training for module in layers}
     counter = _Counter(layers)
     handles = [module.register_forward_hook(counter.note_shape) for module in layers]
     try:
@@ -177,8 +177,8 @@ def summary(model: Any, input_size: Any = None, input_data: Any = None, *, dtype
     finally:
         for handle in handles:
             handle.remove()
-        for module, state in before.items():
-            module.training, module._hooked = state
+        for module, mode in training.items():
+            module.training = mode
     found = Summary(list(layers.values()))
     if verbose:
         print(found)

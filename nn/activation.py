@@ -1,93 +1,106 @@
-"""Activation functions as layers. Each calls the function of the same name in ``nn.functional``."""
+"""Activation functions as layers. Each calls the function of the same meaning in ``nn.functional``.
+
+``inplace=True`` writes the result into the memory of the input.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-import minigrad
-
 from . import functional as F
 from . import init
-from .module import Module
-from .parameter import Parameter
+from .layer import Layer, WeightedLayer
 
 
-class _Activation(Module):
-    """Prints the attributes named in ``shown``, and ``inplace`` if set."""
+class _Plain(Layer):
+    """An activation without options."""
 
-    shown: tuple[str, ...] = ()
-    inplace = False
-
-    def extra_repr(self) -> str:
-        parts = [f"{name}={getattr(self, name)!r}" for name in self.shown]
-        return ", ".join(parts + ["inplace=True"] * self.inplace)
+    def __init__(self) -> None:
+        super().__init__()
 
 
-class _Inplace(_Activation):
+class _Inplace(Layer):
     """An activation whose only option is to work in place."""
 
     def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
+        super().__init__(inplace=inplace)
 
 
-class ReLU(_Inplace):
+class ReLU(_Inplace, function=F.relu):
     """``max(x, 0)``. Takes any shape, and keeps it."""
 
-    def forward(self, input: Any) -> Any:
-        return F.relu(input, self.inplace)
 
-
-class Hardtanh(_Activation):
-    """``x`` restricted to ``min_val`` .. ``max_val``. Takes any shape, and keeps it."""
-
-    shown: tuple[str, ...] = ("min_val", "max_val")
-
-    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
-        super().__init__()
-        if max_val <= min_val:
-            raise ValueError(f"Hardtanh: max_val ({max_val}) must be greater than min_val ({min_val})")
-        self.min_val, self.max_val, self.inplace = min_val, max_val, inplace
-
-    def forward(self, input: Any) -> Any:
-        return F.hardtanh(input, self.min_val, self.max_val, self.inplace)
-
-
-class ReLU6(Hardtanh):
+class ReLU6(_Inplace, function=F.relu6):
     """``min(max(x, 0), 6)``. Takes any shape, and keeps it."""
 
-    shown = ()
 
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__(0.0, 6.0, inplace)
+class SELU(_Inplace, function=F.selu):
+    """The scaled ELU that keeps mean 0 and variance 1 through layers (Klambauer et al., 2017).
+
+    Takes any shape, and keeps it.
+    """
 
 
-class LeakyReLU(_Activation):
+class SiLU(_Inplace, function=F.silu):
+    """``x * sigmoid(x)``. Takes any shape, and keeps it."""
+
+
+class Mish(_Inplace, function=F.mish):
+    """``x * tanh(softplus(x))``. Takes any shape, and keeps it."""
+
+
+class Hardswish(_Inplace, function=F.hardswish):
+    """``x * relu6(x + 3) / 6``. Takes any shape, and keeps it."""
+
+
+class Hardsigmoid(_Inplace, function=F.hardsigmoid):
+    """``relu6(x + 3) / 6``. Takes any shape, and keeps it."""
+
+
+class Sigmoid(_Plain, function=F.sigmoid):
+    """``1 / (1 + exp(-x))``. Takes any shape, and keeps it."""
+
+
+class LogSigmoid(_Plain, function=F.logsigmoid):
+    """``log(sigmoid(x))``. Takes any shape, and keeps it."""
+
+
+class Tanh(_Plain, function=F.tanh):
+    """The hyperbolic tangent. Takes any shape, and keeps it."""
+
+
+class Tanhshrink(_Plain, function=F.tanhshrink):
+    """``x - tanh(x)``. Takes any shape, and keeps it."""
+
+
+class Softsign(_Plain, function=F.softsign):
+    """``x / (1 + |x|)``. Takes any shape, and keeps it."""
+
+
+class Hardtanh(Layer, function=F.hardtanh):
+    """``x`` restricted to ``min_val`` .. ``max_val``. Takes any shape, and keeps it."""
+
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+        super().__init__(min_val=min_val, max_val=max_val, inplace=inplace)
+
+
+class LeakyReLU(Layer, function=F.leaky_relu):
     """``x`` where positive, else ``negative_slope * x``. Takes any shape, and keeps it."""
 
-    shown = ("negative_slope",)
-
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
-        super().__init__()
-        self.negative_slope, self.inplace = negative_slope, inplace
-
-    def forward(self, input: Any) -> Any:
-        return F.leaky_relu(input, self.negative_slope, self.inplace)
+        super().__init__(negative_slope=negative_slope, inplace=inplace)
 
 
-class PReLU(_Activation):
+class PReLU(WeightedLayer):
     """``x`` where positive, else ``weight * x``, with a slope that is learned, one for all channels or one for each.
 
     Takes any shape, and keeps it.
     """
 
-    shown = ("num_parameters",)
-
     def __init__(self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None) -> None:
-        super().__init__()
-        self.num_parameters, self.init = num_parameters, init
-        self.weight = Parameter(minigrad.empty(num_parameters, device=device, dtype=dtype))
-        self.reset_parameters()
+        super().__init__(num_parameters=num_parameters)
+        self.init = init
+        self._add_parameters(device, dtype, weight=num_parameters)
 
     def reset_parameters(self) -> None:
         """Set the slope to its initial value."""
@@ -97,228 +110,90 @@ class PReLU(_Activation):
         return F.prelu(input, self.weight)
 
 
-class RReLU(_Activation):
-    """:class:`LeakyReLU` with a slope drawn from ``lower`` .. ``upper`` in training and their mean otherwise.
-
-    Takes any shape, and keeps it.
-    """
-
-    shown = ("lower", "upper")
+class RReLU(Layer):
+    """:class:`LeakyReLU` with slopes drawn from ``lower`` .. ``upper`` in training, and their mean otherwise."""
 
     def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False) -> None:
-        super().__init__()
-        self.lower, self.upper, self.inplace = lower, upper, inplace
+        super().__init__(lower=lower, upper=upper, inplace=inplace)
 
     def forward(self, input: Any) -> Any:
         return F.rrelu(input, self.lower, self.upper, self.training, self.inplace)
 
 
-class Threshold(_Activation):
+class Threshold(Layer, function=F.threshold):
     """``x`` where above ``threshold``, else ``value``. Takes any shape, and keeps it."""
 
-    shown = ("threshold", "value")
-
     def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
-        super().__init__()
-        self.threshold, self.value, self.inplace = threshold, value, inplace
-
-    def forward(self, input: Any) -> Any:
-        return F.threshold(input, self.threshold, self.value, self.inplace)
+        super().__init__(threshold=threshold, value=value, inplace=inplace)
 
 
-class ELU(_Activation):
+class ELU(Layer, function=F.elu):
     """``x`` where positive, else ``alpha * (exp(x) - 1)``. Takes any shape, and keeps it."""
 
-    shown = ("alpha",)
-
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
-        super().__init__()
-        self.alpha, self.inplace = alpha, inplace
-
-    def forward(self, input: Any) -> Any:
-        return F.elu(input, self.alpha, self.inplace)
+        super().__init__(alpha=alpha, inplace=inplace)
 
 
-class CELU(ELU):
+class CELU(ELU, function=F.celu):
     """``x`` where positive, else ``alpha * (exp(x / alpha) - 1)``. Takes any shape, and keeps it."""
 
-    def forward(self, input: Any) -> Any:
-        return F.celu(input, self.alpha, self.inplace)
 
-
-class SELU(_Inplace):
-    """The scaled ELU that keeps mean 0 and variance 1 through layers (Klambauer et al., 2017).
-
-    Takes any shape, and keeps it.
-    """
-
-    def forward(self, input: Any) -> Any:
-        return F.selu(input, self.inplace)
-
-
-class GELU(_Activation):
+class GELU(Layer, function=F.gelu):
     """``x`` times the normal distribution function of ``x``; ``approximate="tanh"`` is quicker.
 
     Takes any shape, and keeps it.
     """
 
-    shown = ("approximate",)
-
     def __init__(self, approximate: str = "none") -> None:
-        super().__init__()
-        if approximate not in ("none", "tanh"):
-            raise ValueError(f"GELU: approximate must be 'none' or 'tanh', got {approximate!r}")
-        self.approximate = approximate
-
-    def forward(self, input: Any) -> Any:
-        return F.gelu(input, approximate=self.approximate)
+        super().__init__(approximate=approximate)
 
 
-class SiLU(_Inplace):
-    """``x * sigmoid(x)``. Takes any shape, and keeps it."""
-
-    def forward(self, input: Any) -> Any:
-        return F.silu(input, self.inplace)
-
-
-class Mish(_Inplace):
-    """``x * tanh(softplus(x))``. Takes any shape, and keeps it."""
-
-    def forward(self, input: Any) -> Any:
-        return F.mish(input, self.inplace)
-
-
-class Hardswish(_Inplace):
-    """``x * relu6(x + 3) / 6``. Takes any shape, and keeps it."""
-
-    def forward(self, input: Any) -> Any:
-        return F.hardswish(input, self.inplace)
-
-
-class Hardsigmoid(_Inplace):
-    """``relu6(x + 3) / 6``. Takes any shape, and keeps it."""
-
-    def forward(self, input: Any) -> Any:
-        return F.hardsigmoid(input, self.inplace)
-
-
-class Sigmoid(_Activation):
-    """``1 / (1 + exp(-x))``. Takes any shape, and keeps it."""
-
-    def forward(self, input: Any) -> Any:
-        return F.sigmoid(input)
-
-
-class LogSigmoid(_Activation):
-    """``log(sigmoid(x))``. Takes any shape, and keeps it."""
-
-    def forward(self, input: Any) -> Any:
-        return F.logsigmoid(input)
-
-
-class Tanh(_Activation):
-    """The hyperbolic tangent. Takes any shape, and keeps it."""
-
-    def forward(self, input: Any) -> Any:
-        return F.tanh(input)
-
-
-class Tanhshrink(_Activation):
-    """``x - tanh(x)``. Takes any shape, and keeps it."""
-
-    def forward(self, input: Any) -> Any:
-        return F.tanhshrink(input)
-
-
-class Softsign(_Activation):
-    """``x / (1 + |x|)``. Takes any shape, and keeps it."""
-
-    def forward(self, input: Any) -> Any:
-        return F.softsign(input)
-
-
-class Softplus(_Activation):
+class Softplus(Layer, function=F.softplus):
     """``log(1 + exp(beta * x)) / beta``; ``x`` itself where ``beta * x`` is above ``threshold``.
 
     Takes any shape, and keeps it.
     """
 
-    shown = ("beta", "threshold")
-
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
-        super().__init__()
-        self.beta, self.threshold = beta, threshold
-
-    def forward(self, input: Any) -> Any:
-        return F.softplus(input, self.beta, self.threshold)
+        super().__init__(beta=beta, threshold=threshold)
 
 
-class Hardshrink(_Activation):
+class Hardshrink(Layer, function=F.hardshrink):
     """``x`` where ``|x| > lambd``, else 0. Takes any shape, and keeps it."""
 
+    unnamed = 1
+
     def __init__(self, lambd: float = 0.5) -> None:
-        super().__init__()
-        self.lambd = lambd
-
-    def forward(self, input: Any) -> Any:
-        return F.hardshrink(input, self.lambd)
-
-    def extra_repr(self) -> str:
-        return str(self.lambd)
+        super().__init__(lambd=lambd)
 
 
-class Softshrink(Hardshrink):
+class Softshrink(Hardshrink, function=F.softshrink):
     """``x`` moved towards 0 by ``lambd``, and 0 where that would change its sign. Takes any shape, and keeps it."""
 
-    def __init__(self, lambd: float = 0.5) -> None:
-        super().__init__(lambd)
-        if lambd < 0:
-            raise ValueError(f"Softshrink: lambd must not be negative, got {lambd}")
 
-    def forward(self, input: Any) -> Any:
-        return F.softshrink(input, self.lambd)
-
-
-class _AlongDim(_Activation):
-    shown = ("dim",)
-
-    def __init__(self, dim: Any = None) -> None:
-        super().__init__()
-        self.dim = dim
-
-
-class GLU(_AlongDim):
+class GLU(Layer, function=F.glu):
     """``a * sigmoid(b)`` of the two halves of the input along ``dim``. From (..., 2n, ...) to (..., n, ...)."""
 
     def __init__(self, dim: int = -1) -> None:
-        super().__init__(dim)
-
-    def forward(self, input: Any) -> Any:
-        return F.glu(input, self.dim)
+        super().__init__(dim=dim)
 
 
-class Softmax(_AlongDim):
+class Softmax(Layer, function=F.softmax):
     """``exp(x)`` divided by its sum along ``dim``. Takes any shape, and keeps it."""
 
-    def forward(self, input: Any) -> Any:
-        return F.softmax(input, self.dim)
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__(dim=dim)
 
 
-class Softmin(_AlongDim):
+class Softmin(Softmax, function=F.softmin):
     """The softmax of ``-x`` along ``dim``. Takes any shape, and keeps it."""
 
-    def forward(self, input: Any) -> Any:
-        return F.softmin(input, self.dim)
 
-
-class LogSoftmax(_AlongDim):
+class LogSoftmax(Softmax, function=F.log_softmax):
     """The logarithm of the softmax along ``dim``. Takes any shape, and keeps it."""
 
-    def forward(self, input: Any) -> Any:
-        return F.log_softmax(input, self.dim)
 
-
-class Softmax2d(_Activation):
+class Softmax2d(_Plain):
     """The softmax over the channels of (N, C, H, W) or (C, H, W)."""
 
     def forward(self, input: Any) -> Any:

@@ -6,10 +6,12 @@ are composed of others.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import minigrad
 from minigrad import Tensor, random
+from minigrad.arguments import check_probability
 from minigrad.ops.activation import (
     celu, elu, gelu, glu, hardshrink, hardsigmoid, hardswish, hardtanh, leaky_relu, logsigmoid, mish, prelu, relu,
     relu6, selu, silu, softplus, softshrink, softsign, tanhshrink, threshold,
@@ -48,21 +50,29 @@ relu_ = Tensor.relu_
 # --------------------------------------------------------------------------------------- dropout
 
 
-def _check_probability(name: str, p: float) -> None:
-    if not 0 <= p <= 1:
-        raise ValueError(f"{name}: the probability p must be from 0 to 1, got {p}")
-
-
-def _kept(input: Any, p: float, shape: tuple[int, ...]) -> Any:
-    """1 with probability ``1 - p``, else 0, in the dtype of ``input``."""
+def _drop(name: str, input: Any, p: float, training: bool, inplace: bool, dims: Sequence[int] = (),
+          lead: int | None = None, alpha: bool = False) -> Any:  # fmt: skip
+    """``input``, of ``dims`` dimensions, with elements dropped, or all behind the first ``lead`` dimensions at once."""
+    check_probability(name, p)
+    if dims and input.ndim not in dims:
+        numbers = " or ".join(map(str, dims))
+        raise ValueError(f"{name}: expected an input of {numbers} dimensions, got shape {input.shape}")
+    if not training or p == 0:
+        return input
+    shape = input.shape[:lead] + (1,) * len(input.shape[lead:] if lead else ())
     uniform = random.default_generator.numpy.random(shape, "float64" if input.dtype == minigrad.float64 else "float32")
-    return Tensor(uniform >= p, dtype=input.dtype)
+    kept = Tensor(uniform >= p, dtype=input.dtype)  # 1 with probability 1 - p, else 0
+    if p == 1:
+        y = input * 0
+    elif alpha:  # scale and shift keep mean 0 and variance 1
+        scale = ((1 - p) * (1 + p * _SELU_LIMIT**2)) ** -0.5
+        y = input * (kept * scale) + ((1 - kept) * _SELU_LIMIT + p * -_SELU_LIMIT) * scale
+    else:
+        y = input * (kept / (1 - p))
+    return become(input, y, f"{name}_") if inplace else y
 
 
-def _drop(input: Any, p: float, inplace: bool, shape: tuple[int, ...]) -> Any:
-    """``input`` with elements zeroed and the others scaled up; ``shape`` broadcasts where they share their lot."""
-    y = input * (_kept(input, p, shape) / (1 - p) if p < 1 else 0)
-    return become(input, y, "dropout_") if inplace else y
+_SELU_LIMIT = -1.7580993408473766  # selu(-infinity)
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
@@ -72,72 +82,32 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
 
     Srivastava et al. 2014.
     """
-    _check_probability("dropout", p)
-    if not training or p == 0:
-        return input
-    return _drop(input, p, inplace, input.shape)
-
-
-def _feature_dropout(name: str, input: Any, p: float, training: bool, inplace: bool, spatial: int) -> Any:
-    _check_probability(name, p)
-    if input.ndim not in (spatial + 1, spatial + 2):
-        raise ValueError(f"{name}: expected input (C, ...) or (N, C, ...) with {spatial} dimensions after the "
-                         f"channels, got shape {input.shape}")  # fmt: skip
-    if not training or p == 0:
-        return input
-    return _drop(input, p, inplace, input.shape[:-spatial] + (1,) * spatial)
+    return _drop("dropout", input, p, training, inplace)
 
 
 def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """:func:`dropout` of whole channels of an input (N, C, L) or (C, L)."""
-    return _feature_dropout("dropout1d", input, p, training, inplace, 1)
+    return _drop("dropout1d", input, p, training, inplace, (2, 3), -1)
 
 
 def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """:func:`dropout` of whole channels of an input (N, C, H, W), and as in PyTorch of (N, C, L) and (N, C) too."""
-    _check_probability("dropout2d", p)
-    if input.ndim not in (2, 3, 4):
-        raise ValueError(f"dropout2d: expected input (N, C, H, W), (N, C, L) or (N, C), got shape {input.shape}")
-    if not training or p == 0:
-        return input
-    return _drop(input, p, inplace, input.shape[:2] + (1,) * (input.ndim - 2))
+    return _drop("dropout2d", input, p, training, inplace, (2, 3, 4), 2)
 
 
 def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """:func:`dropout` of whole channels of an input (N, C, D, H, W) or (C, D, H, W)."""
-    return _feature_dropout("dropout3d", input, p, training, inplace, 3)
-
-
-_SELU_LIMIT = -1.7580993408473766  # selu(-infinity)
-
-
-def _alpha_drop(input: Any, p: float, inplace: bool, shape: tuple[int, ...]) -> Any:
-    if p == 1:
-        y = input * 0
-    else:
-        # scale and shift keep mean 0 and variance 1
-        scale = ((1 - p) * (1 + p * _SELU_LIMIT**2)) ** -0.5
-        kept = _kept(input, p, shape)
-        y = input * (kept * scale) + ((1 - kept) * _SELU_LIMIT + p * -_SELU_LIMIT) * scale
-    return become(input, y, "alpha_dropout_") if inplace else y
+    return _drop("dropout3d", input, p, training, inplace, (4, 5), -3)
 
 
 def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
     """Dropout to the lower limit of :func:`selu` that keeps mean 0 and variance 1 (Klambauer et al. 2017)."""
-    _check_probability("alpha_dropout", p)
-    if not training or p == 0:
-        return input
-    return _alpha_drop(input, p, inplace, input.shape)
+    return _drop("alpha_dropout", input, p, training, inplace, alpha=True)
 
 
 def feature_alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
     """:func:`alpha_dropout` of whole channels of an input (N, C, ...)."""
-    _check_probability("feature_alpha_dropout", p)
-    if input.ndim < 2:
-        raise ValueError(f"feature_alpha_dropout: expected input (N, C, ...), got shape {input.shape}")
-    if not training or p == 0:
-        return input
-    return _alpha_drop(input, p, inplace, input.shape[:2] + (1,) * (input.ndim - 2))
+    return _drop("feature_alpha_dropout", input, p, training, inplace, (2, 3, 4, 5), 2, alpha=True)
 
 
 def rrelu(input: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, inplace: bool = False) -> Any:
@@ -185,7 +155,7 @@ def scaled_dot_product_attention(query: Any, key: Any, value: Any, attn_mask: An
 
     A query for which everything is masked gives zeros.
     """
-    _check_probability("scaled_dot_product_attention", dropout_p)
+    check_probability("scaled_dot_product_attention", dropout_p, "dropout_p")
     drop = (lambda weights: dropout(weights, dropout_p)) if dropout_p else None
     return attention(query, key, value, attn_mask, is_causal, scale, enable_gqa, drop)
 

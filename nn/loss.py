@@ -1,59 +1,68 @@
 """Losses as modules. Each calls the function of the same meaning in ``nn.functional``.
 
-``reduction`` is "mean", "sum", or "none" for the loss of each element or sample.
+``reduction`` is "mean", "sum", or "none" for the loss of each element or sample. ``size_average`` and ``reduce``
+are PyTorch's old words for it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from . import functional as F
 from .distance import PairwiseDistance
-from .module import Module
+from .layer import Layer
 
 
-class _Loss(Module):
-    """Holds the reduction; ``size_average`` and ``reduce`` are PyTorch's old words for it."""
+class _Loss(Layer):
+    """Any loss; its ``weights`` are buffers."""
 
-    reductions: tuple[str, ...] = ("none", "mean", "sum")
+    shown = ()
 
-    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
-        super().__init__()
+    def __init__(self, size_average: bool | None = None, reduce: bool | None = None,
+                 weights: dict[str, Any] | None = None, **options: Any) -> None:  # fmt: skip
         if size_average is not None or reduce is not None:
             raise NotImplementedError(f"{type(self).__name__}: size_average and reduce are obsolete; use reduction=")
-        if reduction not in self.reductions:
-            raise ValueError(f"{type(self).__name__}: reduction must be one of {self.reductions}, got {reduction!r}")
-        self.reduction = reduction
+        super().__init__(**options)
+        for name, weight in (weights or {}).items():
+            self.register_buffer(name, weight)
+            self._options += (name,)
 
 
-class _WeightedLoss(_Loss):
-    def __init__(self, weight: Any = None, size_average: bool | None = None, reduce: bool | None = None,
-                 reduction: str = "mean") -> None:  # fmt: skip
-        super().__init__(size_average, reduce, reduction)
-        self.register_buffer("weight", weight)
+class _PlainLoss(_Loss):
+    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
+        super().__init__(size_average, reduce, reduction=reduction)
 
 
-class L1Loss(_Loss):
+class L1Loss(_PlainLoss, function=F.l1_loss):
     """``|input - target|``.
 
     Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
     """
 
-    def forward(self, input: Any, target: Any) -> Any:
-        return F.l1_loss(input, target, reduction=self.reduction)
 
-
-class MSELoss(_Loss):
+class MSELoss(_PlainLoss, function=F.mse_loss):
     """``(input - target)^2``.
 
     Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
     """
 
-    def forward(self, input: Any, target: Any) -> Any:
-        return F.mse_loss(input, target, reduction=self.reduction)
+
+class SoftMarginLoss(_PlainLoss, function=F.soft_margin_loss):
+    """``log(1 + exp(-target * input))``, for targets 1 and -1.
+
+    Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
+    """
 
 
-class SmoothL1Loss(_Loss):
+class MultiLabelMarginLoss(_PlainLoss, function=F.multilabel_margin_loss):
+    """Hinges between every target class and every other, for inputs and targets (N, C) or (C,).
+
+    A target lists its classes first, and then -1.
+    """
+
+
+class SmoothL1Loss(_Loss, function=F.smooth_l1_loss):
     """Half the square divided by ``beta`` where ``|input - target| < beta``, linear beyond.
 
     Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
@@ -61,33 +70,23 @@ class SmoothL1Loss(_Loss):
 
     def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
                  beta: float = 1.0) -> None:  # fmt: skip
-        super().__init__(size_average, reduce, reduction)
-        if beta < 0:
-            raise ValueError(f"SmoothL1Loss: beta must not be negative, got {beta}")
-        self.beta = beta
-
-    def forward(self, input: Any, target: Any) -> Any:
-        return F.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
+        super().__init__(size_average, reduce, reduction=reduction, beta=beta)
 
 
-class HuberLoss(_Loss):
+class HuberLoss(_Loss, function=F.huber_loss):
     """Half the square where ``|input - target| < delta``, linear beyond.
 
     Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
     """
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
-        super().__init__(reduction=reduction)
-        if delta <= 0:
-            raise ValueError(f"HuberLoss: delta must be positive, got {delta}")
-        self.delta = delta
-
-    def forward(self, input: Any, target: Any) -> Any:
-        return F.huber_loss(input, target, reduction=self.reduction, delta=self.delta)
+        super().__init__(reduction=reduction, delta=delta)
 
 
-class CrossEntropyLoss(_WeightedLoss):
-    """Minus the log of the softmax of the logits ``input`` (N, C, ...) at the class ``target``.
+class CrossEntropyLoss(_Loss, function=F.cross_entropy):
+    """Minus the log of the softmax of the logits ``input`` at the class ``target``.
+
+    Input (N, C, ...) or (C,), target (N, ...) or () of class indices; or class probabilities in the input's shape.
 
     Args:
         weight: of each class, (C,).
@@ -98,57 +97,48 @@ class CrossEntropyLoss(_WeightedLoss):
     def __init__(self, weight: Any = None, size_average: bool | None = None, ignore_index: int = -100,
                  reduce: bool | None = None, reduction: str = "mean",
                  label_smoothing: float = 0.0) -> None:  # fmt: skip
-        super().__init__(weight, size_average, reduce, reduction)
-        if not 0.0 <= label_smoothing <= 1.0:
-            raise ValueError(f"CrossEntropyLoss: label_smoothing must be between 0 and 1, got {label_smoothing}")
-        self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
-
-    def forward(self, input: Any, target: Any) -> Any:
-        return F.cross_entropy(input, target, weight=self.weight, ignore_index=self.ignore_index,
-                               reduction=self.reduction, label_smoothing=self.label_smoothing)  # fmt: skip
+        super().__init__(size_average, reduce, {"weight": weight}, ignore_index=ignore_index, reduction=reduction,
+                         label_smoothing=label_smoothing)  # fmt: skip
 
 
-class NLLLoss(_WeightedLoss):
+class NLLLoss(_Loss, function=F.nll_loss):
     """``-input`` at the class ``target``, for log-probabilities (N, C, ...); see :class:`CrossEntropyLoss`."""
 
     def __init__(self, weight: Any = None, size_average: bool | None = None, ignore_index: int = -100,
                  reduce: bool | None = None, reduction: str = "mean") -> None:  # fmt: skip
-        super().__init__(weight, size_average, reduce, reduction)
-        self.ignore_index = ignore_index
-
-    def forward(self, input: Any, target: Any) -> Any:
-        return F.nll_loss(input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
+        super().__init__(size_average, reduce, {"weight": weight}, ignore_index=ignore_index, reduction=reduction)
 
 
-class BCELoss(_WeightedLoss):
+class BCELoss(_Loss, function=F.binary_cross_entropy):
     """``-target * log(input) - (1 - target) * log(1 - input)``, for probabilities.
 
-    Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
+    Args:
+        weight: of each element; it broadcasts to the input's shape.
     """
 
-    def forward(self, input: Any, target: Any) -> Any:
-        return F.binary_cross_entropy(input, target, weight=self.weight, reduction=self.reduction)
+    def __init__(self, weight: Any = None, size_average: bool | None = None, reduce: bool | None = None,
+                 reduction: str = "mean") -> None:  # fmt: skip
+        super().__init__(size_average, reduce, {"weight": weight}, reduction=reduction)
 
 
-class BCEWithLogitsLoss(_WeightedLoss):
+class MultiLabelSoftMarginLoss(BCELoss, function=F.multilabel_soft_margin_loss):
+    """:class:`BCEWithLogitsLoss` of (..., C), averaged over the classes."""
+
+
+class BCEWithLogitsLoss(_Loss, function=F.binary_cross_entropy_with_logits):
     """:class:`BCELoss` of ``sigmoid(input)``, computed without loss of precision.
 
     Args:
-        weight: of each element.
+        weight: of each element; it broadcasts to the input's shape.
         pos_weight: of the positive examples of each class.
     """
 
     def __init__(self, weight: Any = None, size_average: bool | None = None, reduce: bool | None = None,
                  reduction: str = "mean", pos_weight: Any = None) -> None:  # fmt: skip
-        super().__init__(weight, size_average, reduce, reduction)
-        self.register_buffer("pos_weight", pos_weight)
-
-    def forward(self, input: Any, target: Any) -> Any:
-        return F.binary_cross_entropy_with_logits(input, target, weight=self.weight, pos_weight=self.pos_weight,
-                                                  reduction=self.reduction)  # fmt: skip
+        super().__init__(size_average, reduce, {"weight": weight, "pos_weight": pos_weight}, reduction=reduction)
 
 
-class KLDivLoss(_Loss):
+class KLDivLoss(_Loss, function=F.kl_div):
     """``target * (log(target) - input)``, where ``input`` holds log-probabilities.
 
     Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
@@ -158,18 +148,12 @@ class KLDivLoss(_Loss):
         log_target: the target holds log-probabilities too.
     """
 
-    reductions = ("none", "mean", "sum", "batchmean")
-
     def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
                  log_target: bool = False) -> None:  # fmt: skip
-        super().__init__(size_average, reduce, reduction)
-        self.log_target = log_target
-
-    def forward(self, input: Any, target: Any) -> Any:
-        return F.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
+        super().__init__(size_average, reduce, reduction=reduction, log_target=log_target)
 
 
-class PoissonNLLLoss(_Loss):
+class PoissonNLLLoss(_Loss, function=F.poisson_nll_loss):
     """``exp(input) - target * input``, minus the log-likelihood of a Poisson distribution.
 
     Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
@@ -177,22 +161,19 @@ class PoissonNLLLoss(_Loss):
     Args:
         log_input: the input is the logarithm of the rate, not the rate.
         full: add Stirling's approximation of the constant term.
+        eps: added to the rate before its logarithm is taken.
     """
 
     def __init__(self, log_input: bool = True, full: bool = False, size_average: bool | None = None, eps: float = 1e-8,
                  reduce: bool | None = None, reduction: str = "mean") -> None:  # fmt: skip
-        super().__init__(size_average, reduce, reduction)
-        self.log_input, self.full, self.eps = log_input, full, eps
-
-    def forward(self, log_input: Any, target: Any) -> Any:
-        return F.poisson_nll_loss(log_input, target, log_input=self.log_input, full=self.full, eps=self.eps,
-                                  reduction=self.reduction)  # fmt: skip
+        super().__init__(size_average, reduce, log_input=log_input, full=full, eps=eps, reduction=reduction)
 
 
-class GaussianNLLLoss(_Loss):
+class GaussianNLLLoss(_Loss, function=F.gaussian_nll_loss):
     """``(log(var) + (input - target)^2 / var) / 2``, with variances from the network.
 
-    Input and target are of one shape, and ``var`` of that, or without the last dimension, or with 1 there.
+    It is called with ``(input, target, var)``; ``var`` is of the input's shape, has size 1 in one dimension, or lacks
+    the last.
 
     Args:
         full: add the constant term.
@@ -200,31 +181,10 @@ class GaussianNLLLoss(_Loss):
     """
 
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
-        super().__init__(reduction=reduction)
-        self.full, self.eps = full, eps
-
-    def forward(self, input: Any, target: Any, var: Any) -> Any:
-        return F.gaussian_nll_loss(input, target, var, full=self.full, eps=self.eps, reduction=self.reduction)
+        super().__init__(full=full, eps=eps, reduction=reduction)
 
 
-class SoftMarginLoss(_Loss):
-    """``log(1 + exp(-target * input))``, for targets 1 and -1.
-
-    Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
-    """
-
-    def forward(self, input: Any, target: Any) -> Any:
-        return F.soft_margin_loss(input, target, reduction=self.reduction)
-
-
-class _MarginLoss(_Loss):
-    def __init__(self, margin: float = 0.0, size_average: bool | None = None, reduce: bool | None = None,
-                 reduction: str = "mean") -> None:  # fmt: skip
-        super().__init__(size_average, reduce, reduction)
-        self.margin = margin
-
-
-class HingeEmbeddingLoss(_MarginLoss):
+class HingeEmbeddingLoss(_Loss, function=F.hinge_embedding_loss):
     """``input`` where ``target`` is 1, ``max(0, margin - input)`` where it is -1.
 
     Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
@@ -232,120 +192,79 @@ class HingeEmbeddingLoss(_MarginLoss):
 
     def __init__(self, margin: float = 1.0, size_average: bool | None = None, reduce: bool | None = None,
                  reduction: str = "mean") -> None:  # fmt: skip
-        super().__init__(margin, size_average, reduce, reduction)
-
-    def forward(self, input: Any, target: Any) -> Any:
-        return F.hinge_embedding_loss(input, target, margin=self.margin, reduction=self.reduction)
+        super().__init__(size_average, reduce, margin=margin, reduction=reduction)
 
 
-class MarginRankingLoss(_MarginLoss):
-    """``max(0, -target * (input1 - input2) + margin)``.
+class _PairLoss(_Loss):
+    def __init__(self, margin: float = 0.0, size_average: bool | None = None, reduce: bool | None = None,
+                 reduction: str = "mean") -> None:  # fmt: skip
+        super().__init__(size_average, reduce, margin=margin, reduction=reduction)
 
-    Inputs and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
+
+class MarginRankingLoss(_PairLoss, function=F.margin_ranking_loss):
+    """``max(0, -target * (input1 - input2) + margin)``, for targets 1 and -1.
+
+    It is called with ``(input1, input2, target)``, all of one shape.
     """
 
-    def forward(self, input1: Any, input2: Any, target: Any) -> Any:
-        return F.margin_ranking_loss(input1, input2, target, margin=self.margin, reduction=self.reduction)
 
-
-class CosineEmbeddingLoss(_MarginLoss):
+class CosineEmbeddingLoss(_PairLoss, function=F.cosine_embedding_loss):
     """``1 - cos`` where ``target`` is 1, ``max(0, cos - margin)`` where it is -1, of the angle between the inputs.
 
-    Inputs (N, D) and target (N,), or (D,) and a number; the result is a number, or (N,) with ``reduction="none"``.
+    It is called with ``(input1, input2, target)``: (N, D), (N, D) and (N,), or all without N.
     """
 
-    def forward(self, input1: Any, input2: Any, target: Any) -> Any:
-        return F.cosine_embedding_loss(input1, input2, target, margin=self.margin, reduction=self.reduction)
 
-
-class TripletMarginLoss(_Loss):
+class TripletMarginLoss(_Loss, function=F.triplet_margin_loss):
     """``max(0, |anchor - positive| - |anchor - negative| + margin)`` in the ``p``-norm.
 
-    Inputs (N, D); the result is a number, or (N,) with ``reduction="none"``.
+    It is called with ``(anchor, positive, negative)``, each (N, D) or (D,).
 
     Args:
+        eps: added to the differences.
         swap: use ``|positive - negative|`` where that is smaller.
     """
 
     def __init__(self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False,
                  size_average: bool | None = None, reduce: bool | None = None,
                  reduction: str = "mean") -> None:  # fmt: skip
-        super().__init__(size_average, reduce, reduction)
-        if margin <= 0:
-            raise ValueError(f"TripletMarginLoss: margin must be positive, got {margin}")
-        self.margin, self.p, self.eps, self.swap = margin, p, eps, swap
-
-    def forward(self, anchor: Any, positive: Any, negative: Any) -> Any:
-        return F.triplet_margin_loss(anchor, positive, negative, margin=self.margin, p=self.p, eps=self.eps,
-                                     swap=self.swap, reduction=self.reduction)  # fmt: skip
+        super().__init__(size_average, reduce, margin=margin, p=p, eps=eps, swap=swap, reduction=reduction)
 
 
-class TripletMarginWithDistanceLoss(_Loss):
+class TripletMarginWithDistanceLoss(_Loss, function=F.triplet_margin_with_distance_loss):
     """:class:`TripletMarginLoss` with any distance function, by default the Euclidean distance."""
 
-    def __init__(self, *, distance_function: Any = None, margin: float = 1.0, swap: bool = False,
-                 reduction: str = "mean") -> None:  # fmt: skip
-        super().__init__(reduction=reduction)
-        if margin <= 0:
-            raise ValueError(f"TripletMarginWithDistanceLoss: margin must be positive, got {margin}")
-        self.margin, self.swap = margin, swap
-        self.distance_function = distance_function or PairwiseDistance()
-
-    def forward(self, anchor: Any, positive: Any, negative: Any) -> Any:
-        return F.triplet_margin_with_distance_loss(
-            anchor, positive, negative, distance_function=self.distance_function, margin=self.margin, swap=self.swap,
-            reduction=self.reduction,
-        )  # fmt: skip
+    def __init__(self, *, distance_function: Callable[[Any, Any], Any] | None = None, margin: float = 1.0,
+                 swap: bool = False, reduction: str = "mean") -> None:  # fmt: skip
+        distance = distance_function or PairwiseDistance()
+        super().__init__(distance_function=distance, margin=margin, swap=swap, reduction=reduction)
 
 
-class MultiMarginLoss(_WeightedLoss):
+class MultiMarginLoss(_Loss, function=F.multi_margin_loss):
     """``sum(max(0, margin - input[target] + input[i]) ** p) / C`` over all classes i but the target.
 
-    Input (N, C), target (N,); the result is a number, or (N,) with ``reduction="none"``.
+    Input (N, C) or (C,), target (N,) or ().
+
+    Args:
+        p: 1 or 2.
+        weight: of each class, (C,).
     """
 
     def __init__(self, p: int = 1, margin: float = 1.0, weight: Any = None, size_average: bool | None = None,
                  reduce: bool | None = None, reduction: str = "mean") -> None:  # fmt: skip
-        super().__init__(weight, size_average, reduce, reduction)
-        if p not in (1, 2):
-            raise ValueError(f"MultiMarginLoss: p must be 1 or 2, got {p}")
-        self.p, self.margin = p, margin
-
-    def forward(self, input: Any, target: Any) -> Any:
-        return F.multi_margin_loss(input, target, self.p, self.margin, self.weight, reduction=self.reduction)
+        super().__init__(size_average, reduce, {"weight": weight}, p=p, margin=margin, reduction=reduction)
 
 
-class MultiLabelMarginLoss(_Loss):
-    """Hinges between every target class and every other: :func:`F.multilabel_margin_loss`.
+class CTCLoss(_Loss, function=F.ctc_loss):
+    """Minus the log of the probability of all paths that read as the target (Graves et al. 2006).
 
-    Input and target (N, C); the result is a number, or (N,) with ``reduction="none"``.
-    """
+    It is called with ``(log_probs, targets, input_lengths, target_lengths)``: log-probabilities (T, N, C), targets
+    (N, S) or one after the other, and lengths (N,).
 
-    def forward(self, input: Any, target: Any) -> Any:
-        return F.multilabel_margin_loss(input, target, reduction=self.reduction)
-
-
-class MultiLabelSoftMarginLoss(_WeightedLoss):
-    """:class:`BCEWithLogitsLoss`, averaged over the classes.
-
-    Input and target (N, C); the result is a number, or (N,) with ``reduction="none"``.
-    """
-
-    def forward(self, input: Any, target: Any) -> Any:
-        return F.multilabel_soft_margin_loss(input, target, self.weight, reduction=self.reduction)
-
-
-class CTCLoss(_Loss):
-    """Minus the log of the probability of all paths that read as the target: :func:`F.ctc_loss`.
-
-    Log-probabilities (T, N, C), targets (N, S), lengths (N,); the result is a number, or (N,) with
-    ``reduction="none"``.
+    Args:
+        blank: the class that stands for nothing.
+        zero_infinity: 0 in place of the infinite loss of a target that is too long for its input.
     """
 
     def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> None:
-        super().__init__(reduction=reduction)
-        self.blank, self.zero_infinity = blank, zero_infinity
-
-    def forward(self, log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any) -> Any:
-        return F.ctc_loss(log_probs, targets, input_lengths, target_lengths, self.blank, self.reduction,
-                          self.zero_infinity)  # fmt: skip
+        super().__init__(blank=blank, reduction=reduction, zero_infinity=zero_infinity)

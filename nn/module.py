@@ -7,8 +7,9 @@ tree is then walked to train, save, load, convert and print the whole.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, Self, TypeVar
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from itertools import pairwise
+from typing import Any, NamedTuple, Self
 
 from minigrad import engine
 from minigrad.backprop import RemovableHandle
@@ -18,17 +19,7 @@ from minigrad.tensor import Tensor
 
 from .parameter import Buffer, Parameter
 
-T = TypeVar("T")
 _EXTRA_STATE = "_extra_state"
-
-
-def _register(hooks: dict[int, Any], hook: Any, prepend: bool = False) -> RemovableHandle:
-    later = dict(hooks) if prepend else {}
-    for key in later:
-        del hooks[key]
-    handle = RemovableHandle(hooks, hook)
-    hooks.update(later)
-    return handle
 
 
 class IncompatibleKeys(NamedTuple):
@@ -38,9 +29,38 @@ class IncompatibleKeys(NamedTuple):
     unexpected_keys: list[str]
 
     def __repr__(self) -> str:
-        if not self.missing_keys and not self.unexpected_keys:
-            return "<All keys matched successfully>"
-        return f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
+        listed = f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
+        return listed if any(self) else "<All keys matched successfully>"
+
+
+class _Members(MutableMapping):
+    """The parameters, the buffers or the child modules of a module, by name; they are its attributes."""
+
+    def __init__(self, module: Module, kind: str) -> None:
+        self.module, self.kind = module, kind
+
+    def __getitem__(self, name: str) -> Any:
+        if self.module._kinds.get(name) != self.kind:
+            raise KeyError(name)
+        return self.module.__dict__[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.module._kinds[name] = self.kind
+        self.module.__dict__[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        if name not in self:
+            raise KeyError(name)
+        delattr(self.module, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([name for name, kind in self.module._kinds.items() if kind == self.kind])
+
+    def __len__(self) -> int:
+        return sum(kind == self.kind for kind in self.module._kinds.values())
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 class Module:
@@ -51,23 +71,13 @@ class Module:
     """
 
     _version = 1  # stored by state_dict; raise it when the meaning of the saved tensors changes
-    _hooked = False  # whether there ever was a forward or backward hook: until then, calls are direct
     training: bool
 
     def __init__(self) -> None:
         self.training = True
-        self._parameters: dict[str, Parameter | None] = {}
-        self._buffers: dict[str, Tensor | None] = {}
+        self._kinds: dict[str, str] = {}  # which attributes are a "parameter", a "buffer" or a "module", in order
         self._non_persistent_buffers_set: set[str] = set()
-        self._modules: dict[str, Module | None] = {}
-        self._forward_pre_hooks: dict[int, tuple[Callable, bool]] = {}
-        self._forward_hooks: dict[int, tuple[Callable, bool]] = {}
-        self._backward_pre_hooks: dict[int, Callable] = {}
-        self._backward_hooks: dict[int, Callable] = {}
-        self._state_dict_pre_hooks: dict[int, Callable] = {}
-        self._state_dict_hooks: dict[int, Callable] = {}
-        self._load_state_dict_pre_hooks: dict[int, Callable] = {}
-        self._load_state_dict_post_hooks: dict[int, Callable] = {}
+        self._hooks: dict[int, tuple[str, Any]] = {}  # the occasions on which they are called, and the hooks
 
     # --------------------------------------------------------------------------- calling
 
@@ -77,7 +87,7 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            if self._hooked or engine.watching:
+            if self._hooks or engine.watching:
                 with engine.calling(self):
                     return self._call_with_hooks(args, kwargs)
             return self.forward(*args, **kwargs)
@@ -86,7 +96,7 @@ class Module:
             raise
 
     def _call_with_hooks(self, args: tuple, kwargs: dict[str, Any]) -> Any:
-        for hook, with_kwargs in list(self._forward_pre_hooks.values()):
+        for hook, with_kwargs in self._hooks_for("forward_pre"):
             result = hook(self, args, kwargs) if with_kwargs else hook(self, args)
             if result is None:
                 continue
@@ -96,15 +106,23 @@ class Module:
                 args, kwargs = result
             else:
                 raise RuntimeError(f"a forward pre-hook with kwargs must return None or (args, kwargs), got {result!r}")
-        observer = _BackwardObserver(self) if self._backward_hooks or self._backward_pre_hooks else None
-        if observer is not None:
-            args = observer.observe_inputs(args)
-        result = self.forward(*args, **kwargs)
-        for hook, with_kwargs in list(self._forward_hooks.values()):
+        observer = _BackwardObserver(self)
+        result = self.forward(*observer.observe_inputs(args), **kwargs)
+        for hook, with_kwargs in self._hooks_for("forward"):
             replaced = hook(self, args, kwargs, result) if with_kwargs else hook(self, args, result)
             if replaced is not None:
                 result = replaced
-        return result if observer is None else observer.observe_outputs(result)
+        return observer.observe_outputs(result)
+
+    def _hooks_for(self, occasion: str) -> list[Any]:
+        return [hook for when, hook in self._hooks.values() if when == occasion]
+
+    def _register_hook(self, occasion: str, hook: Any, prepend: bool = False) -> RemovableHandle:
+        earlier = list(self._hooks)
+        handle = RemovableHandle(self._hooks, (occasion, hook))
+        for key in earlier if prepend else ():
+            self._hooks[key] = self._hooks.pop(key)
+        return handle
 
     def register_forward_pre_hook(self, hook: Callable, *, prepend: bool = False,
                                   with_kwargs: bool = False) -> RemovableHandle:  # fmt: skip
@@ -114,8 +132,7 @@ class Module:
             prepend: call it before the hooks that are registered already.
             with_kwargs: call ``hook(module, args, kwargs)``, which returns None or both.
         """
-        self._hooked = True
-        return _register(self._forward_pre_hooks, (hook, with_kwargs), prepend)
+        return self._register_hook("forward_pre", (hook, with_kwargs), prepend)
 
     def register_forward_hook(self, hook: Callable, *, prepend: bool = False, with_kwargs: bool = False,
                               always_call: bool = False) -> RemovableHandle:  # fmt: skip
@@ -127,16 +144,14 @@ class Module:
         """
         if always_call:
             raise NotImplementedError("register_forward_hook: always_call=True is not supported")
-        self._hooked = True
-        return _register(self._forward_hooks, (hook, with_kwargs), prepend)
+        return self._register_hook("forward", (hook, with_kwargs), prepend)
 
     def register_full_backward_pre_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
         """Call ``hook(module, grad_output)`` before gradients flow through the module.
 
         ``grad_output`` is a tuple with the gradient of each output; what the hook returns replaces it.
         """
-        self._hooked = True
-        return _register(self._backward_pre_hooks, hook, prepend)
+        return self._register_hook("backward_pre", hook, prepend)
 
     def register_full_backward_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
         """Call ``hook(module, grad_input, grad_output)`` when gradients have flowed through the module.
@@ -144,88 +159,84 @@ class Module:
         Both are tuples with a gradient or None for each positional argument and each output; what
         the hook returns replaces ``grad_input``.
         """
-        self._hooked = True
-        return _register(self._backward_hooks, hook, prepend)
+        return self._register_hook("backward", hook, prepend)
 
     # ----------------------------------------------------------------------- attributes
 
-    def __getattr__(self, name: str) -> Any:
+    # Parameters, buffers and child modules are ordinary attributes, so reading them is quick. `_kinds` says which
+    # they are, and the three registries are views of both.
+
+    @property
+    def _parameters(self) -> _Members:
+        return _Members(self, "parameter")
+
+    @property
+    def _buffers(self) -> _Members:
+        return _Members(self, "buffer")
+
+    @property
+    def _modules(self) -> _Members:
+        return _Members(self, "module")
+
+    def _own(self, kind: str) -> list[tuple[str, Any]]:
+        """This module's own parameters, buffers or modules with their names, but for those that are None."""
         own = self.__dict__
-        if "_modules" not in own:
+        return [(name, own[name]) for name, k in self._kinds.items() if k == kind and own[name] is not None]
+
+    def __getattr__(self, name: str) -> Any:
+        if "_kinds" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__}: Module.__init__() has not been called yet, "
                                  f"so there is no attribute {name!r}; call super().__init__() first")  # fmt: skip
-        for registry in (own["_parameters"], own["_buffers"], own["_modules"]):
-            if name in registry:
-                return registry[name]
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        own = self.__dict__
         if isinstance(value, Parameter):
-            self._forget(name, "_parameters", "assign parameters")
-            self.register_parameter(name, value)
+            self._register("parameter", name, value)
         elif isinstance(value, Module):
-            self._forget(name, "_modules", "assign module")
-            own["_modules"][name] = value
-        elif isinstance(value, Buffer) or ("_buffers" in own and name in own["_buffers"]):
-            persistent = getattr(value, "persistent", name not in own.get("_non_persistent_buffers_set", ()))
-            self._forget(name, "_buffers", "assign buffers")
-            self.register_buffer(name, value, persistent)
-        elif "_parameters" in own and name in own["_parameters"]:
-            if value is not None:
-                raise TypeError(f"cannot assign '{type(value).__name__}' as parameter '{name}' "
-                                "(minigrad.nn.Parameter or None expected)")  # fmt: skip
-            own["_parameters"][name] = None
-        elif "_modules" in own and name in own["_modules"]:
-            if value is not None:
-                raise TypeError(f"cannot assign '{type(value).__name__}' as child module '{name}' "
-                                "(minigrad.nn.Module or None expected)")  # fmt: skip
-            own["_modules"][name] = None
+            self._register("module", name, value)
+        elif isinstance(value, Buffer):
+            self._register("buffer", name, value)
+            self._set_persistent(name, value.persistent)
+        elif name in self.__dict__.get("_kinds", ()):
+            self._register(self._kinds[name], name, value)
         else:
             object.__setattr__(self, name, value)
 
-    def _forget(self, name: str, registry: str, action: str) -> None:
-        """Take ``name`` out of all places but ``registry``, where it keeps its position."""
-        own = self.__dict__
-        if "_modules" not in own:
-            raise AttributeError(f"{type(self).__name__}: cannot {action} before Module.__init__() call; "
-                                 "call super().__init__() first")  # fmt: skip
-        own.pop(name, None)
-        own["_non_persistent_buffers_set"].discard(name)
-        for other in {"_parameters", "_buffers", "_modules"} - {registry}:
-            own[other].pop(name, None)
-
     def __delattr__(self, name: str) -> None:
-        for registry in (self._parameters, self._buffers, self._modules):
-            if name in registry:
-                del registry[name]
-                self._non_persistent_buffers_set.discard(name)
-                return
         object.__delattr__(self, name)
+        self._kinds.pop(name, None)
+        self._non_persistent_buffers_set.discard(name)
 
-    def __dir__(self) -> list[str]:
-        names = {*object.__dir__(self), *self._parameters, *self._buffers, *self._modules}
-        return sorted(name for name in names if not name[0].isdigit())
+    def _register(self, kind: str, name: str, value: Any, new: bool = False) -> None:
+        """Make ``value``, or None, this module's parameter, buffer or module ``name``.
 
-    def _check_name(self, name: Any, kind: str, registry: dict[str, Any]) -> None:
+        If it was of the same kind before, it keeps its position. A ``new`` name must not be that of something else.
+        """
+        own, described = self.__dict__, f"{type(value).__name__!r} as {kind} {name!r}"
+        if "_kinds" not in own:
+            raise AttributeError(f"{type(self).__name__}: cannot assign {described} before Module.__init__() call; "
+                                 "call super().__init__() first")  # fmt: skip
         if not isinstance(name, str):
             raise TypeError(f"{kind} name should be a string, got {type(name).__name__}")
         if "." in name or not name:
             raise KeyError(f"{kind} name must not be empty nor contain '.', got {name!r}")
-        if hasattr(self, name) and name not in registry:
-            raise KeyError(f"attribute '{name}' already exists")
+        expected = {"parameter": Parameter, "buffer": Tensor, "module": Module}[kind]
+        if value is not None and not isinstance(value, expected):
+            raise TypeError(f"cannot assign {described} ({expected.__name__} or None expected)")
+        if self._kinds.get(name) != kind:
+            if new and hasattr(self, name):
+                raise KeyError(f"attribute {name!r} already exists")
+            if name in own:
+                delattr(self, name)
+        self._kinds[name] = kind
+        own[name] = value
+
+    def _set_persistent(self, name: str, persistent: bool) -> None:
+        (self._non_persistent_buffers_set.discard if persistent else self._non_persistent_buffers_set.add)(name)
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Add a parameter; None reserves the name for one that is absent."""
-        if "_parameters" not in self.__dict__:
-            raise AttributeError("cannot assign parameter before Module.__init__() call")
-        self._check_name(name, "parameter", self._parameters)
-        if param is not None and not isinstance(param, Parameter):
-            raise TypeError(f"cannot assign '{type(param).__name__}' object to parameter '{name}' "
-                            "(minigrad.nn.Parameter or None required)")  # fmt: skip
-        if param is not None and param.grad_fn is not None:
-            raise ValueError(f"cannot assign non-leaf Tensor to parameter '{name}'")
-        self._parameters[name] = param
+        self._register("parameter", name, param, new=True)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Add a tensor that is part of the module's state but not trained, like a running mean.
@@ -233,21 +244,12 @@ class Module:
         Args:
             persistent: whether it is part of :meth:`state_dict`.
         """
-        if "_buffers" not in self.__dict__:
-            raise AttributeError("cannot assign buffer before Module.__init__() call")
-        self._check_name(name, "buffer", self._buffers)
-        if tensor is not None and not isinstance(tensor, Tensor):
-            raise TypeError(f"cannot assign '{type(tensor).__name__}' object to buffer '{name}' "
-                            "(minigrad.Tensor or None required)")  # fmt: skip
-        self._buffers[name] = tensor
-        (self._non_persistent_buffers_set.discard if persistent else self._non_persistent_buffers_set.add)(name)
+        self._register("buffer", name, tensor, new=True)
+        self._set_persistent(name, persistent)
 
     def add_module(self, name: str, module: Module | None) -> None:
         """Add a child module under ``name``."""
-        if module is not None and not isinstance(module, Module):
-            raise TypeError(f"{type(module).__name__} is not a Module subclass")
-        self._check_name(name, "module", self._modules)
-        self._modules[name] = module
+        self._register("module", name, module, new=True)
 
     def register_module(self, name: str, module: Module | None) -> None:
         """The same as :meth:`add_module`."""
@@ -264,42 +266,36 @@ class Module:
         if remove_duplicate:
             memo.add(self)
         yield prefix, self
-        for name, module in self._modules.items():
-            if module is not None:
-                yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
+        for name, module in self._own("module"):
+            yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
 
     def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
         """The module itself and all below it."""
         return (module for _, module in self.named_modules(remove_duplicate=remove_duplicate))
 
+    def _named(self, kind: str, prefix: str = "", recurse: bool = True,
+               remove_duplicate: bool = True) -> Iterator[tuple[str, Any]]:  # fmt: skip
+        """The parameters, buffers or children of this module, and with ``recurse`` of all below it."""
+        seen = set()
+        for path, module in self.named_modules(None, prefix, remove_duplicate) if recurse else [(prefix, self)]:
+            for name, member in module._own(kind):
+                if id(member) not in seen:
+                    yield f"{path}.{name}" if path else name, member
+                if remove_duplicate:
+                    seen.add(id(member))
+
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The modules directly below, with their names."""
-        memo = set()
-        for name, module in self._modules.items():
-            if module is not None and module not in memo:
-                memo.add(module)
-                yield name, module
+        return self._named("module", recurse=False)
 
     def children(self) -> Iterator[Module]:
         """The modules directly below."""
         return (module for _, module in self.named_children())
 
-    def _named_members(self, registry: str, prefix: str, recurse: bool,
-                       remove_duplicate: bool) -> Iterator[tuple[str, Any]]:  # fmt: skip
-        memo = set()
-        modules = self.named_modules(None, prefix, remove_duplicate) if recurse else [(prefix, self)]
-        for path, module in modules:
-            for name, member in module.__dict__[registry].items():
-                if member is None or id(member) in memo:
-                    continue
-                if remove_duplicate:
-                    memo.add(id(member))
-                yield f"{path}.{name}" if path else name, member
-
     def named_parameters(self, prefix: str = "", recurse: bool = True,
                          remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:  # fmt: skip
         """All parameters with their dotted names, those of child modules too if ``recurse``."""
-        return self._named_members("_parameters", prefix, recurse, remove_duplicate)
+        return self._named("parameter", prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """All parameters, as an optimizer takes them."""
@@ -308,7 +304,7 @@ class Module:
     def named_buffers(self, prefix: str = "", recurse: bool = True,
                       remove_duplicate: bool = True) -> Iterator[tuple[str, Tensor]]:  # fmt: skip
         """All buffers with their dotted names, those of child modules too if ``recurse``."""
-        return self._named_members("_buffers", prefix, recurse, remove_duplicate)
+        return self._named("buffer", prefix, recurse, remove_duplicate)
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
         """All buffers."""
@@ -318,28 +314,23 @@ class Module:
         """The module with the dotted name ``target``; AttributeError if there is none."""
         module = self
         for name in target.split(".") if target else ():
-            found = getattr(module, name, None)
-            if not isinstance(found, Module):
-                problem = "has no attribute" if found is None else "has no module, but something else, as attribute"
-                raise AttributeError(f"get_submodule: {type(module).__name__} {problem} {name!r} (in {target!r})")
-            module = found
+            module = module._member("module", name, target)
         return module
 
-    def _get_member(self, target: str, registry: str, kind: str) -> Any:
-        path, _, name = target.rpartition(".")
-        module = self.get_submodule(path)
-        found = module.__dict__[registry].get(name)
-        if found is None:
-            raise AttributeError(f"{type(module).__name__} has no {kind} {name!r} (in {target!r})")
+    def _member(self, kind: str, name: str, target: str) -> Any:
+        if (found := dict(self._own(kind)).get(name)) is None:
+            raise AttributeError(f"{type(self).__name__} has no {kind} {name!r} (in {target!r})")
         return found
 
     def get_parameter(self, target: str) -> Parameter:
         """The parameter with the dotted name ``target``; AttributeError if there is none."""
-        return self._get_member(target, "_parameters", "parameter")
+        path, _, name = target.rpartition(".")
+        return self.get_submodule(path)._member("parameter", name, target)
 
     def get_buffer(self, target: str) -> Tensor:
         """The buffer with the dotted name ``target``; AttributeError if there is none."""
-        return self._get_member(target, "_buffers", "buffer")
+        path, _, name = target.rpartition(".")
+        return self.get_submodule(path)._member("buffer", name, target)
 
     def apply(self, fn: Callable[[Module], Any]) -> Self:
         """Call ``fn`` on every module of the tree, children first; to initialise, for example."""
@@ -372,21 +363,16 @@ class Module:
 
     # ----------------------------------------------------------------------- conversion
 
-    def _apply(self, fn: Callable[[Any], Any], recurse: bool = True) -> Self:
+    def _apply(self, fn: Callable[[Any], Any]) -> Self:
         """Put ``fn`` of it in place of the data of every parameter, gradient and buffer."""
-        if recurse:
-            for module in self.children():
-                module._apply(fn)
-        for param in self._parameters.values():
-            if param is not None:
-                grad = param.grad
-                param.grad = None
+        for module in self.modules():
+            for _, param in module._own("parameter"):
+                grad, param.grad = param.grad, None
                 param.data = fn(param.data)
                 if grad is not None:
                     param.grad = fn(grad.detach()).requires_grad_(grad.requires_grad)
-        for name, buffer in self._buffers.items():
-            if buffer is not None:
-                self._buffers[name] = fn(buffer)
+            for name, buffer in module._own("buffer"):
+                module._buffers[name] = fn(buffer)
         return self
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
@@ -446,21 +432,19 @@ class Module:
         local_metadata = {"version": self._version}
         if hasattr(destination, "_metadata"):
             destination._metadata[prefix[:-1]] = local_metadata
-        for hook in self._state_dict_pre_hooks.values():
+        for hook in self._hooks_for("state_dict_pre"):
             hook(self, prefix, keep_vars)
         self._save_to_state_dict(destination, prefix, keep_vars)
-        for name, module in self._modules.items():
-            if module is not None:
-                module.state_dict(destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
-        for hook in self._state_dict_hooks.values():
+        for name, module in self._own("module"):
+            module.state_dict(destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
+        for hook in self._hooks_for("state_dict"):
             hook(self, destination, prefix, local_metadata)
         return destination
 
     def _local_state(self) -> dict[str, Tensor]:
         """The parameters and persistent buffers of this module alone."""
-        state: dict[str, Any] = dict(self._parameters)
-        state.update((k, v) for k, v in self._buffers.items() if k not in self._non_persistent_buffers_set)
-        return {name: tensor for name, tensor in state.items() if tensor is not None}
+        buffers = [(name, b) for name, b in self._own("buffer") if name not in self._non_persistent_buffers_set]
+        return dict(self._own("parameter") + buffers)
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         """Add this module's own state to ``destination``; subclasses may override it."""
@@ -492,29 +476,24 @@ class Module:
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
         metadata = getattr(state_dict, "_metadata", None) or {}
-        state_dict = OrderedDict(state_dict)  # hooks may change it
+        state = dict(state_dict)  # hooks may change it
         keys = IncompatibleKeys([], [])
         problems: list[str] = []
 
-        def load(module: Module, state: dict[str, Any], prefix: str) -> None:
-            local = dict(metadata.get(prefix[:-1], {}))
-            if assign:
-                local["assign_to_params_buffers"] = True
-            module._load_from_state_dict(state, prefix, local, True, keys.missing_keys, keys.unexpected_keys, problems)
-            for name, child in module._modules.items():
-                if child is not None:
-                    start = f"{prefix}{name}."
-                    load(child, {k: v for k, v in state.items() if k.startswith(start)}, start)
-            for hook in module._load_state_dict_post_hooks.values():
+        def load(module: Module, prefix: str) -> None:
+            local = metadata.get(prefix[:-1], {}) | {"assign_to_params_buffers": assign}
+            module._load_from_state_dict(state, prefix, local, True, *keys, problems)
+            for name, child in module._own("module"):
+                load(child, f"{prefix}{name}.")
+            for hook in module._hooks_for("load_state_dict"):
                 if hook(module, keys) is not None:
                     raise TypeError("a load_state_dict post-hook must return None; it may change its argument in place")
 
-        load(self, state_dict, "")
-        if strict:
-            for kind, names in (("Unexpected", keys.unexpected_keys), ("Missing", keys.missing_keys)):
-                if names:
-                    listed = ", ".join(f'"{name}"' for name in names)
-                    problems.insert(0, f"{kind} key(s) in state_dict: {listed}. ")
+        load(self, "")
+        for kind, names in (("Unexpected", keys.unexpected_keys), ("Missing", keys.missing_keys)):
+            if names and strict:
+                listed = ", ".join(f'"{name}"' for name in names)
+                problems.insert(0, f"{kind} key(s) in state_dict: {listed}. ")
         if problems:
             raise RuntimeError("\n\t".join([f"Error(s) in loading state_dict for {type(self).__name__}:", *problems]))
         return keys
@@ -529,13 +508,13 @@ class Module:
             local_metadata: what :meth:`state_dict` stored for this module, like its ``version``.
             missing_keys, unexpected_keys, error_msgs: lists to add problems to.
         """
-        for hook in self._load_state_dict_pre_hooks.values():
+        for hook in self._hooks_for("load_state_dict_pre"):
             hook(self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
         local = self._local_state()
         for name, tensor in local.items():
             key = prefix + name
             if key not in state_dict:
-                missing_keys.extend([key] if strict else [])
+                missing_keys.append(key)
                 continue
             value = state_dict[key]
             if not isinstance(value, Tensor):
@@ -549,34 +528,33 @@ class Module:
                 with engine.grad_mode(False):
                     tensor.copy_(value)
         extra = prefix + _EXTRA_STATE
-        if type(self).set_extra_state is not Module.set_extra_state:
-            if extra in state_dict:
-                self.set_extra_state(state_dict[extra])
-            elif strict:
-                missing_keys.append(extra)
-        elif strict and extra in state_dict:
-            unexpected_keys.append(extra)
-        for key in state_dict if strict else ():
-            if key.startswith(prefix) and key != extra:
+        takes_extra = type(self).set_extra_state is not Module.set_extra_state
+        if takes_extra and extra in state_dict:
+            self.set_extra_state(state_dict[extra])
+        elif takes_extra:
+            missing_keys.append(extra)
+        children = dict(self._own("module"))
+        for key in state_dict:
+            if key.startswith(prefix) and not (takes_extra and key == extra):
                 name, dot, _ = key[len(prefix) :].partition(".")
-                if name not in (self._modules if dot else local):
+                if name not in (children if dot else local):
                     unexpected_keys.append(key)
 
     def register_state_dict_pre_hook(self, hook: Callable) -> RemovableHandle:
         """Call ``hook(module, prefix, keep_vars)`` before :meth:`state_dict` collects."""
-        return _register(self._state_dict_pre_hooks, hook)
+        return self._register_hook("state_dict_pre", hook)
 
     def register_state_dict_post_hook(self, hook: Callable) -> RemovableHandle:
         """Call ``hook(module, state_dict, prefix, local_metadata)`` after :meth:`state_dict` collected."""
-        return _register(self._state_dict_hooks, hook)
+        return self._register_hook("state_dict", hook)
 
     def register_load_state_dict_pre_hook(self, hook: Callable) -> RemovableHandle:
         """Call ``hook(module, ...)``, with the arguments of ``_load_from_state_dict``, before loading."""
-        return _register(self._load_state_dict_pre_hooks, hook)
+        return self._register_hook("load_state_dict_pre", hook)
 
     def register_load_state_dict_post_hook(self, hook: Callable) -> RemovableHandle:
         """Call ``hook(module, incompatible_keys)`` after loading; it may change the lists."""
-        return _register(self._load_state_dict_post_hooks, hook)
+        return self._register_hook("load_state_dict", hook)
 
     # ------------------------------------------------------------------------- printing
 
@@ -599,30 +577,19 @@ class Module:
 
 
 def _note_place(error: Exception, module: Module) -> None:
-    """Say in a note on ``error`` which module raised it; each module on the way out puts its name in front.
-
-    The note is kept in the exception's ``__notes__``, and in ``_place`` how to extend it: the module
-    that the path starts from so far, the path, and the configuration of the module that failed.
-    """
-    place = getattr(error, "_place", None)
-    if place is None:
-        start, path, description = module, "", f"{module._get_name()}({module.extra_repr()})"
-    else:
-        start, path, description = place
-        inner = next((name for name, m in module.named_modules() if m is start and name), "")
-        start, path = module, ".".join(part for part in (inner, path) if part)
-    before = _note(place) if place else None
-    error._place = (start, path, description)  # type: ignore[attr-defined]
-    notes = getattr(error, "__notes__", [])
-    if before in notes:
-        notes[notes.index(before)] = _note(error._place)  # type: ignore[attr-defined]
-    else:
-        error.add_note(_note(error._place))  # type: ignore[attr-defined]
+    """Say in a note on ``error`` which module raised it: each that it leaves puts its name in front of the path."""
+    calls: list[Module] = error.__dict__.setdefault("_calls", [])  # outermost first
+    notes: list[str] = error.__dict__.setdefault("__notes__", [])
+    place = notes.index(_place(calls)) if calls and _place(calls) in notes else len(notes)
+    calls.insert(0, module)
+    notes[place : place + 1] = [_place(calls)]
 
 
-def _note(place: tuple[Module, str, str]) -> str:
-    _, path, description = place
-    return f"in {path}: {description}" if path else f"in {description}"
+def _place(calls: list[Module]) -> str:
+    """The path through modules of which each called the next, and the configuration of the last."""
+    steps = [next((name for name, m in a.named_modules() if m is b), "") for a, b in pairwise(calls)]
+    path = ".".join(filter(None, steps))
+    return f"in {path}{path and ': '}{calls[-1]._get_name()}({calls[-1].extra_repr()})"
 
 
 class _BackwardObserver:
@@ -634,66 +601,58 @@ class _BackwardObserver:
 
     def __init__(self, module: Module) -> None:
         self.module = module
+        self.before, self.after = module._hooks_for("backward_pre"), module._hooks_for("backward")
         self.grad_output: tuple | None = None
-        self.inputs: list[int] | None = None  # positions of the arguments that need gradients
-        self.count = 0  # of the arguments
+        self.grad_input: tuple | None = None  # if none will arrive: None for each argument
 
     def observe_inputs(self, args: tuple) -> tuple:
-        self.count = len(args)
-        positions = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
-        if not positions or not engine.mode.grad:
-            return args
-        self.inputs = positions
-        return _observed(args, positions, self.arrived)
+        seen = self._observed(args, self.arrived)
+        if seen is args:
+            self.grad_input = (None,) * len(args)
+        return seen
 
     def observe_outputs(self, result: Any) -> Any:
-        outputs = result if isinstance(result, tuple) else (result,)
-        positions = [i for i, a in enumerate(outputs) if isinstance(a, Tensor) and a.requires_grad]
-        if not positions or not engine.mode.grad:
-            return result
+        seen = self._observed(result if isinstance(result, tuple) else (result,), self.departed)
+        return seen if isinstance(result, tuple) else seen[0]
 
-        def departed(grads: tuple) -> tuple:
-            grad_output: list[Any] = [None] * len(outputs)
-            for i, g in zip(positions, grads, strict=True):
-                grad_output[i] = g
-            current = tuple(grad_output)
-            for hook in list(self.module._backward_pre_hooks.values()):
-                if (replaced := hook(self.module, current)) is not None:
-                    current = _as_tuple(replaced, len(current), "a full backward pre-hook")
-            self.grad_output = current
-            if self.inputs is None:
-                self.run_hooks((None,) * self.count)
-            return tuple(current[i] for i in positions)
-
-        observed = _observed(outputs, positions, departed)
-        return observed if isinstance(result, tuple) else observed[0]
+    def departed(self, grads: tuple) -> tuple:
+        """The gradients of the outputs are known."""
+        for hook in self.before:
+            grads = _replaced(grads, hook(self.module, grads), "a full backward pre-hook")
+        self.grad_output = grads
+        if self.grad_input is not None:
+            self.arrived(self.grad_input)
+        return grads
 
     def arrived(self, grads: tuple) -> tuple:
-        assert self.inputs is not None
+        """The gradients of the inputs are known."""
         if self.grad_output is None:  # a second derivative, on its way through the inputs alone
             return grads
-        grad_input: list[Any] = [None] * self.count
-        for i, g in zip(self.inputs, grads, strict=True):
-            grad_input[i] = g
-        current = self.run_hooks(tuple(grad_input))
-        return tuple(current[i] for i in self.inputs)
-
-    def run_hooks(self, grad_input: tuple) -> tuple:
-        for hook in list(self.module._backward_hooks.values()):
-            if (replaced := hook(self.module, grad_input, self.grad_output)) is not None:
-                grad_input = _as_tuple(replaced, len(grad_input), "a full backward hook")
+        for hook in self.after:
+            grads = _replaced(grads, hook(self.module, grads, self.grad_output), "a full backward hook")
         self.grad_output = None
-        return grad_input
+        return grads
+
+    def _observed(self, values: tuple, hook: Callable[[tuple], tuple]) -> tuple:
+        """``values`` by way of an operation that shows ``hook`` their gradients: None for those that need none."""
+        places = [i for i, v in enumerate(values) if isinstance(v, Tensor) and v.requires_grad]
+        if not (places and engine.mode.grad and (self.before or self.after)):
+            return values
+
+        def show(grads: tuple) -> tuple:
+            shown = dict(zip(places, grads, strict=True))
+            replaced = hook(tuple(shown.get(i) for i in range(len(values))))
+            return tuple(replaced[i] for i in places)
+
+        observed = dict(zip(places, observe(*[values[i] for i in places], hook=show), strict=True))
+        return tuple(observed.get(i, value) for i, value in enumerate(values))
 
 
-def _observed(values: tuple, positions: list[int], hook: Callable[[tuple], tuple]) -> tuple:
-    """``values`` with those at ``positions`` passed through an operation that tells ``hook`` of their gradients."""
-    observed = dict(zip(positions, observe(*[values[i] for i in positions], hook=hook), strict=True))
-    return tuple(observed.get(i, value) for i, value in enumerate(values))
-
-
-def _as_tuple(value: Any, count: int, what: str) -> tuple:
-    grads = value if isinstance(value, tuple) else (value,)
-    if len(grads) != count:
-        raise RuntimeError(f"{what} must return None or {count} gradient(s), got {len(grads)}")
-    return grads
+def _replaced(grads: tuple, replacement: Any, what: str) -> tuple:
+    """The gradients that a hook returned, or if that is None, those that it was called with."""
+    if replacement is None:
+        return grads
+    new = replacement if isinstance(replacement, tuple) else (replacement,)
+    if len(new) != len(grads):
+        raise RuntimeError(f"{what} must return None or {len(grads)} gradient(s), got {len(new)}")
+    return new

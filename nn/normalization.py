@@ -9,60 +9,42 @@ import minigrad
 
 from . import functional as F
 from . import init
-from .linear import check_size
-from .module import Module
-from .parameter import Parameter
+from .layer import Layer, WeightedLayer
 
 
-class _Affine(Module):
+class _Affine(WeightedLayer):
     """Has a weight that starts as 1 and a bias that starts as 0, either of which may be missing."""
 
-    weight: Any
-    bias: Any
-    text: str  # the configuration, as it is printed
+    unnamed = 1
 
     def _add_affine(self, shape: Any, weight: bool, bias: bool, device: Any, dtype: Any) -> None:
-        for name, wanted in (("weight", weight), ("bias", weight and bias)):
-            values = minigrad.empty(shape, device=device, dtype=dtype)
-            self.register_parameter(name, Parameter(values) if wanted else None)
-        self.reset_parameters()
+        shapes = {"weight": shape if weight else None, "bias": shape if weight and bias else None}
+        self._add_parameters(device, dtype, **shapes)
 
     def reset_parameters(self) -> None:
         """Make the weight 1 and the bias 0."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
-
-    def extra_repr(self) -> str:
-        return self.text.format(**vars(self), bias=self.bias is not None)
+        for name, param in self.named_parameters():
+            init.constant_(param, float(name == "weight"))
 
 
 class _NormBase(_Affine):
-    """Normalization of channels, with running averages of their mean and variance.
-
-    Args:
-        eps: added to the variance.
-        momentum: how far a batch moves the running averages; None averages over all batches evenly.
-        affine: scale and shift each channel by a weight and, unless ``bias`` is False, a bias.
-        track_running_stats: keep running averages, and normalize by them in evaluation.
-    """
+    """Normalization of channels, with running averages of their mean and variance."""
 
     _version = 2  # as in PyTorch: version 1 had no num_batches_tracked
     dims: tuple[int, ...]  # how many dimensions an input may have
-    text = ("{num_features}, eps={eps}, momentum={momentum}, affine={affine}, bias={bias}, "
-            "track_running_stats={track_running_stats}")  # fmt: skip
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
                  track_running_stats: bool = True, device: Any = None, dtype: Any = None, *,
                  bias: bool = True) -> None:  # fmt: skip
-        super().__init__()
-        self.num_features = check_size(num_features, type(self).__name__, "num_features", 0)
-        self.eps, self.momentum, self.affine, self.track_running_stats = eps, momentum, affine, track_running_stats
-        for name in ("running_mean", "running_var"):
-            start = minigrad.empty(num_features, device=device, dtype=dtype)
-            self.register_buffer(name, start if track_running_stats else None)
-        self.register_buffer("num_batches_tracked", minigrad.tensor(0) if track_running_stats else None)
+        super().__init__(num_features=num_features, eps=eps, momentum=momentum, affine=affine, bias=bias,
+                         track_running_stats=track_running_stats)  # fmt: skip
+        self._check_sizes("num_features", minimum=0)
+        for name in ("running_mean", "running_var", "num_batches_tracked"):
+            self.register_buffer(name, None)
+        if track_running_stats:
+            self.running_mean = minigrad.zeros(num_features, device=device, dtype=dtype)
+            self.running_var = minigrad.ones(num_features, device=device, dtype=dtype)
+            self.num_batches_tracked = minigrad.tensor(0)
         self._add_affine(num_features, affine, bias, device, dtype)
 
     def reset_running_stats(self) -> None:
@@ -73,21 +55,19 @@ class _NormBase(_Affine):
             self.num_batches_tracked.zero_()
 
     def reset_parameters(self) -> None:
+        """Make the weight 1 and the bias 0, and forget all batches."""
         self.reset_running_stats()
         super().reset_parameters()
 
-    def _check(self, input: Any, batched: int) -> None:
-        name, shape = type(self).__name__, tuple(input.shape)
+    def _check_dims(self, input: Any) -> None:
         if input.ndim not in self.dims:
-            raise ValueError(f"{name}: expected an input of {' or '.join(map(str, self.dims))} dimensions, got {shape}")
-        channels = shape[1 if input.ndim >= batched else 0]
-        if channels != self.num_features and (self.affine or self.track_running_stats):
-            raise ValueError(f"{name}: expected {self.num_features} channels, got {channels} (input {shape})")
+            dims, shape = " or ".join(map(str, self.dims)), tuple(input.shape)
+            raise ValueError(f"{type(self).__name__}: expected an input of {dims} dimensions, got {shape}")
 
 
 class _BatchNorm(_NormBase):
     def forward(self, input: Any) -> Any:
-        self._check(input, 2)
+        self._check_dims(input)
         momentum, mean, var = self.momentum or 0.0, self.running_mean, self.running_var
         if self.training and not self.track_running_stats:
             mean = var = None
@@ -102,10 +82,15 @@ class _BatchNorm(_NormBase):
 class BatchNorm1d(_BatchNorm):
     """Each channel of (N, C) or (N, C, L) with mean 0 and variance 1 over the batch: :func:`F.batch_norm`.
 
-    In evaluation, or with frozen statistics, by the running averages. The arguments are those of all
-    batch and instance norms: ``eps`` is added to the variance, ``momentum`` is the share of the newest batch
-    in the running averages (None: of all batches evenly), ``affine`` and ``bias`` tell whether channels are
-    scaled and shifted, and ``track_running_stats`` whether there are running averages.
+    In evaluation, or with frozen statistics, by the running averages. The result has the input's shape.
+    The arguments are those of all batch and instance norms.
+
+    Args:
+        num_features: C, the size of weight, bias and running averages.
+        eps: added to the variance.
+        momentum: the share of the newest batch in the running averages; None averages all batches evenly.
+        affine: scale and shift each channel by a weight and, unless ``bias`` is False, a bias.
+        track_running_stats: keep running averages, and normalize by them in evaluation.
     """
 
     dims = (2, 3)
@@ -130,7 +115,7 @@ class _InstanceNorm(_NormBase):
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
     def forward(self, input: Any) -> Any:
-        self._check(input, self.dims[1])
+        self._check_dims(input)
         single = input.ndim == self.dims[0]
         by_input = self.training or not self.track_running_stats
         y = F.instance_norm(input.unsqueeze(0) if single else input, self.running_mean, self.running_var, self.weight,
@@ -139,7 +124,10 @@ class _InstanceNorm(_NormBase):
 
 
 class InstanceNorm1d(_InstanceNorm):
-    """Each channel of each sample of (N, C, L) or (C, L) with mean 0 and variance 1; see :class:`BatchNorm1d`."""
+    """Each channel of each sample of (N, C, L) or (C, L) with mean 0 and variance 1; see :class:`BatchNorm1d`.
+
+    By default without weight and bias, and without running averages.
+    """
 
     dims = (2, 3)
 
@@ -160,18 +148,16 @@ class LayerNorm(_Affine):
     """The last dimensions, of the sizes ``normalized_shape``, with mean 0 and variance 1: :func:`F.layer_norm`.
 
     Args:
+        normalized_shape: an int, or several; also the shape of weight and bias.
+        eps: added to the variance.
         elementwise_affine: scale each element by a weight and, unless ``bias`` is False, shift it by a bias.
     """
 
-    text = "{normalized_shape}, eps={eps}, elementwise_affine={elementwise_affine}, bias={bias}"
-
     def __init__(self, normalized_shape: Any, eps: Any = 1e-5, elementwise_affine: bool = True,
                  bias: bool = True, device: Any = None, dtype: Any = None) -> None:  # fmt: skip
-        super().__init__()
-        shape = normalized_shape if isinstance(normalized_shape, Sequence) else (normalized_shape,)
-        self.normalized_shape = tuple(shape)
-        self.eps, self.elementwise_affine = eps, elementwise_affine
-        self._add_affine(self.normalized_shape, elementwise_affine, bias, device, dtype)
+        shape = tuple(normalized_shape) if isinstance(normalized_shape, Sequence) else (normalized_shape,)
+        super().__init__(normalized_shape=shape, eps=eps, elementwise_affine=elementwise_affine, bias=bias)
+        self._add_affine(shape, elementwise_affine, bias, device, dtype)
 
     def forward(self, input: Any) -> Any:
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -183,7 +169,7 @@ class RMSNorm(LayerNorm):
     Takes (..., ``*normalized_shape``), and keeps the shape.
     """
 
-    text = "{normalized_shape}, eps={eps}, elementwise_affine={elementwise_affine}"
+    shown = ("normalized_shape", "eps", "elementwise_affine")
 
     def __init__(self, normalized_shape: Any, eps: float | None = None, elementwise_affine: bool = True,
                  device: Any = None, dtype: Any = None) -> None:  # fmt: skip
@@ -194,36 +180,32 @@ class RMSNorm(LayerNorm):
 
 
 class GroupNorm(_Affine):
-    """Each of ``num_groups`` groups of the channels of (N, C, ...) with mean 0 and variance 1: :func:`F.group_norm`."""
+    """Each of ``num_groups`` groups of the channels of (N, C, ...) with mean 0 and variance 1: :func:`F.group_norm`.
 
-    text = "{num_groups}, {num_channels}, eps={eps}, affine={affine}, bias={bias}"
+    Args:
+        num_channels: C, the size of weight and bias.
+        eps: added to the variance.
+        affine: scale and shift each channel by a weight and, unless ``bias`` is False, a bias.
+    """
+
+    unnamed = 2
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, device: Any = None,
                  dtype: Any = None, *, bias: bool = True) -> None:  # fmt: skip
-        super().__init__()
-        self.num_groups = check_size(num_groups, "GroupNorm", "num_groups")
-        self.num_channels = check_size(num_channels, "GroupNorm", "num_channels")
+        super().__init__(num_groups=num_groups, num_channels=num_channels, eps=eps, affine=affine, bias=bias)
+        self._check_sizes("num_groups", "num_channels")
         if num_channels % num_groups:
             raise ValueError(f"GroupNorm: num_channels={num_channels} must be divisible by num_groups={num_groups}")
-        self.eps, self.affine = eps, affine
         self._add_affine(num_channels, affine, bias, device, dtype)
 
     def forward(self, input: Any) -> Any:
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
 
-class LocalResponseNorm(Module):
-    """``input / (k + alpha * mean of squares over size channels) ** beta``: :func:`F.local_response_norm`.
+class LocalResponseNorm(Layer, function=F.local_response_norm):
+    """``input / (k + alpha * mean of squares over size channels) ** beta`` for (N, C, ...) (Krizhevsky et al. 2012)."""
 
-    Takes (N, C, ...), and keeps the shape.
-    """
+    unnamed = 1
 
     def __init__(self, size: int, alpha: float = 0.0001, beta: float = 0.75, k: float = 1.0) -> None:
-        super().__init__()
-        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
-
-    def forward(self, input: Any) -> Any:
-        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
-
-    def extra_repr(self) -> str:
-        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+        super().__init__(size=size, alpha=alpha, beta=beta, k=k)

@@ -8,49 +8,39 @@ from typing import Any
 from minigrad.arguments import ntuple
 
 from . import functional as F
-from .module import Module
+from .layer import Layer
 
 
-class _Pad(Module):
-    """Borders of the widths ``padding``: one for all, or (left, right, top, bottom, ...), the last dimension first.
-
-    A negative width cuts off.
-    """
-
+class _Pad(Layer):
     dims: int
     mode: str
+    unnamed = 1
 
     def __init__(self, padding: Any) -> None:
-        super().__init__()
-        self.padding = ntuple(padding, 2 * self.dims, type(self).__name__, "padding", -sys.maxsize)
+        name = type(self).__name__
+        super().__init__(padding=ntuple(padding, 2 * self.dims, name, "padding", -sys.maxsize))
 
     def forward(self, input: Any) -> Any:
         return F.pad(input, self.padding, self.mode)
 
-    def extra_repr(self) -> str:
-        return f"{self.padding}"
-
 
 class ConstantPad1d(_Pad):
-    """Borders of ``value`` around the last dimension.
+    """Borders of ``value``: (..., L) to (..., left + L + right).
 
     From (..., W) to (..., left + W + right).
 
     Args:
-        padding: the widths (left, right), or one for both. A negative width cuts off.
+        padding: the widths (left, right), or one for all borders. A negative width cuts off.
     """
 
-    dims, mode = 1, "constant"
+    dims, unnamed, shown = 1, 0, ("padding", "value")
 
     def __init__(self, padding: Any, value: float) -> None:
         super().__init__(padding)
         self.value = value
 
     def forward(self, input: Any) -> Any:
-        return F.pad(input, self.padding, self.mode, self.value)
-
-    def extra_repr(self) -> str:
-        return f"padding={self.padding}, value={self.value}"
+        return F.pad(input, self.padding, value=self.value)
 
 
 class ConstantPad2d(ConstantPad1d):

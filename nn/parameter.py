@@ -44,6 +44,7 @@ class Buffer(Tensor):
     """
 
     __slots__ = ()
+    persistent: bool
 
     def __new__(cls, data: Any = None, *, persistent: bool = True) -> Any:
         buffer = _share(cls, Tensor() if data is None else data, False)

@@ -2,53 +2,44 @@
 
 from __future__ import annotations
 
-import math
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import minigrad
+from minigrad.arguments import check_probability
 from minigrad.kernels.recurrent import GATES
 from minigrad.ops.recurrent import recurrent
 
 from . import functional as F
-from . import init
-from .linear import check_size
-from .module import Module
-from .parameter import Parameter
+from .layer import WeightedLayer
 from .utils.rnn import PackedSequence
 
 
-class _Recurrent(Module):
+class _Recurrent(WeightedLayer):
     """What layers and cells share: weights of PyTorch's names, shapes and start, and first states."""
 
-    def _set_up(self, mode: str, input_size: int, hidden_size: int, bias: bool, suffixes: list[str], directions: int,
-                **options: Any) -> None:  # fmt: skip
-        name = type(self).__name__
-        if mode not in GATES:
-            raise ValueError(f"{name}: nonlinearity must be 'tanh' or 'relu', got {mode!r}")
-        self.mode, self.bias, self._suffixes = mode, bias, suffixes
-        self.input_size = check_size(input_size, name, "input_size")
-        self.hidden_size = check_size(hidden_size, name, "hidden_size")
-        rows = GATES[mode] * hidden_size
-        for suffix in self._suffixes:
-            features = input_size if suffix in ("", "_l0", "_l0_reverse") else directions * hidden_size
-            shapes: list[tuple[int, ...]] = [(rows, features), (rows, hidden_size), (rows,), (rows,)]
-            kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: 4 if bias else 2]
-            for kind, shape in zip(kinds, shapes, strict=False):
-                self.register_parameter(kind + suffix, Parameter(minigrad.empty(shape, **options)))
-        self.reset_parameters()
+    mode: str
+    unnamed = 2
 
-    def reset_parameters(self) -> None:
-        """Draw all parameters anew, uniform within ``1 / sqrt(hidden_size)``."""
-        bound = 1 / math.sqrt(self.hidden_size)
-        for param in self.parameters():
-            init.uniform_(param, -bound, bound)
+    def _add_weights(self, suffixes: list[str], directions: int, device: Any, dtype: Any) -> None:
+        if self.mode not in GATES:
+            raise ValueError(f"{type(self).__name__}: nonlinearity must be 'tanh' or 'relu', got {self.mode!r}")
+        self._check_sizes("input_size", "hidden_size")
+        rows, shapes = GATES[self.mode] * self.hidden_size, dict[str, Any]()
+        for suffix in suffixes:
+            first = suffix in ("", "_l0", "_l0_reverse")
+            features = self.input_size if first else directions * self.hidden_size
+            shapes |= {f"weight_ih{suffix}": (rows, features), f"weight_hh{suffix}": (rows, self.hidden_size)}
+            shapes |= {f"bias_ih{suffix}": (rows,), f"bias_hh{suffix}": (rows,)} if self.bias else {}
+        self._add_parameters(device, dtype, **shapes)
+
+    def _fan_in(self) -> int:
+        return self.hidden_size
 
     @property
     def all_weights(self) -> list[list[Any]]:
         """The parameters of each layer and direction."""
-        count = 4 if self.bias else 2
-        params = list(self._parameters.values())
+        count, params = 4 if self.bias else 2, [param for _, param in self._own("parameter")]
         return [params[k : k + count] for k in range(0, len(params), count)]
 
     def _first(self, hx: Any, shape: tuple[int, ...], like: Any) -> list[Any]:
@@ -75,22 +66,23 @@ class RNNBase(_Recurrent):
         bidirectional: a second recurrence per layer, from the last step to the first.
     """
 
-    def __init__(self, mode: str, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
+    usual: ClassVar = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
+
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
                  batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, proj_size: int = 0,
                  device: Any = None, dtype: Any = None) -> None:  # fmt: skip
-        super().__init__()
         name = type(self).__name__
         if proj_size:
             raise NotImplementedError(f"{name}: proj_size={proj_size} is not available; put a Linear layer on top")
-        if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
-            raise ValueError(f"{name}: dropout must be a probability from 0 to 1, got {dropout!r}")
-        self.num_layers = check_size(num_layers, name, "num_layers")
-        self.batch_first, self.dropout, self.bidirectional = batch_first, float(dropout), bidirectional
+        check_probability(name, dropout, "dropout")
+        super().__init__(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers, bias=bias,
+                         batch_first=batch_first, dropout=float(dropout), bidirectional=bidirectional)  # fmt: skip
+        self._check_sizes("num_layers")
         if dropout and num_layers == 1:
-            warnings.warn(f"{name}: dropout={dropout} acts between layers, of which there is only one", stacklevel=3)
+            warnings.warn(f"{name}: dropout={dropout} acts between layers, of which there is only one", stacklevel=2)
         directions = ("", "_reverse")[: 1 + bidirectional]
         suffixes = [f"_l{layer}{direction}" for layer in range(num_layers) for direction in directions]
-        self._set_up(mode, input_size, hidden_size, bias, suffixes, len(directions), device=device, dtype=dtype)
+        self._add_weights(suffixes, len(directions), device, dtype)
 
     def flatten_parameters(self) -> None:
         """Nothing to do: there is no device whose memory would have to be arranged."""
@@ -108,7 +100,7 @@ class RNNBase(_Recurrent):
             x = x.unsqueeze(1) if single else x.transpose(0, 1) if self.batch_first else x
             batch_sizes, order, back = [x.shape[1]] * len(x), None, None
             x = x.reshape(-1, self.input_size)
-        full = (len(self._suffixes), batch_sizes[0], self.hidden_size)
+        full = (self.num_layers * (1 + self.bidirectional), batch_sizes[0], self.hidden_size)
         shape = full[::2] if single else full
         states = [s.reshape(full) for s in self._first(hx, shape, x)]
         x, states = self._run(x, states if order is None else [s[:, order] for s in states], batch_sizes)
@@ -134,19 +126,16 @@ class RNNBase(_Recurrent):
             x = outs[0] if directions == 1 else minigrad.cat(outs, 1)
         return x, [minigrad.stack(ends) for ends in zip(*last, strict=True)]
 
-    def extra_repr(self) -> str:
-        defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
-        changed = [f"{k}={getattr(self, k)}" for k, default in defaults.items() if getattr(self, k) != default]
-        return ", ".join([f"{self.input_size}, {self.hidden_size}", *changed])
-
 
 class RNN(RNNBase):
     """``h = tanh(W_ih x + b_ih + W_hh h + b_hh)`` at each step, or relu (Elman 1990); see :class:`RNNBase`."""
 
     def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, nonlinearity: str = "tanh",
-                 *args: Any, **kwargs: Any) -> None:  # fmt: skip
-        super().__init__(nonlinearity, input_size, hidden_size, num_layers, *args, **kwargs)
-        self.nonlinearity = nonlinearity
+                 bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False,
+                 device: Any = None, dtype: Any = None) -> None:  # fmt: skip
+        self.mode = self.nonlinearity = nonlinearity
+        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+                         device=device, dtype=dtype)  # fmt: skip
 
 
 class LSTM(RNNBase):
@@ -156,8 +145,7 @@ class LSTM(RNNBase):
     g, o. The states, given and returned, are tuples (h, c).
     """
 
-    def __init__(self, input_size: int, hidden_size: int, *args: Any, **kwargs: Any) -> None:
-        super().__init__("lstm", input_size, hidden_size, *args, **kwargs)
+    mode = "lstm"
 
 
 class GRU(RNNBase):
@@ -167,17 +155,16 @@ class GRU(RNNBase):
     with parts of the weights in the order r, z, n.
     """
 
-    def __init__(self, input_size: int, hidden_size: int, *args: Any, **kwargs: Any) -> None:
-        super().__init__("gru", input_size, hidden_size, *args, **kwargs)
+    mode = "gru"
 
 
-class RNNCell(_Recurrent):
-    """One step of :class:`RNN`: input (N, input_size) or (input_size,) and the state before give the next state."""
+class _Cell(_Recurrent):
+    usual: ClassVar = {"bias": True}
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh",
-                 device: Any = None, dtype: Any = None) -> None:  # fmt: skip
-        super().__init__()
-        self._set_up(nonlinearity, input_size, hidden_size, bias, [""], 1, device=device, dtype=dtype)
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None,
+                 dtype: Any = None) -> None:  # fmt: skip
+        super().__init__(input_size=input_size, hidden_size=hidden_size, bias=bias)
+        self._add_weights([""], 1, device, dtype)
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         if input.ndim not in (1, 2) or input.shape[-1] != self.input_size:
@@ -189,26 +176,29 @@ class RNNCell(_Recurrent):
         _, *states = recurrent(self.mode, x, states, self.all_weights[0], [len(x)])
         return tuple(s.reshape(shape) for s in states) if self.mode == "lstm" else states[0].reshape(shape)
 
+
+class RNNCell(_Cell):
+    """One step of :class:`RNN`: input (N, input_size) and state (N, hidden_size) give the next state.
+
+    All may lack N. The state is zeros by default.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh",
+                 device: Any = None, dtype: Any = None) -> None:  # fmt: skip
+        self.mode = self.nonlinearity = nonlinearity
+        super().__init__(input_size, hidden_size, bias, device, dtype)
+
     def extra_repr(self) -> str:
-        nonlinearity = f", nonlinearity={self.mode}" if self.mode == "relu" else ""
-        return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False") + nonlinearity
+        return super().extra_repr() + (", nonlinearity=relu" if self.mode == "relu" else "")
 
 
-class LSTMCell(RNNCell):
-    """One step of :class:`LSTM`; the state is a tuple (h, c).
+class LSTMCell(_Cell):
+    """One step of :class:`LSTM`; the state is a tuple (h, c). See :class:`RNNCell`."""
 
-    Input (N, input_size), h and c (N, hidden_size) give the next h and c.
-    """
-
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, *args: Any, **kwargs: Any) -> None:
-        super().__init__(input_size, hidden_size, bias, "lstm", *args, **kwargs)
+    mode = "lstm"
 
 
-class GRUCell(RNNCell):
-    """One step of :class:`GRU`.
+class GRUCell(_Cell):
+    """One step of :class:`GRU`; see :class:`RNNCell`."""
 
-    Input (N, input_size) and state (N, hidden_size) give the next state, (N, hidden_size).
-    """
-
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, *args: Any, **kwargs: Any) -> None:
-        super().__init__(input_size, hidden_size, bias, "gru", *args, **kwargs)
+    mode = "gru"

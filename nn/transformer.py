@@ -14,17 +14,17 @@ from . import functional as F
 from . import init
 from .container import ModuleList
 from .dropout import Dropout
-from .linear import Linear, check_size
+from .layer import WeightedLayer
+from .linear import Linear
 from .module import Module
 from .normalization import LayerNorm
-from .parameter import Parameter
 
 
 class NonDynamicallyQuantizableLinear(Linear):
     """A Linear of the name that PyTorch prints it under in :class:`MultiheadAttention`."""
 
 
-class MultiheadAttention(Module):
+class MultiheadAttention(WeightedLayer):
     """Attention in ``num_heads`` parts of the ``embed_dim`` features, and a linear layer on top.
 
     Args:
@@ -35,40 +35,32 @@ class MultiheadAttention(Module):
         batch_first: tensors are (N, L, E), not (L, N, E).
     """
 
+    shown = ()
+
     def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0, bias: bool = True,
                  add_bias_kv: bool = False, add_zero_attn: bool = False, kdim: int | None = None,
                  vdim: int | None = None, batch_first: bool = False, device: Any = None,
                  dtype: Any = None) -> None:  # fmt: skip
-        super().__init__()
-        E = self.embed_dim = check_size(embed_dim, "MultiheadAttention", "embed_dim")
-        self.num_heads = check_size(num_heads, "MultiheadAttention", "num_heads")
+        E, kdim, vdim = embed_dim, embed_dim if kdim is None else kdim, embed_dim if vdim is None else vdim
+        super().__init__(embed_dim=E, num_heads=num_heads, kdim=kdim, vdim=vdim, dropout=dropout,
+                         add_zero_attn=add_zero_attn, batch_first=batch_first)  # fmt: skip
+        self._check_sizes("embed_dim", "num_heads")
         if E % num_heads:
             raise ValueError(f"MultiheadAttention: embed_dim {E} must be divisible by num_heads {num_heads}")
-        self.kdim, self.vdim = E if kdim is None else kdim, E if vdim is None else vdim
-        self.head_dim, self.dropout, self.batch_first = E // num_heads, dropout, batch_first
-        self.add_zero_attn = add_zero_attn
-        together = self.kdim == self.vdim == E
-        shapes = {
-            "q_proj_weight": None if together else (E, E),
-            "k_proj_weight": None if together else (E, self.kdim),
-            "v_proj_weight": None if together else (E, self.vdim),
-            "in_proj_weight": (3 * E, E) if together else None,
-            "in_proj_bias": (3 * E,) if bias else None,
-            "bias_k": (1, 1, E) if add_bias_kv else None,
-            "bias_v": (1, 1, E) if add_bias_kv else None,
-        }
-        for name, shape in shapes.items():
-            param = None if shape is None else Parameter(minigrad.empty(shape, device=device, dtype=dtype))
-            self.register_parameter(name, param)
+        self.head_dim = E // num_heads
+        together, appended = kdim == vdim == E, (1, 1, E) if add_bias_kv else None
         self.out_proj = NonDynamicallyQuantizableLinear(E, E, bias, device, dtype)
-        self._reset_parameters()
+        self._add_parameters(
+            device, dtype, q_proj_weight=None if together else (E, E), k_proj_weight=None if together else (E, kdim),
+            v_proj_weight=None if together else (E, vdim), in_proj_weight=(3 * E, E) if together else None,
+            in_proj_bias=3 * E if bias else None, bias_k=appended, bias_v=appended,
+        )  # fmt: skip
 
-    def _reset_parameters(self) -> None:
-        for name, param in self._parameters.items():
-            if name in ("bias_k", "bias_v") and param is not None:
-                init.xavier_normal_(param)
-            elif param is not None:
-                (init.zeros_ if name == "in_proj_bias" else init.xavier_uniform_)(param)
+    def reset_parameters(self) -> None:
+        """Draw weights anew (Glorot & Bengio 2010), and make biases 0."""
+        for name, param in self._own("parameter"):
+            fill = init.xavier_normal_ if name in ("bias_k", "bias_v") else init.xavier_uniform_
+            (init.zeros_ if name == "in_proj_bias" else fill)(param)
         if self.out_proj.bias is not None:
             init.zeros_(self.out_proj.bias)
 

@@ -160,7 +160,7 @@ def test_weight_norm(dim: int | None) -> None:
     nn.utils.remove_weight_norm(layer)
     assert list(layer.state_dict()) == ["bias", "weight"]
     assert_close(layer.weight, 2 * before)
-    assert not layer._forward_pre_hooks
+    assert not layer._hooks
 
 
 def test_spectral_norm_finds_the_largest_singular_value() -> None:

@@ -97,7 +97,7 @@ def _check(name: str, n: int, input: Any, weight: Any, bias: Any, groups: Any, t
         raise ValueError(f"{name}: the kernel is empty (weight {weight.shape})")
 
 
-def _padding(name: str, padding: Any, n: int, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Pairs:
+def padding_pairs(name: str, padding: Any, n: int, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Pairs:
     """Padding as a pair (before, after) for each dimension."""
     if not isinstance(padding, str):
         return tuple((p, p) for p in ntuple(padding, n, name, "padding"))
@@ -118,7 +118,7 @@ def _convolve(n: int, input: Any, weight: Any, bias: Any = None, stride: Any = 1
     kernel = weight.shape[2:]
     stride = ntuple(stride, n, name, "stride", 1)
     dilation = ntuple(dilation, n, name, "dilation", 1)
-    padding = _padding(name, padding, n, kernel, stride, dilation)
+    padding = padding_pairs(name, padding, n, kernel, stride, dilation)
     unbatched = input.ndim == n + 1
     if min(kernels.positions(input.shape[-n:], kernel, stride, padding, dilation)) < 1:
         extent = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel))
@@ -253,7 +253,7 @@ def _patch_options(name: str, spatial: Any, kernel_size: Any, dilation: Any, pad
     options: dict[str, Any] = {
         "kernel": kernel,
         "stride": ntuple(stride, 2, name, "stride", 1),
-        "padding": _padding(name, ntuple(padding, 2, name, "padding"), 2, kernel, (1, 1), (1, 1)),
+        "padding": padding_pairs(name, ntuple(padding, 2, name, "padding"), 2, kernel, (1, 1), (1, 1)),
         "dilation": ntuple(dilation, 2, name, "dilation", 1),
     }
     out = kernels.positions(spatial, **options)

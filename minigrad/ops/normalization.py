@@ -91,10 +91,11 @@ def _standardize(input: Array, weight: Array, bias: Array, mean: Array, scale: A
     return y.astype(input.dtype, copy=False)
 
 
-def _check_affine(name: str, shape: tuple[int, ...], **parameters: Any) -> None:
+def _check_affine(name: str, input: Any, shape: tuple[int, ...], **parameters: Any) -> None:
     for parameter, value in parameters.items():
         if value is not None and value.shape != shape:
-            raise ValueError(f"{name}: {parameter} has shape {value.shape}, expected {shape}")
+            given = f"{parameter} has shape {value.shape}, expected {shape}"
+            raise ValueError(f"{name}: {given} for an input of shape {input.shape}")
 
 
 def _standardized(input: Any, weight: Any, bias: Any, dims: tuple[int, ...], shape: tuple[int, ...], eps: float,
@@ -140,7 +141,7 @@ def _check_channels(name: str, input: Any, eps: float, **parameters: Any) -> Non
         raise TypeError(f"{name}: input must be floating-point, got {input.dtype}")
     if eps < 0:
         raise ValueError(f"{name}: eps must not be negative, got {eps}")
-    _check_affine(name, input.shape[1:2], **parameters)
+    _check_affine(name, input, input.shape[1:2], **parameters)
 
 
 def batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None,
@@ -196,7 +197,7 @@ def _last_dims(name: str, input: Any, normalized_shape: Any,
         raise ValueError(f"{name}: normalized_shape {shape} is not the end of the input's shape {input.shape}")
     if input.dtype.kind != "f":
         raise TypeError(f"{name}: input must be floating-point, got {input.dtype}")
-    _check_affine(name, shape, **parameters)
+    _check_affine(name, input, shape, **parameters)
     return shape, tuple(range(input.ndim - len(shape), input.ndim))
 
 

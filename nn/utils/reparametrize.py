@@ -37,7 +37,7 @@ class _Computed:
             register: Any = module.register_parameter if isinstance(tensor, Parameter) else module.register_buffer
             register(part, tensor)
         setattr(module, self.name, self.compute(module, False))
-        module.register_forward_pre_hook(self)
+        self.handle = module.register_forward_pre_hook(self)
 
 
 def _weight(module: Module, name: str) -> Any:
@@ -49,13 +49,13 @@ def _weight(module: Module, name: str) -> Any:
 
 def _detach(module: M, kind: type[_Computed], name: str) -> M:
     """The module with the weight as a parameter again."""
-    for key, (hook, _) in module._forward_pre_hooks.items():
+    for hook, _ in module._hooks_for("forward_pre"):
         if isinstance(hook, kind) and hook.name == name:
             weight = hook.compute(module, False).detach()
             for part in (name, *hook.parts):
                 delattr(module, part)
             module.register_parameter(name, Parameter(weight))
-            del module._forward_pre_hooks[key]
+            hook.handle.remove()
             return module
     raise ValueError(f"{type(module).__name__}: {name!r} is not computed by {kind.__name__}")
 

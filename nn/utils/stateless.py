@@ -16,17 +16,16 @@ def functional_call(module: Module, parameters_and_buffers: dict[str, Any], args
     Args:
         args: a tuple of positional arguments, or the only one.
     """
-    replaced = []
+    replaced: list[tuple[Any, str, Any]] = []
     try:
         for name, tensor in parameters_and_buffers.items():
             path, _, leaf = name.rpartition(".")
             owner = module.get_submodule(path)
-            registry: dict[str, Any] = owner._parameters if leaf in owner._parameters else owner._buffers
-            if leaf not in registry:
+            if owner._kinds.get(leaf) not in ("parameter", "buffer"):
                 raise KeyError(f"functional_call: {type(module).__name__} has no parameter or buffer {name!r}")
-            replaced.append((registry, leaf, registry[leaf]))
-            registry[leaf] = tensor
+            replaced.append((owner, leaf, getattr(owner, leaf)))
+            vars(owner)[leaf] = tensor
         return module(*(args if isinstance(args, tuple) else (args,)), **(kwargs or {}))
     finally:
-        for registry, leaf, tensor in reversed(replaced):
-            registry[leaf] = tensor
+        for owner, leaf, tensor in reversed(replaced):
+            vars(owner)[leaf] = tensor
