@@ -235,8 +235,8 @@ def use(obj: Any) -> list[Any]:
             continue
         seen.add(id(part))
         if isinstance(part, mg.Tensor):
-            values = part.detach().numpy()
-            found.append((values.shape, values.dtype, values.tobytes() if values.size < MEGABYTE else None))
+            small = part.numel() < MEGABYTE  # stride 0 makes a huge tensor of a single number
+            found.append((part.shape, part.dtype, part.detach().numpy().tobytes() if small else None))
         elif isinstance(part, dict):
             left += part.values()
         elif isinstance(part, (list, tuple)):
