@@ -18,6 +18,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn, optim
+from minigrad.kernels.blocks import BLOCK
 from minigrad.optim import SGD, Adam, AdamW, Optimizer
 
 from . import trajectories
@@ -375,6 +376,28 @@ def test_gradients_are_left_alone(kind: str) -> None:
     for _ in range(3):
         optimizer.step()
     assert gradient.tolist() == [0.5, 0.25]
+
+
+@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_large_parameters_are_changed_in_pieces(kind: str, threads: int) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((4, 3 * BLOCK - 100), np.float32)
+    whole = nn.Parameter(mg.tensor(values[0]))
+    parts = [nn.Parameter(mg.tensor(part)) for part in np.array_split(values[0], 4)]
+    optimizers = make(kind, [whole], maximize=True), make(kind, parts, maximize=True)
+    before = mg.get_num_threads()
+    mg.set_num_threads(threads)
+    for g in values[1:]:
+        for p, part in zip([whole, *parts], [g, *np.array_split(g, 4)], strict=True):
+            p.grad = mg.tensor(part)
+        for optimizer in optimizers:
+            optimizer.step()
+    mg.set_num_threads(before)
+    assert whole.tolist() == mg.cat(parts).tolist()
+    for name, value in optimizers[0].state[whole].items():
+        others = [optimizers[1].state[p][name] for p in parts]
+        assert value.tolist() == mg.cat(others).tolist() if isinstance(value, mg.Tensor) else value == others[0]
 
 
 @pytest.mark.parametrize("kind", ALL)

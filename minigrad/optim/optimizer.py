@@ -27,6 +27,9 @@ import numpy as np
 from .. import memory
 from ..backprop import RemovableHandle
 from ..engine import TensorBase, grad_mode, new_tensor
+from ..kernels.blocks import BLOCK
+from ..kernels.layout import runs
+from ..kernels.threads import scratch, shares
 from ..memory import Array
 
 ParamsT = Iterable[Any]  # parameters, (name, parameter) pairs or group dictionaries
@@ -83,7 +86,6 @@ class Optimizer:
         self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
         self._hooks: tuple[dict[int, Callable], dict[int, Callable]] = {}, {}  # before and after each step
-        self._buffers: dict[tuple[Any, int], np.ndarray] = {}
         if isinstance(params, TensorBase):
             raise TypeError("params argument given to the optimizer should be an iterable of Tensors or dicts")
         groups = list(params)
@@ -154,7 +156,38 @@ class Optimizer:
         return loss
 
     def _update(self, param: Any, group: dict[str, Any]) -> None:
-        p, g = param._array, param._grad._array
+        p, g, state = param._array, param._grad._array, self.state[param]
+        if p.size < 2 * BLOCK or not self._change_in_pieces(p, g, state, group):
+            self._change(p, g, state, group)
+        memory.changed(p)
+
+    def _change_in_pieces(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> bool:
+        """Change a large parameter piece by piece, each with its part of the state; False if it is not dense."""
+        moments = {name: value._array for name, value in state.items() if isinstance(value, TensorBase)}
+        numbers = {name: value for name, value in state.items() if name not in moments}
+        flat = runs(p, g, *moments.values())
+        if flat is None:
+            return False
+
+        def change(first: int, last: int) -> list[dict[str, Any]]:
+            states = []
+            for k in range(first, last):
+                part_p, part_g, *parts = (a[k * BLOCK : (k + 1) * BLOCK] for a in flat)
+                states.append({**numbers, **dict(zip(moments, map(new_tensor, parts), strict=True))})
+                self._change(part_p, part_g, states[-1], group)
+            return states
+
+        states = list(chain.from_iterable(shares(change, -(-p.size // BLOCK))))
+        for name, value in states[-1].items():
+            if isinstance(value, TensorBase) and name not in moments:  # it has just begun
+                whole = np.empty_like(p)
+                np.concatenate([part[name]._array for part in states], out=runs(p, whole)[1])  # type: ignore[index]
+                value = new_tensor(whole)
+            if name not in moments:
+                state[name] = value
+        return True
+
+    def _change(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         if group.get("maximize"):
             g = np.negative(g, out=self.buffer(p, 0))
         if group.get("decoupled_weight_decay"):
@@ -162,11 +195,10 @@ class Optimizer:
         elif group.get("weight_decay"):
             decay = np.multiply(p, group["weight_decay"], out=self.buffer(p, 1))
             g = np.add(decay, g, out=decay)
-        self.update(p, g, self.state[param], group)
-        memory.changed(p)
+        self.update(p, g, state, group)
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
-        """Change the parameter ``p`` in place.
+        """Change the parameter ``p`` in place, or a piece of it.
 
         Args:
             g: its gradient, with weight decay in it, and negated to maximize. It may belong to the
@@ -177,17 +209,13 @@ class Optimizer:
         raise NotImplementedError(f"{type(self).__name__} defines neither update() nor step()")
 
     def buffer(self, like: Array, number: int = 2) -> Array:
-        """Memory for an intermediate result in the shape of ``like``, valid until the next parameter.
+        """Memory for an intermediate result in the shape of ``like``, valid until the next parameter or piece.
 
         Numbers below 2 are taken: ``g`` may lie there.
         """
-        if not isinstance(like, np.ndarray):
+        if not isinstance(like, np.ndarray) or like.size < 1024:
             return np.empty_like(like)
-        key = (like.dtype, number)
-        flat = self._buffers.get(key)
-        if flat is None or flat.size < like.size:
-            flat = self._buffers[key] = np.empty(like.size, like.dtype)
-        return flat[: like.size].reshape(like.shape)
+        return scratch(f"step {number}", like.shape, like.dtype)
 
     def moment(self, state: dict[str, Any], name: str, like: Array, value: float = 0.0) -> Array:
         """The array of ``state[name]``, at first filled with ``value``, to be changed in place."""
@@ -239,7 +267,7 @@ class Optimizer:
         ]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_buffers": {}, "_hooks": ({}, {})}
+        return {**self.__dict__, "_hooks": ({}, {})}
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
