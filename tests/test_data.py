@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
+from collections import OrderedDict, namedtuple
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,15 +14,21 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad.data import (
     BatchSampler,
+    ChainDataset,
     ConcatDataset,
     DataLoader,
     Dataset,
     IterableDataset,
     RandomSampler,
+    Sampler,
     SequentialSampler,
+    StackDataset,
     Subset,
+    SubsetRandomSampler,
     TensorDataset,
+    WeightedRandomSampler,
     default_collate,
+    default_convert,
     mnist5k,
     random_split,
 )
@@ -104,10 +110,75 @@ def test_samplers_and_batches_of_ones_own() -> None:
     assert list(RandomSampler([])) == []
 
 
+def test_random_samplers() -> None:
+    for sampler in (SubsetRandomSampler([4, 5, 9, 2]), SubsetRandomSampler([4, 5, 9, 2], mg.Generator())):
+        orders = [list(sampler) for _ in range(20)]
+        assert len({tuple(order) for order in orders}) > 5
+        assert all(sorted(order) == [2, 4, 5, 9] for order in orders)
+        assert len(sampler) == 4
+    mg.manual_seed(0)
+    drawn = list(WeightedRandomSampler([0, 1, 3], 4000))
+    assert drawn.count(0) == 0
+    assert 0.7 < drawn.count(2) / 4000 < 0.8
+    assert sorted(WeightedRandomSampler(mg.tensor([1.0, 2, 3]), 3, replacement=False)) == [0, 1, 2]
+    growing = [0]
+    sampler = RandomSampler(growing)
+    growing.append(1)
+    assert sorted(sampler) == [0, 1]
+    with pytest.raises(NotImplementedError, match="Sampler does not define __iter__"):
+        iter(Sampler())
+    with pytest.raises(ValueError, match="num_samples must be a positive int, got 0"):
+        WeightedRandomSampler([1], 0)
+    with pytest.raises(ValueError, match=r"weights must be a sequence, got shape \(1, 1\)"):
+        WeightedRandomSampler([[1.0]], 1)
+
+
+def test_a_sampler_draws_when_its_pass_begins() -> None:
+    for sampler in (RandomSampler(range(9), num_samples=30), SubsetRandomSampler(range(9)),
+                    WeightedRandomSampler([1] * 9, 9), RandomSampler(range(9), replacement=True)):  # fmt: skip
+        mg.manual_seed(1)
+        expected = list(sampler)
+        mg.manual_seed(1)
+        indices = iter(sampler)
+        assert [(next(indices), mg.rand(1))[0] for _ in expected] == expected
+
+
+def test_datasets_that_give_several_samples_at_once() -> None:
+    class Several(Squares):
+        def __getitems__(self, indices: list[int]) -> list[Any]:
+            asked.append(indices)
+            return [self[i] for i in indices]
+
+    asked: list[list[int]] = []
+    assert [x.tolist() for x, _ in DataLoader(Several(5), 2)] == [[0, 1], [2, 3], [4]]
+    assert asked == [[0, 1], [2, 3], [4]]
+
+    class Small(Dataset[int]):
+        batch = 32  # is the user's own
+
+        def __getitem__(self, index: int) -> int:
+            return index
+
+    assert list(DataLoader(Small(), sampler=[1, 2], collate_fn=list)) == [[1], [2]]
+
+
 def test_iterable_datasets() -> None:
     assert [batch.tolist() for batch in DataLoader(Stream(), 3)] == [[0, 1, 2], [3, 4, 5], [6]]
     assert [batch.tolist() for batch in DataLoader(Stream(), 3, drop_last=True)] == [[0, 1, 2], [3, 4, 5]]
     assert list(DataLoader(Stream(), None)) == list(range(7))
+    both = Stream() + ChainDataset([Stream()])
+    assert list(both) == [*range(7), *range(7)]
+
+    class Counted(Stream):
+        def __len__(self) -> int:
+            return 7
+
+    assert [len(DataLoader(Counted(), 3, drop_last=drop)) for drop in (False, True)] == [3, 2]
+    assert len(Counted() + Counted()) == 14
+    with pytest.raises(TypeError, match="expected IterableDatasets, got range"):
+        ChainDataset([range(3)])
+    with pytest.raises(TypeError, match="use ChainDataset"):
+        ConcatDataset([Stream()])
     with pytest.raises(NotImplementedError, match="__iter__"):
         iter(IterableDataset())
     with pytest.raises(NotImplementedError, match="__getitem__"):
@@ -129,6 +200,21 @@ def test_collating() -> None:
     assert default_collate([mg.ones(2), mg.zeros(2)]).tolist() == [[1, 1], [0, 0]]
     assert default_collate([np.float64(1), np.float64(2)]).dtype == mg.float64
     assert default_collate([b"a", b"b"]) == [b"a", b"b"]
+    assert default_collate([0.5, 1.5]).dtype == mg.float64
+    assert default_collate([True, False]).dtype == mg.bool
+    assert type(default_collate([OrderedDict(a=1)])) is OrderedDict
+    with pytest.raises(TypeError, match="ndarray; give the DataLoader a collate_fn"):
+        default_collate([np.array(["text"])])
+
+
+def test_single_samples_become_tensors() -> None:
+    point = namedtuple("point", "x y")
+    sample = default_convert({"a": (np.float32(1), "text"), "b": point(np.ones(2), 3), "c": np.array(["text"])})
+    assert sample["a"][0].dtype == mg.float32
+    assert sample["a"][1] == "text"
+    assert isinstance(sample["b"], point)
+    assert isinstance(sample["b"].x, mg.Tensor)
+    assert isinstance(sample["c"], np.ndarray)
 
 
 def test_parts_of_datasets() -> None:
@@ -147,6 +233,17 @@ def test_parts_of_datasets() -> None:
         whole[14]
     with pytest.raises(ValueError, match="at least one"):
         ConcatDataset([])
+
+
+def test_datasets_side_by_side() -> None:
+    assert StackDataset(Squares(3), [7, 8, 9])[2] == ((2, 4.0), 9)
+    named = StackDataset(a=range(3), b="xyz")
+    assert (named[1], len(named)) == ({"a": 1, "b": "y"}, 3)
+    with pytest.raises(ValueError, match=r"different lengths: \[3, 2\]"):
+        StackDataset(range(3), range(2))
+    for args, kwargs in (((), {}), (([1],), {"a": [1]})):
+        with pytest.raises(ValueError, match="all by position or all by name"):
+            StackDataset(*args, **kwargs)
 
 
 @given(st.integers(0, 30), st.integers(0, 5))
