@@ -33,6 +33,27 @@ def normalize_dims(dim: Any, ndim: int, name: str, argument: str = "dim") -> tup
     return dims
 
 
+def check_dims(name: str, allowed: tuple[int, ...] | range, **tensors: Any) -> None:
+    """Raise unless each argument is a tensor whose number of dimensions is ``allowed``."""
+    for argument, x in tensors.items():
+        if not hasattr(x, "ndim"):
+            raise TypeError(f"{name}: {argument} must be a Tensor, got {type(x).__name__}")
+        if x.ndim not in allowed:
+            wanted = f"at least {allowed.start}" if isinstance(allowed, range) else " or ".join(map(str, allowed))
+            raise ValueError(f"{name}: {argument} must have {wanted} dimensions, got shape {tuple(x.shape)}")
+
+
+def check_kind(name: str, kinds: str, **tensors: Any) -> None:
+    """Raise unless the elements of each argument are of one of the kinds of dtypes (letters as in NumPy)."""
+    for argument, x in tensors.items():
+        if getattr(getattr(x, "dtype", None), "kind", "?") not in kinds:
+            wanted = {"iu": "an integer", "b": "a bool", "f": "a floating-point"}[kinds]
+            raise TypeError(f"{name}: {argument} must be {wanted} tensor, got {getattr(x, 'dtype', type(x).__name__)}")
+
+
+MATRICES = range(2, 65)  # numbers of dimensions
+
+
 def along(dim: int, item: Any) -> tuple[Any, ...]:
     """The index that takes ``item`` (an int, a slice, an array) along ``dim``, and everything along the others."""
     return (*(slice(None),) * dim, item)

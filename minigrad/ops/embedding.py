@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import check_dims, check_kind
 from ..engine import grad_mode, new_tensor
 from ..memory import Array
 from . import indexing
@@ -17,10 +18,8 @@ def _check_table(name: str, input: Any, weight: Any, padding_idx: int | None, sp
     """``padding_idx`` counted from the front."""
     if sparse:
         raise NotImplementedError(f"{name}: there are no sparse gradients; leave out sparse=True")
-    if input.dtype.kind not in "iu":
-        raise TypeError(f"{name}: input must hold integer indices, got {input.dtype} (weight is the second argument)")
-    if weight.ndim != 2:
-        raise ValueError(f"{name}: weight must be a table (num_embeddings, embedding_dim), got shape {weight.shape}")
+    check_kind(name, "iu", input=input)  # and weight is the second argument
+    check_dims(name, (2,), weight=weight)
     rows = weight.shape[0]
     if padding_idx is None:
         return None

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import memory
-from ..arguments import along, normalize_dim
+from ..arguments import along, check_dims, check_kind, normalize_dim
 from ..engine import TensorBase, primitive, sum_to
 from ..kernels import indexing as kernels
 from ..memory import Array
@@ -235,8 +235,7 @@ def index_put(input: Any, indices: tuple, values: Any, accumulate: bool = False)
 def _positions(index: Any, size: int, name: str) -> Array:
     """An index tensor as an array of its own, with values proven to be in ``range(size)``."""
     array = getattr(index, "_array", index)
-    if not _is_array(array) or array.dtype.kind not in "iu":
-        raise TypeError(f"{name}: index must be an integer tensor, got {getattr(array, 'dtype', type(array).__name__)}")
+    check_kind(name, "iu", index=array)
     if array.size and not ((low := int(array.min())) >= 0 and (high := int(array.max())) < size):
         raise IndexError(f"{name}: index {low if low < 0 else high} is out of range for a dimension of size {size}")
     return array.astype(np.intp)  # a copy: backward needs it as it is now
@@ -246,8 +245,7 @@ def _rows(input: Any, dim: int, index: Any, name: str) -> tuple[int, tuple]:
     """``dim`` counted from the front, and the index that finds whole slices there."""
     dim = normalize_dim(dim, input.ndim, name)
     array = _positions(index, input.shape[dim] if input.ndim else 1, name)
-    if array.ndim > 1:
-        raise ValueError(f"{name}: index must have at most one dimension, got shape {array.shape}")
+    check_dims(name, (0, 1), index=array)
     return dim, along(dim, array.reshape(-1))
 
 
@@ -386,17 +384,12 @@ def _same(a: Array, b: Array) -> Array:
 # --------------------------------------------------------------------------------------------- masks
 
 
-def _mask(mask: Any, name: str) -> Any:
-    if getattr(getattr(mask, "dtype", None), "kind", "") != "b":
-        raise TypeError(f"{name}: mask must be a bool tensor, got {getattr(mask, 'dtype', type(mask).__name__)}")
-    return mask
-
-
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """``value``, a number or 0-d tensor, where ``mask`` is True, and ``input`` elsewhere."""
     if getattr(value, "ndim", 0):
         raise ValueError(f"masked_fill: value must be a number or a 0-d tensor, got shape {tuple(value.shape)}")
-    result = where(_mask(mask, "masked_fill"), value, input)
+    check_kind("masked_fill", "b", mask=mask)
+    result = where(mask, value, input)
     if result.dtype != input.dtype:
         kind = getattr(value, "dtype", type(value).__name__)
         raise TypeError(f"masked_fill: a value of {kind} does not fit into {input.dtype}")
@@ -405,7 +398,8 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
 
 def masked_select(input: Any, mask: Any) -> Any:
     """The elements of ``input`` where ``mask`` is True, in one dimension."""
-    shape = np.broadcast_shapes(tuple(input.shape), tuple(_mask(mask, "masked_select").shape))
+    check_kind("masked_select", "b", mask=mask)
+    shape = np.broadcast_shapes(tuple(input.shape), tuple(mask.shape))
     return getitem(np.broadcast_to(input, shape), np.broadcast_to(mask, shape))
 
 
@@ -445,8 +439,7 @@ def one_hot(tensor: Array, num_classes: int = -1) -> Array:
 
     From (...) to (..., num_classes).
     """
-    if tensor.dtype.kind not in "iu":
-        raise TypeError(f"one_hot: expected an integer tensor, got {tensor.dtype}")
+    check_kind("one_hot", "iu", tensor=tensor)
     if not tensor.size and num_classes < 1:
         raise ValueError("one_hot: num_classes must be given for an empty tensor")
     highest = int(tensor.max()) if tensor.size else -1

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import normalize_dims
+from ..arguments import check_dims, normalize_dims
 from ..engine import primitive, sum_to
 from ..kernels.contraction import contract
+from ..kernels.products import product
 from ..memory import Array
 from .elementwise import _add, mul
 from .reduction import sum, vector_norm
@@ -33,15 +34,15 @@ def _rows(a: Array) -> Array:
 def _times(a: Array, b: Array) -> Array:
     """``a @ b``; with a matrix ``b``, as a single product however many leading dimensions ``a`` has."""
     if a.ndim <= 2 or b.ndim != 2:
-        return np.matmul(a, b)
-    return np.reshape(np.matmul(_rows(a), b), (*a.shape[:-1], b.shape[1]))
+        return product(a, b)
+    return np.reshape(product(_rows(a), b), (*a.shape[:-1], b.shape[1]))
 
 
 # ------------------------------------------------------------------------------ matrix products
 
 
 def _linear_weight(g: Array, input: Array) -> Array:
-    return _rows(g).T @ _rows(input)
+    return product(_rows(g).T, _rows(input))
 
 
 def _linear_bias(g: Array) -> Array:
@@ -78,8 +79,8 @@ def _matmul_other(g: Array, input: Array, other_shape: tuple[int, ...]) -> Array
     if input.ndim == 1:  # a row without its dimension, which g lacks too
         g, input = np.expand_dims(g, -2), np.expand_dims(input, -2)
     if len(other_shape) <= 2:
-        return np.reshape(np.matmul(np.swapaxes(_rows(input), 0, 1), _rows(g)), other_shape)
-    return sum_to(np.matmul(np.swapaxes(input, -1, -2), g), other_shape)
+        return np.reshape(product(np.swapaxes(_rows(input), 0, 1), _rows(g)), other_shape)
+    return sum_to(product(np.swapaxes(input, -1, -2), g), other_shape)
 
 
 @primitive(input=_matmul_input, other=_matmul_other)
@@ -103,24 +104,15 @@ def matmul(input: Array, other: Array) -> Array:
                          f"{input.shape[:-2]} and {other.shape[:-2]} do not broadcast") from None  # fmt: skip
 
 
-def _expect(name: str, **operands: tuple[Any, int]) -> None:
-    """Raise unless each operand is a tensor with its number of dimensions."""
-    for argument, (value, ndim) in operands.items():
-        if not hasattr(value, "ndim"):
-            raise TypeError(f"{name}: {argument} must be a Tensor, got {type(value).__name__}")
-        if value.ndim != ndim:
-            raise ValueError(f"{name}: {argument} must have {ndim} dimensions, got shape {tuple(value.shape)}")
-
-
 def mm(input: Any, mat2: Any) -> Any:
     """Product of two matrices: (n, m) and (m, p) give (n, p)."""
-    _expect("mm", input=(input, 2), mat2=(mat2, 2))
+    check_dims("mm", (2,), input=input, mat2=mat2)
     return matmul(input, mat2)
 
 
 def bmm(input: Any, mat2: Any) -> Any:
     """Products of pairs of matrices: (b, n, m) and (b, m, p) give (b, n, p)."""
-    _expect("bmm", input=(input, 3), mat2=(mat2, 3))
+    check_dims("bmm", (3,), input=input, mat2=mat2)
     if input.shape[0] != mat2.shape[0]:
         raise ValueError(f"bmm: the batches of {input.shape} and {mat2.shape} differ; matmul broadcasts")
     return matmul(input, mat2)
@@ -128,13 +120,14 @@ def bmm(input: Any, mat2: Any) -> Any:
 
 def mv(input: Any, vec: Any) -> Any:
     """Product of a matrix (n, m) and a vector (m,)."""
-    _expect("mv", input=(input, 2), vec=(vec, 1))
+    check_dims("mv", (2,), input=input)
+    check_dims("mv", (1,), vec=vec)
     return matmul(input, vec)
 
 
 def dot(input: Any, tensor: Any) -> Any:
     """Sum of products of two vectors of the same length."""
-    _expect("dot", input=(input, 1), tensor=(tensor, 1))
+    check_dims("dot", (1,), input=input, tensor=tensor)
     return matmul(input, tensor)
 
 
@@ -148,7 +141,7 @@ def _scaled(input: Any, product: Any, beta: float, alpha: float) -> Any:
 
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
     """``beta * input + alpha * mat1 @ mat2`` for matrices; ``input`` broadcasts to the product."""
-    _expect("addmm", mat1=(mat1, 2), mat2=(mat2, 2))
+    check_dims("addmm", (2,), mat1=mat1, mat2=mat2)
     return _scaled(input, matmul(mat1, mat2), beta, alpha)
 
 
@@ -262,7 +255,7 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
 
 def outer(input: Any, vec2: Any) -> Any:
     """All products of an element of one vector and one of another: (n,) and (m,) give (n, m)."""
-    _expect("outer", input=(input, 1), vec2=(vec2, 1))
+    check_dims("outer", (1,), input=input, vec2=vec2)
     return _einsum(input, vec2, terms=("a", "b"), output="ab")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import along, ints, normalize_dim, normalize_dims
+from ..arguments import MATRICES, along, check_dims, ints, normalize_dim, normalize_dims
 from ..engine import primitive, sum_to
 from ..kernels import layout
 from ..memory import Array, exposed, owner
@@ -144,14 +144,13 @@ swapdims = transpose
 
 def t(input: Any) -> Any:
     """A matrix transposed; a vector or number as it is."""
-    if input.ndim > 2:
-        raise ValueError(f"t: expected at most 2 dimensions, got shape {tuple(input.shape)}; use transpose() or .mT")
+    check_dims("t", (0, 1, 2), input=input)
     return reverse_dims(input)
 
 
 def matrix_transpose(input: Any) -> Any:
     """The last two dimensions exchanged (``.mT``)."""
-    _need_matrix(input, "mT")
+    check_dims("mT", MATRICES, input=input)
     return transpose(input, -2, -1)
 
 
@@ -370,8 +369,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
     tensors = _several(tensors, "meshgrid")
     if indexing not in ("ij", "xy"):
         raise ValueError(f"meshgrid: indexing must be 'ij' or 'xy', got {indexing!r}")
-    if any(x.ndim > 1 for x in tensors):
-        raise ValueError(f"meshgrid: expected vectors, got shapes {[tuple(x.shape) for x in tensors]}")
+    check_dims("meshgrid", (0, 1), **{f"tensor {i}": x for i, x in enumerate(tensors)})
     last = len(tensors) - 1
     grid = broadcast_tensors(*(reshape(x, (-1, *(1,) * (last - i))) for i, x in enumerate(tensors)))
     return tuple(transpose(x, 0, 1) for x in grid) if indexing == "xy" and last else grid
@@ -484,22 +482,17 @@ def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
 # --------------------------------------------------------------------------- triangles and diagonals
 
 
-def _need_matrix(input: Array, name: str) -> None:
-    if input.ndim < 2:
-        raise ValueError(f"{name}: expected at least 2 dimensions, got shape {tuple(input.shape)}")
-
-
 @primitive(input=lambda g, diagonal: tril(g, diagonal))
 def tril(input: Array, diagonal: int = 0) -> Array:
     """The matrices (last two dimensions) with zeros above the ``diagonal``-th diagonal."""
-    _need_matrix(input, "tril")
+    check_dims("tril", MATRICES, input=input)
     return np.tril(input, diagonal)
 
 
 @primitive(input=lambda g, diagonal: triu(g, diagonal))
 def triu(input: Array, diagonal: int = 0) -> Array:
     """The matrices (last two dimensions) with zeros below the ``diagonal``-th diagonal."""
-    _need_matrix(input, "triu")
+    check_dims("triu", MATRICES, input=input)
     return np.triu(input, diagonal)
 
 
@@ -508,7 +501,7 @@ def triu(input: Array, diagonal: int = 0) -> Array:
 )
 def diagonal(input: Array, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Array:
     """The elements whose index in ``dim2`` is that in ``dim1`` plus ``offset``, along a new last dimension; a view."""
-    _need_matrix(input, "diagonal")
+    check_dims("diagonal", MATRICES, input=input)
     dim1, dim2 = normalize_dims((dim1, dim2), input.ndim, "diagonal", "(dim1, dim2)")
     return _writable_as(input, np.diagonal(input, offset, dim1, dim2))
 
@@ -525,8 +518,7 @@ def diagonal_adjoint(g: Array, shape: tuple[int, ...], offset: int, dim1: int, d
 
 def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
     """Matrices, in dimensions ``dim1`` and ``dim2``, with the last dimension of ``input`` on a diagonal."""
-    if input.ndim == 0:
-        raise ValueError("diag_embed: expected at least one dimension")
+    check_dims("diag_embed", range(1, 65), input=input)
     dims = normalize_dims((dim1, dim2), input.ndim + 1, "diag_embed", "(dim1, dim2)")
     shape = list(input.shape[:-1])
     for dim in sorted(dims):
@@ -536,8 +528,7 @@ def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
 
 def diag(input: Any, diagonal: int = 0) -> Any:
     """A matrix with the vector ``input`` on a diagonal; or of a matrix a copy of that diagonal."""
-    if input.ndim not in (1, 2):
-        raise ValueError(f"diag: expected a vector or a matrix, got shape {tuple(input.shape)}")
+    check_dims("diag", (1, 2), input=input)
     return diag_embed(input, diagonal) if input.ndim == 1 else clone(_diagonal(input, diagonal))
 
 
@@ -551,8 +542,7 @@ def diagflat(input: Any, offset: int = 0) -> Any:
 
 def trace(input: Any) -> Any:
     """The sum of a matrix's diagonal."""
-    if input.ndim != 2:
-        raise ValueError(f"trace: expected a matrix, got shape {tuple(input.shape)}")
+    check_dims("trace", (2,), input=input)
     return np.sum(diagonal(input))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import along, normalize_dim, numpy_keywords
+from ..arguments import along, check_dims, check_kind, normalize_dim, numpy_keywords
 from ..engine import primitive
 from ..memory import Array
 from .elementwise import isnan, where
@@ -171,18 +171,17 @@ def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bo
 
     A boundary itself falls in the bucket that it ends, with ``right`` in the one that it begins.
     """
-    if boundaries.ndim != 1:
-        raise ValueError(f"bucketize: boundaries must be 1-D, got shape {tuple(boundaries.shape)}")
+    check_dims("bucketize", (1,), boundaries=boundaries)
     return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 
 
 @primitive(inputs=("input", "weights"))
 def bincount(input: Array, weights: Array = None, minlength: int = 0) -> Array:
     """How often each whole number from 0 occurs in the 1-D ``input``, or the sum of its weights."""
-    if input.dtype.kind not in "iu":
-        raise TypeError(f"bincount: input must be of an integer dtype, got {input.dtype}")
-    if input.ndim != 1 or np.any(np.less(input, 0)):
-        raise ValueError(f"bincount: input must be 1-D and without negative numbers, got shape {input.shape}")
+    check_kind("bincount", "iu", input=input)
+    check_dims("bincount", (1,), input=input)
+    if np.any(np.less(input, 0)):
+        raise ValueError(f"bincount: input must be without negative numbers, got {np.min(input)}")
     if weights is None:
         return np.bincount(input, minlength=minlength)
     if weights.shape != input.shape:
