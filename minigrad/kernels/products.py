@@ -1,4 +1,4 @@
-"""Many small matrix products, cut to the sizes at which they are quick.
+"""Matrix products: large ones shared among threads, many small ones cut to the sizes at which they are quick.
 
 OpenBLAS copies the operands of a large product into an order of its own first, and multiplies small ones as
 they are. A kernel here makes thousands of products that are just too large: in pieces they take up to
@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..memory import Array
+from .threads import parallel
 
 _MULTIPLICATIONS = 1_000_000  # in a @ b: the limit
 _RESULTS = 1152  # in a @ b.T
@@ -48,3 +49,25 @@ def multiply_transposed(a: Array, b: Array, out: Array) -> None:
     step = max(4, _RESULTS // (m // count) // 16 * 16)
     for start in range(0, n, step):
         np.matmul(a, b[..., None, :, start : start + step], out=out[..., start : start + step])
+
+
+def product(a: Array, b: Array) -> Array:
+    """``np.matmul(a, b)``; of a large product each thread computes some rows, columns or matrices."""
+    if a.__class__ is not np.ndarray or b.__class__ is not np.ndarray or a.dtype.kind != "f":
+        return np.matmul(a, b)
+    nanoseconds = a.size * b.shape[-1] / 45
+    if nanoseconds < 300_000:
+        return np.matmul(a, b)
+    if a.ndim == b.ndim == 2:
+        (m, _), (_, n) = a.shape, b.shape
+        out = np.empty((m, n), a.dtype)
+        if m >= n:
+            parallel(lambda i, j: np.matmul(a[i:j], b, out=out[i:j]), m, nanoseconds)
+        else:
+            parallel(lambda i, j: np.matmul(a, b[:, i:j], out=out[:, i:j]), n, nanoseconds)
+        return out
+    if a.ndim == b.ndim and a.shape[0] == b.shape[0] and a.shape[:-2] == b.shape[:-2]:
+        out = np.empty((*a.shape[:-1], b.shape[-1]), a.dtype)
+        parallel(lambda i, j: np.matmul(a[i:j], b[i:j], out=out[i:j]), len(a), nanoseconds)
+        return out
+    return np.matmul(a, b)

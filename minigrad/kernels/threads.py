@@ -29,7 +29,7 @@ import numpy as np
 
 from ..memory import Array
 
-Body = Callable[[int, int], None]
+Body = Callable[[int, int], Any]
 
 _HANDSHAKE = 150_000  # nanoseconds of work below which waking another thread does not pay
 
