@@ -37,7 +37,7 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, out: Any = (), **options: Any) -> Any:
         name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
         result = self.graph.call(getattr(ufunc, method), name, args, options)
-        return out[0].become(result) if out else result
+        return _write(out[0], result) if out else result
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
         return self.graph.call(function, function.__name__, args, options)
@@ -84,7 +84,9 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
         """Take the values of ``other``, as an operation in place does."""
         if len(self.family) > 1:
             raise self.graph.error("an operation in place writes to memory that several tensors share")
-        value: Any = np.broadcast_to(other, self.shape).astype(self.dtype)
+        if not isinstance(other, Traced):
+            other = Traced(self.graph, other, self.graph.name(np.asarray(other)))
+        value: Any = (other if other.shape == self.shape else np.broadcast_to(other, self.shape)).astype(self.dtype)
         self.value, self.name = value.value, value.name
         return self
 
@@ -122,6 +124,12 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
             raise self.graph.error("indexing with a mask or with several arrays cannot be exported")
         ((axis, index),) = arrays.items()
         return Traced(self.graph, value, self.graph.op(kind, self, index, axis=axis))
+
+
+def _write(target: Any, source: Any) -> Any:
+    if not isinstance(target, Traced):
+        raise source.graph.error("a value that the inputs determine is written to a constant array")
+    return target.become(source)
 
 
 def _plain(value: Any) -> Any:
@@ -183,15 +191,16 @@ class Graph(Watcher):
         """A function of NumPy."""
         if name in _REWRITTEN:
             return _REWRITTEN[name](*args, **options)
+        elementwise = name in _UFUNCS and not options
+        if not (elementwise or name in _FUNCTIONS or name in _OF_SHAPES or name.endswith("_like")):
+            raise self.error(f"NumPy's {name} has no counterpart")
         value = function(*_plain(args), **{key: _plain(option) for key, option in options.items()})
-        if not isinstance(value, (np.ndarray, np.generic)) or name.endswith("_like") or name == "arange":
-            return value  # no more than the shapes matters
-        if name in _UFUNCS and not options:
+        if elementwise:
             dtype = np.result_type(*_plain(args)) if value.dtype.kind == "b" else value.dtype
             dtype = np.dtype(bool) if name.startswith("logical") else dtype
             return Traced(self, value, self.op(_UFUNCS[name], *[self.cast(a, dtype) for a in args]))
         if name not in _FUNCTIONS:
-            raise self.error(f"NumPy's {name} has no counterpart")
+            return value  # what is the same for all values
         family = args[0].family if name in _VIEWS else None
         return Traced(self, value, _FUNCTIONS[name](self, value, *args, **options), family)
 
@@ -253,7 +262,7 @@ _REWRITTEN: dict[str, Callable] = {
     "round": lambda x, decimals=0, **_: np.rint(x * 10**decimals) / 10**decimals if decimals else np.rint(x),
     "asarray": lambda x, *_, **__: x if isinstance(x, Traced) else np.asarray(x),
     "copy": lambda x, **_: x.copy(),
-    "copyto": lambda target, source, **_: target.become(source),
+    "copyto": lambda target, source, **_: _write(target, source),
 }
 
 
@@ -288,6 +297,7 @@ def _pad(graph: Graph, y: Any, x: Any, widths: Any, value: Any = 0, **options: A
     return graph.op("Pad", x, np.array([low for low, _ in widths] + [high for _, high in widths]), value)
 
 
+_OF_SHAPES = ("shape", "ndim", "size", "arange", "result_type", "can_cast", "may_share_memory", "shares_memory")
 _VIEWS = ("reshape", "ravel", "expand_dims", "squeeze", "transpose", "swapaxes", "moveaxis", "broadcast_to")
 _FUNCTIONS: dict[str, Callable] = {
     **dict.fromkeys(("reshape", "ravel", "expand_dims", "squeeze"), _reshape),
@@ -452,7 +462,8 @@ def _trace(model: Any, args: tuple, names: Sequence[str], symbols: dict[tuple[st
                 array = np.take(array, np.arange(sizes[symbol]) % array.shape[axis], axis)
         inputs.append(new_tensor(Traced(graph, array, name)))
     with grad_mode(False), graph:
-        graph.outputs = [tensor._array for tensor in _leaves(model(*_replaced(args, iter(inputs))))]
+        arrays = [tensor._array for tensor in _leaves(model(*_replaced(args, iter(inputs))))]
+        graph.outputs = [a if isinstance(a, Traced) else Traced(graph, a, graph.op("Identity", a)) for a in arrays]
     return graph
 
 

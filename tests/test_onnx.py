@@ -178,6 +178,12 @@ def test_what_cannot_be_exported_is_named() -> None:
         export(lambda x: (x[0].add_(1), x), mg.ones(3, 3))
     with pytest.raises(NotImplementedError, match="used as a constant array"):
         export(lambda x: mg.tensor(np.asarray(x.numpy())), mg.ones(3))
+    with pytest.raises(NotImplementedError, match=r"NumPy's add\.at has no counterpart"):
+        export(lambda x: mg.zeros_like(x).index_add(0, mg.tensor([1]), x[:1]), mg.ones(3))
+    with pytest.raises(NotImplementedError, match="is written to a constant array"):
+        export(lambda x: mg.zeros(3).copy_(x), mg.ones(3))
+    with pytest.raises(NotImplementedError, match="NumPy's array_equal has no counterpart"):
+        export(lambda x: x if np.array_equal(x.numpy(), x.numpy()) else -x, mg.ones(3))
     with pytest.raises(NotImplementedError, match="at least 18, got 11"):
         export(nn.ReLU(), mg.ones(3), opset_version=11)
     wrong = [({"input_names": ["a", "b"]}, "2 input_names for 1"), ({"output_names": []}, "0 output_names for 1"),
@@ -213,6 +219,7 @@ def test_operations_in_place() -> None:
         y = x * 2
         y += 1
         y.mul_(x).clamp_(max=5)
-        return y.sqrt_() - x
+        z = y.clone().zero_() + mg.ones(3)
+        return y.sqrt_() - x.clone().fill_(2), z.copy_(y[:1]), mg.ones(2)
 
     check(export(model, mg.rand(3)), model, (mg.rand(3),))
