@@ -261,7 +261,7 @@ def audit(event: str, args: tuple) -> None:
 def main() -> None:
     global watching
     counts: Counter[str] = Counter()
-    seen: set[bytes] = set()
+    seen: set[int] = set()
     highest = 0
 
     def answer(content: bytes, file: Any, mapped: bool) -> None:
@@ -295,8 +295,8 @@ def main() -> None:
         path = Path(named.name)
 
         def check(content: bytes) -> None:
-            if content not in seen:
-                seen.add(content)
+            if hash(content) not in seen:
+                seen.add(hash(content))
                 answer(content, io.BytesIO(content), False)
                 path.write_bytes(content)
                 answer(content, path, len(content) % 2 == 0)
