@@ -166,5 +166,5 @@ class DataLoader(Generic[T_co]):
     def _generators(self) -> list[random.Generator]:
         """The default generator, and those given to the loader and to its samplers."""
         owners = (self, self.sampler, self.batch_sampler, getattr(self.batch_sampler, "sampler", None))
-        given = [generator for owner in owners if (generator := getattr(owner, "generator", None)) is not None]
-        return [random.default_generator, *dict.fromkeys(given)]
+        given = dict.fromkeys(getattr(owner, "generator", None) for owner in owners)
+        return [random.default_generator, *(part for part in given if isinstance(part, random.Generator))]

@@ -217,7 +217,7 @@ class Pool:
     def batches(self, tasks: Numbered, seed: int) -> Numbered:
         """The batches for numbered tasks, which workers begin to make at once."""
         while self.pending:  # of an epoch that was left
-            self._receive(self.pending.popleft()[1])
+            self._receive()
         pending = self.pending = deque()
         turn = deque(range(len(self.workers)))
         for worker in turn:
@@ -231,9 +231,7 @@ class Pool:
 
         def replies() -> Numbered:
             while pending:
-                number, worker = pending[0]
-                head, *buffers = self._receive(worker)
-                pending.popleft()
+                (number, worker), (head, *buffers) = pending[0], self._receive()
                 batch = pickle.loads(head, buffers=buffers)
                 if batch is End.END and worker in turn:
                     turn.remove(worker)
@@ -252,7 +250,9 @@ class Pool:
         with suppress(OSError):  # that it has died will be found out when its reply is missing
             self.workers[worker][1].send(task)
 
-    def _receive(self, worker: int) -> list[bytearray]:
+    def _receive(self) -> list[bytearray]:
+        """The reply to the earliest task."""
+        worker = self.pending[0][1]
         process, connection = self.workers[worker]
         try:
             if not connection.poll(self.timeout or None):
@@ -260,15 +260,16 @@ class Pool:
             parts = [bytearray(size) for size in connection.recv()]
             for part in parts:
                 connection.recv_bytes_into(part)
+            self.pending.popleft()
             return parts
         except (EOFError, OSError):
             process.join(_PATIENCE)
             code = process.exitcode
             how = f"killed by {signal.Signals(-code).name}" if code and code < 0 else f"exit status {code}"
-            hint = "; the system does this when memory runs out" if code == -signal.SIGKILL else ""
+            hint = "; the system does this when memory runs out" if "SIGKILL" in how else ""
             self.close()
-            message = f"DataLoader worker {worker} (pid {process.pid}) exited unexpectedly: {how}{hint}"
-            raise RuntimeError(message) from None
+            name = f"DataLoader worker {worker} (pid {process.pid})"
+            raise RuntimeError(f"{name} exited unexpectedly: {how}{hint}") from None
         except BaseException:  # it took too long, or Ctrl-C came, perhaps in the middle of a reply
             for process, _ in self.workers:
                 process.terminate()
