@@ -55,7 +55,7 @@ NOTES = {
     "torch.Tensor.index_put_": "Where places coincide, only the value that was written last has a gradient.",
     "torch.compile": "Returns its argument: programs run as they are written.",
     "torch.autocast": "Nothing is cast; enabled for the CPU it raises `NotImplementedError`.",
-    "torch.load": "Never runs code in the file, and has no option to: `weights_only=False` raises.",
+    "torch.load": "`weights_only=False` changes nothing: no file can make it run code.",
     "torch.manual_seed": "The random numbers are not PyTorch's.",
     "torch.nn.functional.max_pool1d": "Of several NaN in a window the first counts, for the index and the gradient.",
     "torch.nn.functional.max_pool2d": "Of several NaN in a window the first counts, for the index and the gradient.",

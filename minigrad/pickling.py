@@ -1,7 +1,8 @@
 """Pickles as PyTorch writes them: of objects in which each tensor refers to a storage, memory that is kept elsewhere.
 
 A pickle is a little program, and Python's own reader runs whatever it says. Here it is run by
-:func:`unpickle`, which can build only what this module knows: **no file can make it run other code**.
+:func:`unpickle`, which can build only what this module knows: **no file can make it run other code**, but
+for the classes and functions that the program itself allows with :func:`safe_globals`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import math
 import pickle
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, BinaryIO, NamedTuple
 
@@ -118,6 +120,8 @@ class Pickler(pickle._Pickler):
             storage, offset, strides = self.locate(array)
             parts: tuple = (storage, offset, array.shape, strides, requires_grad, OrderedDict())
             return Global("torch._utils", "_rebuild_tensor_v2"), parts
+        if any(hasattr(part, "named_modules") for part in self.path):
+            return NotImplemented  # a module, or in one: as Python does it
         hint = "; save its state_dict() instead" if hasattr(obj, "state_dict") else ""
         hint = "; turn it into a Tensor with from_numpy()" if isinstance(obj, np.ndarray) else hint
         name = f"{kind.__module__}.{kind.__qualname__}"
@@ -202,8 +206,50 @@ _KNOWN: dict[str, Callable] = {
 }
 
 
+_trusted: dict[str, Any] = {}  # by dotted name: classes and functions that the program allows besides
+
+
+def add_safe_globals(safe_globals: Iterable[Any]) -> None:
+    """Let :func:`minigrad.load` make objects of these classes, and call these functions, when a file asks for them.
+
+    That runs their code with what the file says. Each is a class or a function, or a tuple of that and the dotted
+    name that the file has for it.
+    """
+    for item in safe_globals:
+        value, name = item if isinstance(item, tuple) else (item, f"{item.__module__}.{item.__qualname__}")
+        _trusted[name] = value
+
+
+def get_safe_globals() -> list[Any]:
+    """What :func:`add_safe_globals` has added."""
+    return list(_trusted.values())
+
+
+def clear_safe_globals() -> None:
+    """Forget what :func:`add_safe_globals` has added."""
+    _trusted.clear()
+
+
+@contextmanager
+def safe_globals(safe_globals: Iterable[Any]) -> Iterator[None]:
+    """:func:`add_safe_globals` within a ``with`` block."""
+    before = dict(_trusted)
+    add_safe_globals(safe_globals)
+    try:
+        yield
+    finally:
+        _trusted.clear()
+        _trusted.update(before)
+
+
+def _trusts(value: Any) -> bool:
+    return any(value is allowed for allowed in _trusted.values())
+
+
 def _global(module: str, name: str) -> Any:
     """What a pickle's instruction to import something leaves on the stack."""
+    if f"{module}.{name}" in _trusted:
+        return _trusted[f"{module}.{name}"]
     if module == "torch" and name in _DTYPES:
         return _DTYPES[name]
     found = Global(module, name)
@@ -309,7 +355,16 @@ def unpickle(file: Any, memory_of: Callable[[Storage], np.ndarray] = _no_memory)
                 stack.append(_global(str(module), str(name)))
             case "REDUCE":
                 args, function = stack.pop(), stack.pop()
-                stack.append(_expect(function, Global)(*_expect(args, tuple)))
+                function = function if _trusts(function) else _expect(function, Global)
+                stack.append(function(*_expect(args, tuple)))
+            case "NEWOBJ":
+                args, kind = stack.pop(), stack.pop()
+                if not _trusts(kind):
+                    raise LoadError(f"load: the file makes an object of {kind}, which is not safe")
+                stack.append(kind.__new__(kind, *_expect(args, tuple)))
+            case "BUILD" if _trusts(type(stack[-2])):
+                state, obj = stack.pop(), stack[-1]
+                obj.__setstate__(state) if hasattr(obj, "__setstate__") else obj.__dict__.update(state)
             case "BUILD":
                 state = stack.pop()
                 if not isinstance(stack[-1], OrderedDict) or not isinstance(state, dict) or set(state) != {"_metadata"}:

@@ -19,6 +19,7 @@ import numpy as np
 
 from .devices import check_device
 from .pickling import LoadError, Pickler, Storage, unpickle
+from .pickling import add_safe_globals, clear_safe_globals, get_safe_globals, safe_globals  # noqa: F401  PyTorch's place
 
 _ALIGNMENT = 64  # of storages in the file, as in PyTorch
 
@@ -34,7 +35,8 @@ def save(obj: Any, f: Any) -> None:
 
     Args:
         obj: tensors and parameters, numbers, strings, bytes, None, dtypes and devices, in dicts,
-            OrderedDicts, lists, tuples and sets. Of a module or an optimizer save the ``state_dict()``.
+            OrderedDicts, lists, tuples and sets. Of a module or an optimizer save the ``state_dict()``: a module
+            itself is loaded only by programs that allow all its classes with :func:`safe_globals`.
         f: a path, or a file object open for binary writing.
     """
     program = io.BytesIO()

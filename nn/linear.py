@@ -37,6 +37,10 @@ class Linear(WeightedLayer):
         return F.linear(input, self.weight, self.bias)
 
 
+class NonDynamicallyQuantizableLinear(Linear):
+    """A Linear of the name that PyTorch prints it under in ``MultiheadAttention``."""
+
+
 class Bilinear(WeightedLayer):
     """``input1 @ weight[k] @ input2 + bias[k]`` for each output feature k.
 

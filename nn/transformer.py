@@ -15,13 +15,9 @@ from . import init
 from .container import ModuleList
 from .dropout import Dropout
 from .layer import WeightedLayer
-from .linear import Linear
+from .linear import Linear, NonDynamicallyQuantizableLinear
 from .module import Module
 from .normalization import LayerNorm
-
-
-class NonDynamicallyQuantizableLinear(Linear):
-    """A Linear of the name that PyTorch prints it under in :class:`MultiheadAttention`."""
 
 
 class MultiheadAttention(WeightedLayer):

@@ -2,7 +2,7 @@
 
     python -m tests.compare_programs CHECKOUT [NAME ...]
 
-needs torch, Pillow, matplotlib and six, and a checkout of those examples; the suite does not run this. Data that the
+needs torch, Pillow and six, and a checkout of those examples; the suite does not run this. Data that the
 programs would download are made here: MNIST's files of the 5,000 digits that come with minigrad, pictures of waves.
 
 So that both begin with the same weights and see the same batches, masks and noise, the random numbers of PyTorch
@@ -33,11 +33,10 @@ from minigrad.nn import functional
 
 
 class Program(NamedTuple):
-    """A program of the checkout, the arguments it gets, and one that is run before."""
+    """A program of the checkout, and the arguments it gets."""
 
     path: str
     arguments: str = ""
-    before: str = ""
 
 
 PROGRAMS = {
@@ -49,8 +48,6 @@ PROGRAMS = {
                      "--workers 0 --manualSeed 1"),
     "regression": Program("regression/main.py"),
     "super_resolution": Program("super_resolution/main.py", "--upscale_factor 2 --nEpochs 3 --threads 0 --batchSize 4"),
-    "time_sequence_prediction": Program("time_sequence_prediction/train.py", "--steps 1",
-                                        "time_sequence_prediction/generate_sine_wave.py"),
     "language_model_lstm": Program("word_language_model/main.py", "--data text --epochs 2 --emsize 64 --nhid 64 "
                                    "--dropout 0 --log-interval 20"),
     "language_model_transformer": Program("word_language_model/main.py", "--data text --model Transformer --epochs 2 "
@@ -123,6 +120,7 @@ class Draws:
             setattr(torch.Tensor, name, self.filler(name))
         for name in ("dropout", "dropout2d"):
             setattr(torch.nn.functional, name, self.dropout(getattr(functional, name)))
+        torch.nn.init.orthogonal_ = self.orthogonal
         torch.nn.functional.scaled_dot_product_attention = self.attention
         torch.utils.data.DataLoader.__iter__ = lambda loader: self.batches(loader)
 
@@ -139,6 +137,10 @@ class Draws:
 
         return fill
 
+    def orthogonal(self, tensor: Any, gain: float = 1) -> Any:
+        values = minigrad.nn.init.orthogonal_(minigrad.empty(*tensor.shape, dtype=ours(tensor.dtype)), gain)
+        return tensor.data.copy_(self.tensor(values))
+
     def dropout(self, function: Any) -> Any:
         def drop(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
             ones = minigrad.ones(*input.shape, dtype=ours(input.dtype))
@@ -148,6 +150,8 @@ class Draws:
 
     def attention(self, query: Any, key: Any, value: Any, attn_mask: Any, dropout_p: float, is_causal: bool) -> Any:
         scores = query @ key.mT / math.sqrt(query.shape[-1])
+        if is_causal:
+            attn_mask = self.torch.ones(scores.shape[-2:]).tril().log()
         weights = (scores if attn_mask is None else scores + attn_mask).softmax(-1)
         return self.torch.nn.functional.dropout(weights, dropout_p) @ value
 
@@ -207,31 +211,27 @@ def record_losses(tensor_class: Any) -> list[float]:
     return losses
 
 
-def work(framework: str, name: str, checkout: Path, double: bool) -> None:
+def work(framework: str, name: str, checkout: Path, precision: str) -> None:
     """Run one program with one framework in this process, in the current folder, and write down its losses."""
     program = PROGRAMS[name]
     start: Any = lambda path, argv: torch_programs.run(checkout / path, argv)
     tensor_class = minigrad.Tensor
     minigrad.manual_seed(0)
-    minigrad.set_default_dtype(minigrad.float64 if double else minigrad.float32)
+    minigrad.set_default_dtype(getattr(minigrad, precision))
     if framework == "torch":
         import runpy
 
         import torch
 
-        torch.set_default_dtype(torch.float64 if double else torch.float32)
+        torch.set_default_dtype(getattr(torch, precision))
         Draws(torch).install()
         stand_in_torchvision(torch)
-        arrays = [np._core.multiarray._reconstruct, np.ndarray, np.dtype, type(np.dtype("f8"))]
-        torch.serialization.add_safe_globals(arrays)  # which PyTorch before 2.6 loaded without
 
         def start(path: str, argv: list[str]) -> Any:
             sys.argv, sys.path[:0] = [path, *argv], [str((checkout / path).parent)]
             return runpy.run_path(str(checkout / path), run_name="__main__")
 
         tensor_class = torch.Tensor
-    if program.before:
-        start(program.before, [])
     losses = record_losses(tensor_class)
     begin = time.perf_counter()
     start(program.path, program.arguments.split())
@@ -241,25 +241,24 @@ def work(framework: str, name: str, checkout: Path, double: bool) -> None:
 # ------------------------------------------------------------------------------------- comparison
 
 
-def compare(name: str, checkout: Path, folder: Path, double: bool, quiet: bool) -> float:
-    """Run a program with both; print what they say, and return the largest relative difference of their losses."""
+def compare(name: str, checkout: Path, folder: Path, precision: str, verbose: bool) -> float:
+    """Run a program with both; print their losses, and return the largest relative difference."""
     found = {}
     for framework in ("minigrad", "torch"):
-        command = [sys.executable, "-m", "tests.compare_programs", str(checkout), name, "--framework", framework]
-        command += ["--double"] if double else []
+        command = [sys.executable, "-m", "tests.compare_programs", str(checkout), name, "--precision", precision]
         path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-        environment = {**os.environ, "PYTHONPATH": path}
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-        if done.returncode or not quiet:
-            print(done.stdout[-3000:], done.stderr[-3000:], sep="\n")
+        done = subprocess.run([*command, "--framework", framework], cwd=folder, env={**os.environ, "PYTHONPATH": path},
+                              capture_output=True, text=True)  # fmt: skip
+        if done.returncode or verbose:
+            print(done.stdout, done.stderr, sep="\n")
         done.check_returncode()
         seconds, *found[framework] = json.loads((folder / f"{name}.{framework}.json").read_text())
-        print(f"{name}: {len(found[framework])} steps in {seconds:.1f} s with {framework}")
+        print(f"{name} in {precision}: {len(found[framework])} steps in {seconds:.1f} s with {framework}")
     pairs = list(zip(*found.values()))
     off = [abs(a - b) / max(abs(a), abs(b), 1e-300) for a, b in pairs]
-    print(f"{'step':>6} {'minigrad':>12} {'torch':>12} {'difference':>12}")
-    for step in sorted({round(k * (len(pairs) - 1) / 9) for k in range(10)}):
-        print(f"{step:>6} {pairs[step][0]:>12.6f} {pairs[step][1]:>12.6f} {off[step]:>12.1e}")
+    print(f"{'step':>6} {'minigrad':>14} {'torch':>14} {'difference':>12}")
+    for step in sorted({round(k * (len(pairs) - 1) / 7) for k in range(8)}):
+        print(f"{step:>6} {pairs[step][0]:>14.6f} {pairs[step][1]:>14.6f} {off[step]:>12.1e}")
     return max(off)
 
 
@@ -267,24 +266,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkout", type=Path, help="of github.com/pytorch/examples")
     parser.add_argument("names", nargs="*", help=f"some of: {', '.join(PROGRAMS)}")
+    parser.add_argument("--precision", choices=("float32", "float64"), help="the default dtype; both by default")
+    parser.add_argument("--verbose", action="store_true", help="print what the programs print")
     parser.add_argument("--framework", choices=("minigrad", "torch"), help=argparse.SUPPRESS)
-    parser.add_argument("--double", action="store_true", help="let the default dtype be float64")
-    parser.add_argument("--quiet", action="store_true", help="print the programs' own output only if one fails")
     options = parser.parse_args()
     checkout = options.checkout.resolve()
     if options.framework:
-        work(options.framework, *options.names, checkout, options.double)
+        work(options.framework, *options.names, checkout, options.precision)
         return
-    with tempfile.TemporaryDirectory() as folder:
-        inside = Path(folder) / "program"  # some look for data beside the folder they run in
-        inside.mkdir()
-        write_data(inside, checkout)
-        shutil.copytree(inside / "data", Path(folder) / "data")
-        names = options.names or PROGRAMS
-        worst = {name: compare(name, checkout, inside, options.double, options.quiet) for name in names}
-    for name, off in worst.items():
-        print(f"{name:<28} largest relative difference of a loss: {off:.1e}")
-    print(f"{len(worst)} programs ran unchanged on both")
+    precisions = [options.precision] if options.precision else ["float32", "float64"]
+    worst = {}
+    for name in options.names or PROGRAMS:
+        for precision in precisions:
+            with tempfile.TemporaryDirectory() as folder:
+                inside = Path(folder) / "program"  # some look for data beside the folder they run in
+                inside.mkdir()
+                write_data(inside, checkout)
+                shutil.copytree(inside / "data", Path(folder) / "data")
+                worst[name, precision] = compare(name, checkout, inside, precision, options.verbose)
+    print("largest relative difference of a loss")
+    for name in options.names or PROGRAMS:
+        print(f"{name:<28}", *(f"{worst[name, precision]:>10.1e} in {precision}" for precision in precisions))
+    print(f"{len(worst) // len(precisions)} programs ran unchanged with both")
 
 
 if __name__ == "__main__":
