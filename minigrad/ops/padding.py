@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from operator import index as to_int
 from typing import Any
 
 import numpy as np
 
+from ..arguments import along
 from ..engine import primitive
 from ..memory import Array
 from .indexing import getitem
@@ -39,39 +41,34 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     if len(pad) % 2 or len(pad) > 2 * input.ndim:
         raise ValueError(f"pad: expected a (low, high) pair for at most the {input.ndim} dimensions, got {tuple(pad)}")
     given = [(to_int(low), to_int(high)) for low, high in zip(pad[::2], pad[1::2], strict=True)]
-    widths = ((0, 0),) * (input.ndim - len(given)) + tuple(reversed(given))
-    shape = tuple(input.shape)
-    if any(
-        n + low + high < 0 or n + min(low, 0) < 0 or n + min(high, 0) < 0
-        for n, (low, high) in zip(shape, widths, strict=True)
-    ):
+    widths, shape = ((0, 0),) * (input.ndim - len(given)) + tuple(reversed(given)), tuple(input.shape)
+    if any(n + min(low, 0) + min(high, 0) < 0 for n, (low, high) in zip(shape, widths, strict=True)):
         raise ValueError(f"pad: {tuple(pad)} cuts off more than there is in shape {shape}")
     if mode == "constant":
         return _pad(input, widths=widths, value=value or 0)
-    if mode not in ("reflect", "replicate", "circular"):
+    if mode not in _NUMPY_MODES:
         raise ValueError(f"pad: mode must be constant, reflect, replicate or circular, got {mode!r}")
     if value:
         raise ValueError(f"pad: value is for mode 'constant', not {mode!r}")
-    for dim, (low, high) in enumerate(widths):
-        if low or high:
-            _check_border(shape[dim], max(low, high), mode, f"pad: {tuple(pad)} of shape {shape}")
-            positions = np.arange(-low, shape[dim] + high, like=getattr(input, "_array", input))
-            input = getitem(input, (*(slice(None),) * dim, _source(positions, shape[dim], mode)))
+    for dim, (size, (low, high)) in enumerate(zip(shape, widths, strict=True)):
+        if not (low or high):
+            continue
+        limit = {"reflect": size - 1, "circular": size, "replicate": math.inf if size else 0}[mode]
+        if max(low, high) > limit:
+            raise ValueError(f"pad: {tuple(pad)} of shape {shape}: {mode!r} can pad a dimension of size {size} "
+                             f"by at most {limit}")  # fmt: skip
+        places, grow = np.arange(size, like=getattr(input, "_array", input)), (max(low, 0), max(high, 0))
+        if mode == "circular":  # what is left after cutting off goes round; the others see what is cut off
+            places = np.pad(_cut(places, low, high), grow, "wrap")
+        else:
+            places = _cut(np.pad(places, grow, _NUMPY_MODES[mode]), low, high)
+        input = getitem(input, along(dim, places))
     return input
 
 
-def _check_border(size: int, width: int, mode: str, name: str) -> None:
-    limit = {"reflect": size - 1, "circular": size, "replicate": width if size else 0}[mode]
-    if width > limit:
-        raise ValueError(f"{name}: {mode!r} can pad a dimension of size {size} by at most {limit}")
+_NUMPY_MODES: dict[str, Any] = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
-def _source(positions: Array, size: int, mode: str) -> Array:
-    """For each of the ``positions``, which may lie outside of ``range(size)``, the one that it is a copy of."""
-    if mode == "replicate":
-        return np.clip(positions, 0, size - 1)
-    if mode == "reflect":
-        return size - 1 - np.abs(size - 1 - np.abs(positions))
-    # circular: what is left after cutting off goes round
-    inside = positions[(positions >= 0) & (positions < size)]
-    return inside[(positions - max(int(positions[0]), 0)) % inside.size]
+def _cut(places: Array, low: int, high: int) -> Array:
+    """Without what negative widths cut off."""
+    return places[max(-low, 0) : len(places) - max(-high, 0)]
