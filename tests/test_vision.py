@@ -130,7 +130,9 @@ def test_mnist_that_is_not_there_or_damaged(tmp_path: Path) -> None:
 
 
 def test_cifar10_from_its_files(tmp_path: Path) -> None:
-    write(tmp_path / "cifar-10-batches-py", cifar10_files())
+    files = cifar10_files()
+    np.testing.assert_array_equal(pickle.loads(files["test_batch"], encoding="latin1")["data"], cifar(2, 5))
+    write(tmp_path / "cifar-10-batches-py", files)
     train, test = vision.CIFAR10(tmp_path), vision.CIFAR10(tmp_path, train=False)
     assert (train.data.shape, test.data.shape) == ((10, 32, 32, 3), (2, 32, 32, 3))
     assert train.targets == [0, 9, 1, 8, 2, 7, 3, 6, 4, 5]
