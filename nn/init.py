@@ -39,16 +39,24 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     Args:
         param: the negative slope of ``"leaky_relu"``, 0.01 by default.
     """
-    gains = dict.fromkeys(("linear", "sigmoid", *(f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3))), 1.0)
-    gains.update(tanh=5 / 3, relu=math.sqrt(2), selu=3 / 4)
     if nonlinearity == "leaky_relu":
-        if param is not None and (isinstance(param, bool) or not isinstance(param, (int, float))):
+        if isinstance(param, bool) or not isinstance(param, (int, float, type(None))):
             raise ValueError(f"calculate_gain: the negative slope must be a number, got {param!r}")
         return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
-    if nonlinearity not in gains:
-        names = ", ".join(["leaky_relu", *gains])
+    if nonlinearity not in _GAINS:
+        names = ", ".join(["leaky_relu", *_GAINS])
         raise ValueError(f"calculate_gain: unknown nonlinearity {nonlinearity!r}; there are {names}")
-    return gains[nonlinearity]
+    return _GAINS[nonlinearity]
+
+
+_GAINS = dict.fromkeys(("linear", "sigmoid", *(f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3))), 1.0)
+_GAINS |= {"tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
+
+
+def _check_dims(name: str, tensor: Tensor, *dims: int) -> None:
+    if tensor.ndim not in dims:
+        listed = " or ".join(map(str, dims))
+        raise ValueError(f"{name}: expected a tensor with {listed} dimensions, got shape {tensor.shape}")
 
 
 def _fans(tensor: Tensor, name: str) -> tuple[int, int]:
@@ -80,20 +88,14 @@ def trunc_normal_(tensor: Any, mean: float = 0.0, std: float = 1.0, a: float = -
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn(f"trunc_normal_: mean {mean} is more than 2 std away from [{a}, {b}]", stacklevel=3)
     low, high = (a - mean) / std, (b - mean) / std
-    likely = math.erf(high / math.sqrt(2)) - math.erf(low / math.sqrt(2)) > 0.6
     peak = max(low, min(0.0, high))  # where the density is highest
+    low, high = max(low, peak - 9), min(high, peak + 9)  # beyond, nothing is ever drawn
     parts: list[Any] = []
     missing = count = tensor.numel()
-    while missing > 0:  # rejection: candidates from a distribution that covers this one
-        z = minigrad.empty(count, dtype=minigrad.float64)
-        if likely:
-            z.normal_(generator=generator)
-            accepted = z[(z >= low) & (z <= high)]
-        else:
-            z.uniform_(low, high, generator=generator)
-            height = minigrad.empty_like(z).uniform_(generator=generator)
-            accepted = z[height <= ((peak * peak - z * z) / 2).exp()]
-        parts.append(accepted[:missing])
+    while missing > 0:  # rejection: of uniform candidates, as many as the density wants
+        z = minigrad.empty(2 * count, dtype=minigrad.float64).uniform_(low, high, generator=generator)
+        height = minigrad.empty_like(z).uniform_(generator=generator)
+        parts.append(z[height <= ((peak * peak - z * z) / 2).exp()][:missing])
         missing -= len(parts[-1])
     if count:
         values = minigrad.cat(parts).reshape(tensor.shape).to(tensor.dtype) * std + mean
@@ -121,16 +123,14 @@ def zeros_(tensor: Any) -> Any:
 @_initializer
 def eye_(tensor: Any) -> Any:
     """Make a matrix the identity: ones on the diagonal, zeros elsewhere."""
-    if tensor.ndim != 2:
-        raise ValueError(f"eye_: only tensors with 2 dimensions are supported, got shape {tensor.shape}")
+    _check_dims("eye_", tensor, 2)
     tensor.copy_(minigrad.eye(*tensor.shape, dtype=tensor.dtype))
 
 
 @_initializer
 def dirac_(tensor: Any, groups: int = 1) -> Any:
     """Make a convolution's weight (3 to 5 dimensions) hand its input channels through, in each group."""
-    if tensor.ndim not in (3, 4, 5):
-        raise ValueError(f"dirac_: only tensors with 3, 4 or 5 dimensions are supported, got shape {tensor.shape}")
+    _check_dims("dirac_", tensor, 3, 4, 5)
     if tensor.shape[0] % groups:
         raise ValueError(f"dirac_: the {tensor.shape[0]} output channels must be divisible by groups={groups}")
     per_group = tensor.shape[0] // groups
@@ -141,31 +141,34 @@ def dirac_(tensor: Any, groups: int = 1) -> Any:
             tensor[(group * per_group + d, d, *center)] = 1
 
 
+def _xavier_std(name: str, tensor: Tensor, gain: float) -> float:
+    return gain * math.sqrt(2 / sum(_fans(tensor, name)))
+
+
+def _kaiming_std(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    modes = ("fan_in", "fan_out")
+    if str(mode).lower() not in modes:
+        raise ValueError(f"{name}: mode {mode!r} is not supported, use one of {modes}")
+    if 0 in tensor.shape:
+        warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=4)
+        return 0.0
+    return calculate_gain(nonlinearity, a) / math.sqrt(_fans(tensor, name)[modes.index(mode.lower())])
+
+
+def _uniform_with(tensor: Any, std: float, generator: Any) -> None:
+    tensor.uniform_(-math.sqrt(3) * std, math.sqrt(3) * std, generator=generator)
+
+
 @_initializer
 def xavier_uniform_(tensor: Any, gain: float = 1.0, generator: Any = None) -> Any:
     """Uniform with standard deviation ``gain * sqrt(2 / (fan_in + fan_out))`` (Glorot & Bengio, 2010)."""
-    bound = math.sqrt(3.0) * gain * math.sqrt(2.0 / float(sum(_fans(tensor, "xavier_uniform_"))))
-    tensor.uniform_(-bound, bound, generator=generator)
+    _uniform_with(tensor, _xavier_std("xavier_uniform_", tensor, gain), generator)
 
 
 @_initializer
 def xavier_normal_(tensor: Any, gain: float = 1.0, generator: Any = None) -> Any:
     """Normal with standard deviation ``gain * sqrt(2 / (fan_in + fan_out))`` (Glorot & Bengio, 2010)."""
-    tensor.normal_(0.0, gain * math.sqrt(2.0 / float(sum(_fans(tensor, "xavier_normal_")))), generator=generator)
-
-
-def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str, name: str) -> float:
-    modes = ("fan_in", "fan_out")
-    if str(mode).lower() not in modes:
-        raise ValueError(f"{name}: mode {mode!r} is not supported, use one of {modes}")
-    fan = _fans(tensor, name)[modes.index(mode.lower())]
-    return calculate_gain(nonlinearity, a) / math.sqrt(fan)
-
-
-def _is_empty(tensor: Tensor) -> bool:
-    if 0 in tensor.shape:
-        warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=4)
-    return 0 in tensor.shape
+    tensor.normal_(0.0, _xavier_std("xavier_normal_", tensor, gain), generator=generator)
 
 
 @_initializer
@@ -176,18 +179,16 @@ def kaiming_uniform_(tensor: Any, a: float = 0, mode: str = "fan_in", nonlineari
     Args:
         a: the negative slope of the leaky ReLU that follows.
         mode: ``"fan_in"`` keeps the scale of activations, ``"fan_out"`` that of gradients.
+        nonlinearity: what follows; see :func:`calculate_gain`.
     """
-    if not _is_empty(tensor):
-        bound = math.sqrt(3.0) * _kaiming_std(tensor, a, mode, nonlinearity, "kaiming_uniform_")
-        tensor.uniform_(-bound, bound, generator=generator)
+    _uniform_with(tensor, _kaiming_std("kaiming_uniform_", tensor, a, mode, nonlinearity), generator)
 
 
 @_initializer
 def kaiming_normal_(tensor: Any, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
                     generator: Any = None) -> Any:  # fmt: skip
     """Normal with standard deviation ``gain / sqrt(fan)`` (He et al., 2015); see :func:`kaiming_uniform_`."""
-    if not _is_empty(tensor):
-        tensor.normal_(0.0, _kaiming_std(tensor, a, mode, nonlinearity, "kaiming_normal_"), generator=generator)
+    tensor.normal_(0.0, _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity), generator=generator)
 
 
 @_initializer
@@ -211,8 +212,7 @@ def orthogonal_(tensor: Any, gain: float = 1, generator: Any = None) -> Any:
 @_initializer
 def sparse_(tensor: Any, sparsity: float, std: float = 0.01, generator: Any = None) -> Any:
     """Normal, with a fraction ``sparsity`` of each column of the matrix set to zero (Martens, 2010)."""
-    if tensor.ndim != 2:
-        raise ValueError(f"sparse_: only tensors with 2 dimensions are supported, got shape {tensor.shape}")
+    _check_dims("sparse_", tensor, 2)
     rows, columns = tensor.shape
     zeros = math.ceil(sparsity * rows)
     tensor.normal_(0, std, generator=generator)

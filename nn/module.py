@@ -565,15 +565,16 @@ class Module:
         """The configuration, as it stands between the parentheses when the module is printed."""
         return ""
 
+    def _printed_members(self) -> list[tuple[str, str]]:
+        """What is printed below the configuration: names, and texts."""
+        return [(name, repr(module)) for name, module in self._modules.items()]
+
     def __repr__(self) -> str:
-        extra = self.extra_repr()
-        lines = extra.split("\n") if extra else []
-        for name, module in self._modules.items():
-            lines.append(f"({name}): " + repr(module).replace("\n", "\n  "))
-        if len(lines) == 1 and extra:
-            return f"{self._get_name()}({extra})"
-        inside = "\n  ".join(lines)
-        return f"{self._get_name()}(\n  {inside}\n)" if lines else f"{self._get_name()}()"
+        members = [f"({name}): {text}" for name, text in self._printed_members()]
+        text = "\n".join([*filter(None, [self.extra_repr()]), *members])
+        if members or "\n" in text:
+            text = "\n  " + text.replace("\n", "\n  ") + "\n"
+        return f"{self._get_name()}({text})"
 
 
 def _note_place(error: Exception, module: Module) -> None:
