@@ -58,12 +58,7 @@ def as_dtype(dtype: Any, function: str = "dtype") -> np.dtype:
     return DTYPES[DTYPES.index(found)]  # the one object: an equal dtype from a pickle is another
 
 
-def is_floating(array: Any) -> Any:
-    """Whether the elements of an array, a Tensor or a dtype are floating-point numbers."""
-    return getattr(array, "dtype", array).kind == "f"
-
-
-_RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
+RANK = {"b": 0, "u": 1, "i": 1, "f": 2}  # of the kinds: values of a higher one do not fit into a lower one
 
 
 @lru_cache(maxsize=1024)
@@ -80,7 +75,7 @@ def _result(operands: tuple[tuple[Any, Any], ...]) -> np.dtype:
         for dtype, own in operands:
             if own == strength:
                 level = dtype if level is None else promote_types(level, dtype)
-        if level is not None and (result is None or _RANK[level.kind] > _RANK[result.kind]):
+        if level is not None and (result is None or RANK[level.kind] > RANK[result.kind]):
             result = level
     assert result is not None
     return result
@@ -120,7 +115,7 @@ def can_cast(from_: Any, to: Any) -> builtins.bool:
     It never goes to a lower category (bool < integer < float), nor from signed to unsigned.
     """
     source, target = as_dtype(from_, "can_cast"), as_dtype(to, "can_cast")
-    return _RANK[source.kind] <= _RANK[target.kind] and not (source.kind == "i" and target.kind == "u")
+    return RANK[source.kind] <= RANK[target.kind] and not (source.kind == "i" and target.kind == "u")
 
 
 def finfo(dtype: Any = None) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import creation, dtypes
-from .arguments import along, normalize_dim, normalize_dims
+from .arguments import NUMPY_KEYWORDS, along, normalize_dim, normalize_dims
 from .engine import TensorBase, new_tensor
 from .ops import elementwise, indexing, linalg, padding, reduction, shaping, sorting
 
@@ -34,9 +34,9 @@ UFUNCS: dict[Any, Callable] = {getattr(np, name): getattr(elementwise, name) for
     np.matmul: linalg.matmul,
 }  # fmt: skip
 
-_KEYWORDS = {
-    "axis": "dim", "axes": "dims", "axis1": "dim1", "axis2": "dim2", "keepdims": "keepdim", "ddof": "correction",
-    "a_min": "min", "a_max": "max", "k": "diagonal",
+_KEYWORDS = NUMPY_KEYWORDS | {
+    "axes": "dims", "axis1": "dim1", "axis2": "dim2", "ddof": "correction", "a_min": "min", "a_max": "max",
+    "k": "diagonal",
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import memory
+from ..dtypes import RANK
 from ..engine import Node, TensorBase, edge_of, mode, primitive, rebase, refresh
 from ..memory import Array
 from .elementwise import _nothing
@@ -60,9 +61,6 @@ def _replaced(input: Array, value: Array) -> Array:
     return np.broadcast_to(value, input.shape).astype(input.dtype, copy=False)
 
 
-_CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}  # a result of a higher one cannot be stored in a lower one
-
-
 def records(*operands: Any) -> bool:
     """Whether an operation on these operands leaves a node behind."""
     return mode.grad and any(isinstance(a, TensorBase) and edge_of(a) is not None for a in operands)
@@ -98,7 +96,7 @@ def become(target: Any, result: Any, name: str, since: int | None = None) -> Any
     array, new = target._array, result._array
     if new.shape != array.shape:
         raise ValueError(f"{name}: the result has shape {new.shape}, which does not fit in place into {array.shape}")
-    if _CATEGORY[new.dtype.kind] > _CATEGORY[array.dtype.kind]:
+    if RANK[new.dtype.kind] > RANK[array.dtype.kind]:
         raise TypeError(f"{name}: the result is {new.dtype}, which cannot be stored in place in {array.dtype}")
     if result._node is not None and result._node is not target._node:
         _keep_old_values(result._node, array, since)

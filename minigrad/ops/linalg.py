@@ -41,15 +41,8 @@ def _times(a: Array, b: Array) -> Array:
 # ------------------------------------------------------------------------------ matrix products
 
 
-def _linear_weight(g: Array, input: Array) -> Array:
-    return product(_rows(g).T, _rows(input))
-
-
-def _linear_bias(g: Array) -> Array:
-    return _rows(g).sum(0)
-
-
-@primitive(input=lambda g, weight: _times(g, weight), weight=_linear_weight, bias=_linear_bias)
+@primitive(input=lambda g, weight: _times(g, weight), weight=lambda g, input: _rows(g).T @ _rows(input),
+           bias=lambda g: _rows(g).sum(0))  # fmt: skip
 def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
     """``input @ weight.T + bias``: input (..., in), weight (out, in), bias (out,), result (..., out)."""
     if weight.ndim != 2 or not input.ndim or input.shape[-1] != weight.shape[1]:

@@ -72,19 +72,16 @@ def interpolate(input: Any, size: Any = None, scale_factor: Any = None, mode: st
             factors = None
     if min(spatial) < 1 or min(out) < 1:
         raise ValueError(f"interpolate: from spatial size {spatial} to {out} is not possible")
-    maps = []
-    for i, (old, new) in enumerate(zip(spatial, out)):
-        scale = old / new if factors is None else 1 / factors[i]
-        if mode == "area":
-            maps.append(kernels.averages(old, new))
-            continue
-        if mode.startswith("nearest"):
-            maps.append(kernels.nearest(old, new, scale, mode == "nearest-exact"))
-            continue
-        if align_corners:
-            scale = (old - 1) / (new - 1) if new > 1 else 0.0
-        maps.append((kernels.cubic if mode == "bicubic" else kernels.linear)(old, new, scale, bool(align_corners)))
-    return resample(input, tuple(maps))
+    scales = [old / new for old, new in zip(spatial, out)] if factors is None else [1 / f for f in factors]
+    if align_corners:
+        scales = [(old - 1) / (new - 1) if new > 1 else 0.0 for old, new in zip(spatial, out)]
+    if mode == "area":
+        return resample(input, tuple(map(kernels.averages, spatial, out)))
+    if mode.startswith("nearest"):
+        taps, option = kernels.nearest, mode == "nearest-exact"
+    else:
+        taps, option = kernels.cubic if mode == "bicubic" else kernels.linear, bool(align_corners)
+    return resample(input, tuple(taps(*sizes, option) for sizes in zip(spatial, out, scales)))
 
 
 def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
