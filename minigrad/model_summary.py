@@ -151,19 +151,18 @@ def summary(model: Any, input_size: Any = None, input_data: Any = None, *, dtype
     if input_data is None:
         several = isinstance(input_size[0], (tuple, list))
         input_data = tuple(creation.ones(size, dtype=dtype) for size in (input_size if several else [input_size]))
+    rows: dict[str, Layer] = {}
     layers: dict[Any, Layer] = {}
-    counted: set[int] = set()
     for path, module in model.named_modules():
         name = path.rpartition(".")[2]
-        layer = layers[module] = Layer(f"{name}: {type(module).__name__}".removeprefix(": "))
-        layer.depth = path.count(".") + bool(path)
-        for tensors, count in ((module.parameters, True), (module.buffers, False)):
-            for tensor in tensors(recurse=False):
-                if id(tensor) not in counted:  # layers may share them
-                    counted.add(id(tensor))
-                    layer.state_bytes += tensor.nbytes
-                    layer.parameters += tensor.numel() * count
-                    layer.trainable += tensor.numel() * tensor.requires_grad
+        rows[path] = layers[module] = Layer(f"{name}: {type(module).__name__}".removeprefix(": "))
+        rows[path].depth = path.count(".") + bool(path)
+    for path, parameter in model.named_parameters():
+        layer = rows[path.rpartition(".")[0]]
+        layer.parameters += parameter.numel()
+        layer.trainable += parameter.numel() * parameter.requires_grad
+    for path, tensor in (*model.named_parameters(), *model.named_buffers()):
+        rows[path.rpartition(".")[0]].state_bytes += tensor.nbytes
     training = {module: module.training for module in layers}
     counter = _Counter(layers)
     handles = [module.register_forward_hook(counter.note_shape) for module in layers]

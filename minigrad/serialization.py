@@ -19,6 +19,8 @@ import numpy as np
 
 from .devices import check_device
 from .pickling import LoadError, Pickler, Storage, unpickle
+
+# isort: split
 from .pickling import add_safe_globals, clear_safe_globals, get_safe_globals, safe_globals  # noqa: F401  PyTorch's place
 
 _ALIGNMENT = 64  # of storages in the file, as in PyTorch

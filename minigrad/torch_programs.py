@@ -99,15 +99,13 @@ class _Finder(MetaPathFinder, Loader):
         """Nothing: an alias is complete from the start."""
 
 
-def _uses_alias(name: str, module: Any) -> bool:
-    """Whether a module that was imported meanwhile is an alias, or took something from one."""
-    if name.partition(".")[0] in _OWN:
-        return False
-    values = list(getattr(module, "__dict__", {}).values())
-    classes = (v.__module__ for v in values if isinstance(v, (type, FunctionType)))
-    return any(isinstance(v, _Alias) for v in (module, *values)) or any(
-        str(home).partition(".")[0] in _OWN for home in classes
-    )
+def _uses_alias(module: Any) -> bool:
+    """Whether a module is an alias, or took something from one."""
+    for value in (module, *getattr(module, "__dict__", {}).values()):
+        home = value.__module__ if isinstance(value, (type, FunctionType)) else ""
+        if isinstance(value, _Alias) or str(home).partition(".")[0] in _OWN:
+            return True
+    return False
 
 
 @contextmanager
@@ -129,7 +127,7 @@ def as_torch() -> Iterator[None]:
     finally:
         sys.meta_path.remove(finder)
         for name, module in list(sys.modules.items()):
-            if name not in before and _uses_alias(name, module):
+            if name not in before and name.partition(".")[0] not in _OWN and _uses_alias(module):
                 del sys.modules[name]
         sys.modules.update(hidden)
 
@@ -165,21 +163,19 @@ def _process(argv: list[str], folder: str) -> Iterator[ModuleType]:
 def main(args: Sequence[str]) -> None:
     """The command line, as Python's: ``program.py``, ``-m module`` or ``-c code``, each with its arguments."""
     kind, *rest = args or [""]
-    if kind in ("", "-h", "--help") or (kind in ("-m", "-c") and not rest):
-        print("usage: python -m minigrad (program.py | -m module | -c code) [args]")
-        sys.exit(0 if "-h" in kind else 2)
     sys.excepthook = _show
     del sys.path[0]  # the folder that this was started in
-    if kind == "-m":
+    if kind == "-m" and rest:
         with _process(rest, os.getcwd()):
             runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
-    elif kind == "-c":
+    elif kind == "-c" and rest:
         with _process(["-c", *rest[1:]], "") as module:
             exec(compile(rest[0], "<string>", "exec"), module.__dict__)
     elif os.path.isfile(kind):
         run(kind, rest)
     else:
-        print(f"python -m minigrad: there is no file {kind!r}", file=sys.stderr)
+        found = "" if kind[:1] in ("", "-") else f"\nthere is no file {kind!r}"
+        print(f"usage: python -m minigrad (program.py | -m module | -c code) [args]{found}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -190,7 +190,7 @@ def test_command_line_of_modules_and_code(tmp_path: Path) -> None:
     assert shell("-m", "program", "a", cwd=tmp_path).stdout == "tensor([1., 1.]) ['a'] __main__\n"
     done = shell("-c", "import torch, sys; print(sys.argv, torch.ones(1))", "b", cwd=tmp_path)
     assert done.stdout == "['-c', 'b'] tensor([1.])\n"
-    for args, message in (((), "usage"), (("-m",), "usage"), (("nowhere.py",), "no file 'nowhere.py'")):
+    for args, message in (((), "usage"), (("-m",), "usage"), (("nowhere.py",), "there is no file 'nowhere.py'")):
         done = shell(*args, cwd=tmp_path)
         assert done.returncode == 2
         assert message in done.stdout + done.stderr
