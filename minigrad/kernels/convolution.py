@@ -20,12 +20,15 @@ import numpy as np
 
 from ..memory import Array
 from . import depthwise, direct, winograd
-from .layout import batch_last, empty_batch_last, fast, prefers_batch_last
+from .layout import MIN_BATCH, empty_batch_last, fast, samples
+from .products import multiply_shared
+from .threads import parallel
 
 Sizes = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
 
 _SCRATCH = 1 << 20  # bytes of patches at a time
+_LARGE = 700  # pixels of a sample from which a row of them is long enough without a batch
 
 
 def positions(spatial: Sequence[int], kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes) -> Sizes:
@@ -72,7 +75,7 @@ def convolution(x: Array, w: Array, bias: Array | None, stride: Sizes, padding: 
     """Cross-correlation of ``x`` with ``w``, plus ``bias`` (F,) if given."""
     if type(x) is not np.ndarray or type(w) is not np.ndarray:
         return generic_convolution(x, w, bias, stride, padding, dilation, groups)
-    if _takes_batch_last(x, w):
+    if _takes_batch_last(x, w, groups):
         return _convolution_batch_last(x, w, bias, stride, padding, dilation, groups)
     kernel, (n, c), f = w.shape[2:], x.shape[:2], w.shape[0]
     out = positions(x.shape[2:], kernel, stride, padding, dilation)
@@ -80,16 +83,21 @@ def convolution(x: Array, w: Array, bias: Array | None, stride: Sizes, padding: 
     weights = w.reshape(groups, f // groups, inner)
     y = np.empty((n, groups, f // groups, size), x.dtype)
     if _is_pointwise(kernel, stride, padding):
-        np.matmul(weights, x.reshape(n, groups, inner, size), out=y)
+        multiply_shared(weights, x.reshape(n, groups, inner, size), y)
     else:
         chunks = _chunks(n, c * prod(kernel) * size * x.itemsize)
         patches = np.zeros((chunks[0].stop, c, *kernel, *out), x.dtype)  # where padding is, zeros stay
         taps = _taps(x.shape[2:], kernel, stride, padding, dilation)
         for chunk in chunks:
             count = chunk.stop - chunk.start
-            for index, source, target in taps:
-                patches[(slice(count), slice(None), *index, *target[1:])] = x[chunk][source]
-            np.matmul(weights, patches[:count].reshape(count, groups, inner, size), out=y[chunk])
+            part = x[chunk]
+
+            def copy(start: int, stop: int, part: Array = part) -> None:
+                for index, source, target in taps:
+                    patches[(slice(len(part)), slice(start, stop), *index, *target[1:])] = part[:, start:stop][source]
+
+            parallel(copy, c, count * c * prod(kernel) * size / 2)
+            multiply_shared(weights, patches[:count].reshape(count, groups, inner, size), y[chunk])
     y = y.reshape(n, f, *out)
     if bias is not None:
         y += bias.reshape(f, *(1 for _ in out))
@@ -101,7 +109,7 @@ def convolution_input(g: Array, w: Array, spatial: Sizes, stride: Sizes, padding
     """The adjoint of :func:`convolution` in its input, of spatial shape ``spatial``."""
     if type(g) is not np.ndarray or type(w) is not np.ndarray:
         return generic_convolution_input(g, w, spatial, stride, padding, dilation, groups)
-    if _takes_batch_last(g, w):
+    if _takes_batch_last(g, w, groups):
         return _convolution_input_batch_last(g, w, spatial, stride, padding, dilation, groups)
     kernel, (n, f), c, out = w.shape[2:], g.shape[:2], w.shape[1] * groups, g.shape[2:]
     inner, size = w.shape[1] * prod(kernel), prod(out)
@@ -109,14 +117,14 @@ def convolution_input(g: Array, w: Array, spatial: Sizes, stride: Sizes, padding
     g = g.reshape(n, groups, f // groups, size)
     if _is_pointwise(kernel, stride, padding):
         y = np.empty((n, c, *spatial), g.dtype)
-        np.matmul(weights, g, out=y.reshape(n, groups, inner, size))
+        multiply_shared(weights, g, y.reshape(n, groups, inner, size))
         return y
     y = np.zeros((n, c, *spatial), g.dtype)
     chunks = _chunks(n, c * prod(kernel) * size * g.itemsize)
     patches = np.empty((chunks[0].stop, groups, inner, size), g.dtype)
     for chunk in chunks:
         part = patches[: chunk.stop - chunk.start]
-        np.matmul(weights, g[chunk], out=part)
+        multiply_shared(weights, g[chunk], part)
         _add_patches(part.reshape(len(part), c, *kernel, *out), y[chunk], kernel, stride, padding, dilation)
     return y
 
@@ -131,7 +139,7 @@ def convolution_weight(g: Array, x: Array, kernel: Sizes, stride: Sizes, padding
     """The adjoint of :func:`convolution` in its weight, of kernel size ``kernel``."""
     if type(g) is not np.ndarray or type(x) is not np.ndarray:
         return generic_convolution_weight(g, x, kernel, stride, padding, dilation, groups)
-    if _takes_batch_last(g, x):
+    if _takes_batch_last(g, x, groups):
         return _convolution_weight_batch_last(g, x, kernel, stride, padding, dilation, groups)
     (n, f), c, out = g.shape[:2], x.shape[1], g.shape[2:]
     inner, size = c // groups * prod(kernel), prod(out)
@@ -146,7 +154,9 @@ def convolution_weight(g: Array, x: Array, kernel: Sizes, stride: Sizes, padding
         # One product with a long sum, not one for each sample: (F, n * positions) @ (n * positions, inner)
         part = patches[(slice(None),) * (1 + len(kernel)) + (slice(count),)]
         rows = g[chunk].swapaxes(0, 1).reshape(groups, f // groups, count * size)
-        y += np.matmul(rows, part.reshape(groups, inner, count * size).swapaxes(1, 2))
+        product = np.empty_like(y)
+        multiply_shared(rows, part.reshape(groups, inner, count * size).swapaxes(1, 2), product)
+        y += product
     return y.reshape(f, c // groups, *kernel)
 
 
@@ -157,17 +167,18 @@ def _convolution_batch_last(x: Array, w: Array, bias: Array | None, stride: Size
         return _convolution_batch_last(wide, w, bias, (*stride, 1), (*padding, (0, 0)), (*dilation, 1), groups)[..., 0]
     kernel, before = w.shape[2:], tuple(pair[0] for pair in padding)
     out = positions(x.shape[2:], kernel, stride, padding, dilation)
-    y, flat = empty_batch_last((x.shape[0], w.shape[0], *out), x.dtype)
-    x = batch_last(x)
-    if _by_winograd(w, out, stride, dilation, groups):
-        winograd.convolve(x, winograd.transformed_weight(w), bias, before, flat)
-        return y
+    y, targets = empty_batch_last((x.shape[0], w.shape[0], *out), x.dtype)
     taps = direct.Taps(kernel, stride, before, dilation)
-    if groups == len(w) == x.shape[2]:
-        depthwise.convolve(x, w, bias, taps, flat)
-    else:
-        for c, f in _group_slices(w, groups):
-            direct.convolve(x[:, :, c], w[f], None if bias is None else bias[f], taps, flat[:, :, f])
+    if by_winograd := _by_winograd(x, w.shape, out, stride, dilation, groups):
+        u = winograd.transformed_weight(w)
+    for source, target in zip(samples(x), targets):
+        if by_winograd:
+            winograd.convolve(source, u, bias, before, target)
+        elif groups == len(w) == x.shape[1]:
+            depthwise.convolve(source, w, bias, taps, target)
+        else:
+            for c, f in _group_slices(w, groups):
+                direct.convolve(source[:, :, c], w[f], None if bias is None else bias[f], taps, target[:, :, f])
     return y
 
 
@@ -178,15 +189,17 @@ def _convolution_input_batch_last(g: Array, w: Array, spatial: Sizes, stride: Si
         options = (*spatial, 1), (*stride, 1), (*padding, (0, 0)), (*dilation, 1)
         return _convolution_input_batch_last(wide, w, *options, groups)[..., 0]
     before = tuple(pair[0] for pair in padding)
-    y, flat = empty_batch_last((g.shape[0], w.shape[1] * groups, *spatial), g.dtype)
-    g = batch_last(g)
-    if _by_winograd(w, spatial, stride, dilation, groups):
-        winograd.convolve(g, winograd.transformed_weight(w, adjoint=True), None, tuple(2 - b for b in before), flat)
-    elif groups == len(w) == flat.shape[2]:
-        depthwise.convolve_input(g, w, stride, before, dilation, flat)
-    else:
-        for c, f in _group_slices(w, groups):
-            direct.convolve_input(g[:, :, f], w[f], stride, before, dilation, flat[:, :, c])
+    y, targets = empty_batch_last((g.shape[0], w.shape[1] * groups, *spatial), g.dtype)
+    if by_winograd := _by_winograd(g, w.shape, spatial, stride, dilation, groups):
+        u = winograd.transformed_weight(w, adjoint=True)
+    for source, target in zip(samples(g), targets):
+        if by_winograd:
+            winograd.convolve(source, u, None, tuple(2 - b for b in before), target)
+        elif groups == len(w) == y.shape[1]:
+            depthwise.convolve_input(source, w, stride, before, dilation, target)
+        else:
+            for c, f in _group_slices(w, groups):
+                direct.convolve_input(source[:, :, f], w[f], stride, before, dilation, target[:, :, c])
     return y
 
 
@@ -197,31 +210,35 @@ def _convolution_weight_batch_last(g: Array, x: Array, kernel: Sizes, stride: Si
         options = (*kernel, 1), (*stride, 1), (*padding, (0, 0)), (*dilation, 1)
         return _convolution_weight_batch_last(g, x, *options, groups)[..., 0]
     before, out = tuple(pair[0] for pair in padding), g.shape[2:]
-    g, x = batch_last(g), batch_last(x)
-    y: Array = np.empty((g.shape[2], x.shape[2] // groups, *kernel), g.dtype)
-    if _by_winograd(y, out, stride, dilation, groups):
-        return winograd.convolve_weight(g, x, before)
     taps = direct.Taps(kernel, stride, before, dilation)
-    if groups == g.shape[2] == x.shape[2]:
-        return depthwise.convolve_weight(g, x, kernel, taps)
-    for c, f in _group_slices(y, groups):
-        y[f] = direct.convolve_weight(g[:, :, f], x[:, :, c], kernel, taps)
+    y: Array = np.zeros((g.shape[1], x.shape[1] // groups, *kernel), g.dtype)
+    by_winograd = _by_winograd(g, y.shape, out, stride, dilation, groups)
+    for above, below in zip(samples(g), samples(x)):
+        if by_winograd:
+            y += winograd.convolve_weight(above, below, before)
+        elif groups == g.shape[1] == x.shape[1]:
+            y += depthwise.convolve_weight(above, below, kernel, taps)
+        else:
+            for c, f in _group_slices(y, groups):
+                y[f] += direct.convolve_weight(above[:, :, f], below[:, :, c], kernel, taps)
     return y
 
 
-def _takes_batch_last(x: Array, other: Array) -> bool:
-    """Whether the kernels for arrays stored batch last are the ones to use."""
-    return fast(x, other) and prefers_batch_last(x) and x.ndim < 5
+def _takes_batch_last(x: Array, other: Array, groups: int) -> bool:
+    """Whether the kernels for arrays stored batch last are the ones to use: for many samples, or large ones."""
+    if not fast(x, other) or x.ndim > 4 or not x.size:
+        return False
+    return x.shape[0] >= MIN_BATCH or (groups == 1 and prod(x.shape[2:]) >= _LARGE)
+
+
+def _by_winograd(x: Array, weight: Sizes, out: Sizes, stride: Sizes, dilation: Sizes, groups: int) -> bool:
+    return groups == 1 and x.dtype == np.float32 and winograd.pays(weight, out, stride, dilation)
 
 
 def _group_slices(w: Array, groups: int) -> list[tuple[slice, slice]]:
     """For each group, its channels and its features."""
     f, c = w.shape[0] // groups, w.shape[1]
     return [(slice(i * c, (i + 1) * c), slice(i * f, (i + 1) * f)) for i in range(groups)]
-
-
-def _by_winograd(w: Array, out: Sizes, stride: Sizes, dilation: Sizes, groups: int) -> bool:
-    return groups == 1 and w.dtype == np.float32 and winograd.pays(w.shape, out, stride, dilation)
 
 
 def im2col(x: Array, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes) -> Array:

@@ -50,7 +50,7 @@ def _groups(columns: int) -> list[tuple[int, int, int]]:
 
 
 def convolve(x: Array, w: Array, bias: Array | None, taps: Taps, out: Array) -> None:
-    """Write to ``out`` (H', W', C, N) the convolution of each channel of ``x`` with its kernel in ``w`` (C, 1, kh, kw)."""
+    """Write to ``out`` (H', W', C, N) the convolution of each channel of ``x`` with its kernel of ``w``."""
     rows, columns, channels, n = out.shape
     step, stride, kw = taps.rows_at_a_time(x, columns, rows), taps.step, taps.kernel[1]
     groups = [(at, count, wide, _band(w[:, 0], wide, stride)) for at, count, wide in _groups(columns)]

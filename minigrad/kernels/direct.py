@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..memory import Array
-from .products import multiply, multiply_transposed
+from .products import multiply_pixels, multiply_transposed
 from .threads import scratch, shares
 
 Sizes = tuple[int, ...]
@@ -108,7 +108,7 @@ def convolve(x: Array, w: Array, bias: Array | None, taps: Taps, out: Array) -> 
     def body(start: int, stop: int) -> None:
         for top in range(start, stop, step):
             end = min(top + step, stop)
-            multiply(matrix, taps.patches(x, top, (end - top, columns)), out[top:end])
+            multiply_pixels(matrix, taps.patches(x, top, (end - top, columns)), out[top:end])
             if bias is not None:
                 out[top:end] += bias[:, None]
 
@@ -122,6 +122,8 @@ def convolve_weight(g: Array, x: Array, kernel: Sizes, taps: Taps) -> Array:
     """
     rows, columns, features, n = g.shape
     (kh, kw), channels = kernel, x.shape[2]
+    if n == 1:
+        return _convolve_weight_of_one(g, x, kernel, taps)
     long = min(_LONG, max(_LONG // 4, _SCRATCH // ((features + min(taps.stride[1], kw) * kh * channels) * g.itemsize)))
     wide = -(-columns // -(-columns * n // long))
     step = max(1, min(rows, _SCRATCH // ((features + kh * channels) * wide * g[0, 0, 0].nbytes)))
@@ -142,6 +144,23 @@ def convolve_weight(g: Array, x: Array, kernel: Sizes, taps: Taps) -> Array:
 
     total = reduce(np.add, shares(body, rows)).reshape(kw, features, kh, channels)
     return np.ascontiguousarray(total.transpose(1, 3, 2, 0))
+
+
+def _convolve_weight_of_one(g: Array, x: Array, kernel: Sizes, taps: Taps) -> Array:
+    """:func:`convolve_weight` for a single sample: a product (O, W') @ (W', K) for each row of the output."""
+    rows, columns, features, _ = g.shape
+    step = taps.rows_at_a_time(x, columns, rows)
+
+    def body(start: int, stop: int) -> Array:
+        total: Array = 0
+        for top in range(start, stop, step):
+            part = g[top : min(top + step, stop), :, :, 0]
+            patches = taps.patches(x, top, (len(part), columns))[..., 0]
+            total = total + np.add.reduce(np.matmul(part.swapaxes(1, 2), patches), axis=0)
+        return total
+
+    total = reduce(np.add, shares(body, rows)).reshape(features, *reversed(kernel), x.shape[2])
+    return np.ascontiguousarray(total.transpose(0, 3, 2, 1))
 
 
 def convolve_input(g: Array, w: Array, stride: Sizes, before: Sizes, dilation: Sizes, out: Array) -> None:
@@ -172,7 +191,7 @@ def _spread(g: Array, w: Array, stride: Sizes, before: Sizes, dilation: Sizes, o
         for top in range(0, rows, step):
             count = min(step, rows - top)
             patches = scratch("rows side by side", (count, columns, len(matrix), n), g.dtype)
-            multiply(matrix, g[top : top + count], patches)
+            multiply_pixels(matrix, g[top : top + count], patches)
             patches = patches.reshape(count, columns, *kernel, stop - start, n)
             for i in range(kernel[0]):
                 first, last, down = _inside(top * stride[0] + i * dilation[0] - before[0], stride[0], count, height)

@@ -7,6 +7,7 @@ NumPy's strides hide it from everybody else. ``docs/convolution-kernels.md`` exp
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -16,29 +17,35 @@ import numpy as np
 from ..memory import Array
 from .threads import parallel, scratch
 
-_MIN_BATCH = 16  # below, runs are too short
+MIN_BATCH = 16  # below, runs over the batch are too short: each sample is an array of its own, with N = 1
 _CHUNK = 1 << 18  # bytes that are turned at a time
 _PAD = 16
 
-_enabled = True
+_enabled = os.environ.get("MINIGRAD_FAST_KERNELS") != "0"
 
 
-def use_fast_kernels(enabled: bool = True) -> None:
-    """Compute with the kernels that are made for speed, or with the plain ones that they are checked against.
+class use_fast_kernels:
+    """Compute with the kernels made for speed, or with the plain ones; in a ``with`` block until its end.
 
-    The environment variable ``MINIGRAD_FAST_KERNELS=0`` switches them off at the start.
+    The environment variable ``MINIGRAD_FAST_KERNELS=0`` switches them off from the start.
     """
-    global _enabled
-    _enabled = enabled
+
+    def __init__(self, enabled: bool = True) -> None:
+        global _enabled
+        self.before = _enabled
+        _enabled = enabled
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        global _enabled
+        _enabled = self.before
 
 
 def fast(*arrays: Array) -> bool:
     """Whether the fast kernels may take these: plain NumPy arrays of one of the two large float types."""
     return _enabled and all(type(a) is np.ndarray and a.dtype.char in "fd" for a in arrays)
-
-
-def prefers_batch_last(x: Array) -> bool:
-    return x.shape[0] >= _MIN_BATCH and x.size > 0
 
 
 @lru_cache(maxsize=8)
@@ -85,15 +92,23 @@ def flattened(x: Array) -> Array | None:
     return columns.reshape(-1, x.shape[0]).T
 
 
+def samples(x: Array) -> list[Array]:
+    """``x`` (N, C, *spatial) as arrays (*spatial, C, n): one of the whole batch, or one for each of few samples."""
+    if x.shape[0] >= MIN_BATCH or x.shape[0] == 1:
+        return [batch_last(x)]
+    return [batch_last(x[i : i + 1]) for i in range(x.shape[0])]
+
+
 @lru_cache(maxsize=32)
-def _prototype(ndim: int, dtype: Any) -> Array:
-    return np.empty((2,) * ndim, dtype).transpose(_order(ndim)[1])
+def _prototype(ndim: int, dtype: Any, few: bool) -> Array:
+    shape = (2,) * ndim
+    return np.moveaxis(np.empty(shape, dtype), -1, 1) if few else np.empty(shape, dtype).transpose(_order(ndim)[1])
 
 
-def empty_batch_last(shape: tuple[int, ...], dtype: Any) -> tuple[Array, Array]:
-    """A new array of ``shape`` (N, C, *spatial) stored batch last, and the view of it as (*spatial, C, N)."""
-    x = np.empty_like(_prototype(len(shape), dtype), shape=shape)
-    return x, x.transpose(_order(len(shape))[0])
+def empty_batch_last(shape: tuple[int, ...], dtype: Any) -> tuple[Array, list[Array]]:
+    """A new array of ``shape`` (N, C, *spatial), and :func:`samples` of it as views. Few samples are stored apart."""
+    x = np.empty_like(_prototype(len(shape), dtype, shape[0] < MIN_BATCH), shape=shape)
+    return x, samples(x)
 
 
 def stored_like(g: Array, y: Array) -> Array:

@@ -11,7 +11,7 @@ from functools import reduce
 import numpy as np
 
 from ..memory import Array
-from .layout import batch_last, empty_batch_last, fast, is_batch_last
+from .layout import batch_last, fast, is_batch_last
 from .threads import scratch, shares
 
 _CHUNK = 1 << 18  # bytes that are worked on at a time
@@ -67,7 +67,7 @@ def moments(x: Array) -> tuple[Array, Array]:
 
 def affine(x: Array, scale: Array, shift: Array, g: Array = None, g_scale: Array = None) -> Array:
     """``x * scale + shift``, plus ``g * g_scale`` if given, with one number for each channel of x (N, C, ...)."""
-    y, _ = empty_batch_last(x.shape, x.dtype)
+    y = np.empty_like(x)
     channels, n = x.shape[1], x.shape[0]
 
     def row(values: Array) -> Array:  # written out for a whole pixel: quicker than broadcasting to short runs

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..memory import Array
+from .activation import where_set
 from .convolution import generic_col2im, spaced
-from .layout import batch_last, empty_batch_last, fast, is_batch_last, stored_like
+from .layout import batch_last, fast, is_batch_last, stored_like
 from .threads import parallel, scratch
 
 Sizes = tuple[int, ...]
@@ -98,7 +99,8 @@ def _handles(x: Array, w: Windows) -> bool:
 def _max_pool_batch_last(x: Array, w: Windows) -> Array:
     """Maxima over rows, then over columns, of a few rows of windows at a time."""
     source = batch_last(x)
-    y, target = empty_batch_last((*x.shape[:2], *w.out), x.dtype)
+    y = np.empty_like(x, shape=(*x.shape[:2], *w.out))
+    target = batch_last(y)
     rows, columns = (parts for *_, parts in w.along())
     step = max(1, _CHUNK // source[0].nbytes)
 
@@ -121,25 +123,27 @@ def _largest(out: Array, arrays: list[Array]) -> None:
 
 def _scatter_batch_last(g: Array, x: Array, y: Array, w: Windows) -> Array:
     """:func:`max_pool_scatter` for windows apart from each other and a maximum that is no NaN."""
-    whole, target = empty_batch_last(x.shape, x.dtype)
+    whole = np.empty_like(x)
+    target = batch_last(whole)
     x, y, g = batch_last(x), batch_last(y), batch_last(g)
     rows, columns = (parts for *_, parts in w.along())
     covered = all(k == s and o * s == n for k, s, o, n in zip(w.kernel, w.stride, w.out, w.spatial))
-    bits = _BITS[g.itemsize]
+    places = list(product(rows, columns))
     step = max(1, _CHUNK // y[0].nbytes // 2)
 
     def body(first: int, last: int) -> None:
         for i in range(first, last, step):
             part = slice(i, min(i + step, last))
             here = scratch("winners", y[part].shape, bool)
-            rest = scratch("rest", y[part].shape, bits)  # what no place before has taken
-            left = g[part].view(bits)
-            for row in rows:
-                for column in columns:
-                    place = target[row][part][:, column].view(bits)
-                    np.equal(x[row][part][:, column], y[part], out=here)
-                    np.bitwise_and(left, np.negative(here.view(np.int8), out=here.view(np.int8)), out=place)
-                    left = np.bitwise_xor(left, place, out=rest)
+            taken = scratch("taken", y[part].shape, bool)  # by a place before
+            taken[...] = False
+            for row, column in places[:-1]:
+                np.equal(x[row][part][:, column], y[part], out=here)
+                np.greater(here, taken, out=here)
+                np.logical_or(here, taken, out=taken)
+                where_set(here, g[part], target[row][part][:, column])
+            row, column = places[-1]
+            where_set(np.logical_not(taken, out=here), g[part], target[row][part][:, column])
 
     if not covered:
         target[...] = 0
@@ -163,18 +167,6 @@ def _winners(x: Array, y: Array, w: Windows) -> Any:
         yield part, here
 
 
-_BITS = {2: np.int16, 4: np.int32, 8: np.int64}
-
-
-def _where_set(mask: Array, g: Array, out: Array | None = None) -> Array:
-    """``g`` where ``mask`` is set, 0 elsewhere: an `and` with all bits set or none, many times faster than where."""
-    bits = _BITS[g.itemsize]
-    if out is None:
-        return np.bitwise_and(g.view(bits), -mask.view(np.int8)).view(g.dtype)
-    np.bitwise_and(g.view(bits), -mask.view(np.int8), out=out.view(bits))
-    return out
-
-
 def max_pool_scatter(g: Array, x: Array, y: Array, w: Windows) -> Array:
     """``g`` of each window at the place where ``x`` has the maximum ``y``; added where windows overlap."""
     if type(g) is not np.ndarray:
@@ -188,11 +180,13 @@ def max_pool_scatter(g: Array, x: Array, y: Array, w: Windows) -> Array:
     g = stored_like(g, y)
     shape = (*g.shape[: g.ndim - len(w.out)], *(b + n + a for n, (b, a) in zip(w.spatial, w.padding)))
     full: Array = np.zeros_like(g, shape=shape)
+    share = np.empty_like(g)
     for part, here in _winners(x, y, w):
         if apart:
-            _where_set(here, g, out=full[part])
+            where_set(here, g, full[part])
         else:
-            full[part] += _where_set(here, g)
+            where_set(here.copy(), g, share)
+            full[part] += share
     return full[w.interior] if any(map(any, w.padding)) else full
 
 

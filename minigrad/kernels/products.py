@@ -36,6 +36,28 @@ def multiply(a: Array, b: Array, out: Array) -> None:
     np.matmul(a, b, out=out)
 
 
+def multiply_shared(a: Array, b: Array, out: Array) -> None:
+    """``np.matmul(a, b, out=out)``, of which each thread computes some rows, or some columns if there are more."""
+    (m, k), n = a.shape[-2:], b.shape[-1]
+    work = out.size * k / 40  # nanoseconds
+
+    def rows(start: int, stop: int) -> None:
+        np.matmul(a[..., start:stop, :], b, out=out[..., start:stop, :])
+
+    def columns(start: int, stop: int) -> None:
+        np.matmul(a, b[..., start:stop], out=out[..., start:stop])
+
+    parallel(rows, m, work) if m >= n else parallel(columns, n, work)
+
+
+def multiply_pixels(a: Array, pixels: Array, out: Array) -> None:
+    """``out[...] = a @ pixels`` for pixels (..., W, K, N): with N = 1, of a whole row of pixels at a time."""
+    if pixels.shape[-1] == 1:
+        multiply(pixels[..., 0], np.ascontiguousarray(a.swapaxes(-1, -2)), out[..., 0])
+    else:
+        multiply(a, pixels, out)
+
+
 def multiply_transposed(a: Array, b: Array, out: Array) -> None:
     """``np.matmul(a, b.swapaxes(-1, -2), out=out)`` with the rows of both in pieces; ``out`` is contiguous."""
     (m, k), n = a.shape[-2:], b.shape[-2]

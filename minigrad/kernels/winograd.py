@@ -34,8 +34,30 @@ _GG = np.kron(_G, _G).astype(np.float32)  # (36, 9)
 _SCRATCH = 1 << 20  # bytes of transformed input or output at a time: half of what a core's cache holds
 
 
+_precision = "high"
+
+
+def set_float32_conv_precision(precision: str) -> None:
+    """Use Winograd's algorithm for convolutions of float32 where it is faster (``"high"``), or never (``"highest"``).
+
+    Its error is about 1e-5 of the largest element of the result; that of the direct sum of products 5e-7.
+    float64 is always computed directly.
+    """
+    global _precision
+    if precision not in ("high", "highest"):
+        raise ValueError(f"set_float32_conv_precision: expected 'high' or 'highest', got {precision!r}")
+    _precision = precision
+
+
+def get_float32_conv_precision() -> str:
+    """``"high"``, or what :func:`set_float32_conv_precision` was told."""
+    return _precision
+
+
 def pays(weight: tuple[int, ...], out: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]) -> bool:
-    """Whether this is the quickest way: wide enough, and no large part of the tiles beyond the edge."""
+    """Whether this is allowed and the quickest way: wide enough, and no large part of the tiles beyond the edge."""
+    if _precision == "highest":
+        return False
     if weight[2:] != (3, 3) or stride != (1, 1) or dilation != (1, 1) or min(weight[:2]) < 12:
         return False
     return -(-out[0] // M) * -(-out[1] // M) * M * M < 1.8 * out[0] * out[1]
@@ -59,12 +81,16 @@ def convolve(x: Array, u: Array, bias: Array | None, before: tuple[int, ...], ou
     """
     channels, features, n = x.shape[2], out.shape[2], x.shape[3]
     tiles = _tiles(out.shape, max(channels, features) * n)
+    turned = np.ascontiguousarray(u.swapaxes(2, 3)) if n == 1 else u
 
     def body(start: int, stop: int) -> None:
         for i, j, count in tiles[start:stop]:
             v = _transformed_input(x, i * M - before[0], j * M - before[1], count)
             m = scratch("winograd products", (count, T, T, features, n), np.float32)
-            multiply(u, v, m)
+            if n == 1:  # then tiles next to each other make the matrix
+                multiply(v[..., 0].transpose(1, 2, 0, 3), turned, m[..., 0].transpose(1, 2, 0, 3))
+            else:
+                multiply(u, v, m)
             if bias is not None:  # one place in a tile that Aᵀ spreads evenly over the tile
                 m[:, 1, 1] += bias[:, None]
             _transform_back(m, out[i * M : (i + 1) * M, j * M : (j + count) * M])
@@ -82,6 +108,9 @@ def convolve_weight(g: Array, x: Array, before: tuple[int, ...]) -> Array:
         for i, j, count in tiles[start:stop]:
             v = _transformed_input(x, i * M - before[0], j * M - before[1], count)
             m = _transformed_gradient(g[i * M : (i + 1) * M, j * M : (j + count) * M], count)
+            if n == 1:
+                total += np.matmul(m[..., 0].transpose(1, 2, 3, 0), v[..., 0].transpose(1, 2, 0, 3))
+                continue
             products = scratch("winograd weights", (count, *total.shape), np.float32)
             multiply_transposed(m, v, products)
             for product in products:

@@ -1,0 +1,371 @@
+"""The fast kernels against their slow, obvious twins, and the threads that they share.
+
+The whole suite runs on the plain kernels with ``MINIGRAD_FAST_KERNELS=0 python -m pytest``.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import minigrad
+from minigrad.kernels import activation, convolution, layout, normalization, pooling, products, threads, winograd
+from minigrad.nn import functional as F
+
+Array = np.ndarray
+TOLERANCE = {np.dtype(np.float32): 2e-5, np.dtype(np.float64): 1e-12}
+
+
+@pytest.fixture(autouse=True)
+def two_threads() -> Iterator[None]:
+    before = threads.get_num_threads()
+    minigrad.set_num_threads(2)
+    with layout.use_fast_kernels():
+        yield
+    minigrad.set_num_threads(before)
+
+
+def stored(x: Array, how: str) -> Array:
+    """The same array, stored in another way."""
+    if how == "batch last":
+        order = (*range(2, x.ndim), 1, 0)
+        return np.transpose(np.ascontiguousarray(np.transpose(x, order)), np.argsort(order))
+    if how == "channels last":
+        return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    if how == "backwards":
+        return np.ascontiguousarray(x[::-1, :, ::-1])[::-1, :, ::-1]
+    return np.asfortranarray(x) if how == "Fortran" else x
+
+
+stores = st.sampled_from(["C", "batch last", "channels last", "backwards", "Fortran"])
+
+
+def numbers(shape: tuple[int, ...], dtype: Any, seed: int) -> Array:
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def close(fast: Array, slow: Array) -> None:
+    assert fast.shape == slow.shape
+    assert fast.dtype == slow.dtype
+    scale = max(1.0, float(np.abs(slow).max(initial=0)))
+    assert np.abs(fast - slow).max(initial=0) <= TOLERANCE[fast.dtype] * scale
+
+
+# ------------------------------------------------------------------------------- convolution
+
+
+def slow_convolution(x: Array, w: Array, stride: Any, padding: Any, dilation: Any, groups: int,
+                     g: Array | None = None) -> Any:  # fmt: skip
+    """The convolution by its definition; given the gradient of its output, those of input and weight."""
+    padded = np.pad(x, [(0, 0), (0, 0), *((b, max(a, 0)) for b, a in padding)]).astype(np.float64)
+    out = convolution.positions(x.shape[2:], w.shape[2:], stride, padding, dilation)
+    c, f = w.shape[1], w.shape[0] // groups
+    y = np.zeros((x.shape[0], w.shape[0], *out))
+    dx, dw = np.zeros_like(padded), np.zeros(w.shape)
+    for place in product(*map(range, out)):
+        for tap in product(*map(range, w.shape[2:])):
+            at = tuple(p * s + t * d for p, s, t, d in zip(place, stride, tap, dilation))
+            for group in range(groups):
+                cs, fs = slice(group * c, (group + 1) * c), slice(group * f, (group + 1) * f)
+                here, there, kernel = (slice(None), cs, *at), (slice(None), fs, *place), (fs, slice(None), *tap)
+                y[there] += padded[here] @ w[kernel].T
+                if g is not None:
+                    dx[here] += g[there] @ w[kernel]
+                    dw[kernel] += g[there].T @ padded[here]
+    if g is None:
+        return y.astype(x.dtype)
+    inside = tuple(slice(b, b + n) for (b, _), n in zip(padding, x.shape[2:]))
+    return dx[(..., *inside)].astype(x.dtype), dw.astype(x.dtype)
+
+
+@st.composite
+def convolutions(draw: Any) -> tuple[Array, Array, Array, Array, tuple]:
+    dims = draw(st.sampled_from([1, 2, 2, 2]))
+
+    def each(strategy: Any) -> Any:
+        return tuple(draw(strategy) for _ in range(dims))
+
+    kernel = each(st.integers(1, 4))
+    stride, dilation = each(st.integers(1, 3)), each(st.integers(1, 3))
+    padding = each(st.tuples(st.integers(0, 2), st.integers(-1, 2)))
+    spatial = each(st.integers(1, 7))
+    groups = draw(st.sampled_from([1, 1, 2, 3]))
+    channels, features = groups * draw(st.integers(1, 2)), groups * draw(st.integers(1, 2))
+    out = convolution.positions(spatial, kernel, stride, padding, dilation)
+    assume(min(out) > 0)
+    n, dtype, seed = draw(st.sampled_from([1, 2, 16, 17])), draw(st.sampled_from([np.float32, np.float64])), 0
+    x = stored(numbers((n, channels, *spatial), dtype, seed), draw(stores))
+    w = stored(numbers((features, channels // groups, *kernel), dtype, seed + 1), draw(stores))
+    g = stored(numbers((n, features, *out), dtype, seed + 2), draw(stores))
+    return x, w, numbers((features,), dtype, 3), g, (stride, padding, dilation, groups)
+
+
+def check_convolution(x: Array, w: Array, bias: Array, g: Array, options: tuple) -> None:
+    shaped = bias.reshape(-1, *(1 for _ in x.shape[2:]))
+    close(convolution.convolution(x, w, bias, *options), slow_convolution(x, w, *options) + shaped)
+    dx, dw = slow_convolution(x, w, *options, g)
+    close(convolution.convolution_input(g, w, x.shape[2:], *options), dx)
+    close(convolution.convolution_weight(g, x, w.shape[2:], *options), dw)
+
+
+@settings(max_examples=60)
+@given(convolutions())
+def test_convolution(case: Any) -> None:
+    check_convolution(*case)
+
+
+@settings(max_examples=30)
+@given(convolutions())
+def test_convolution_of_large_samples(case: Any) -> None:
+    before, convolution._LARGE = convolution._LARGE, 1  # as if each sample were large enough to be an array of its own
+    try:
+        check_convolution(*case)
+    finally:
+        convolution._LARGE = before
+
+
+@pytest.mark.parametrize("n", [1, 3, 16])
+@pytest.mark.parametrize("size", [(7, 8, 1, 1), (9, 6, 0, 2), (6, 6, 0, 0), (5, 9, 2, 1)])
+def test_winograd(n: int, size: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    spatial, before = size[:2], size[2:]
+    monkeypatch.setattr(convolution, "_LARGE", 1)
+    x, w = numbers((n, 13, *spatial), np.float32, 0), numbers((12, 13, 3, 3), np.float32, 1)
+    padding = tuple((b, b) for b in before)
+    options = (1, 1), padding, (1, 1), 1
+    out = convolution.positions(spatial, (3, 3), *options[:3])
+    assert winograd.pays(w.shape, out, (1, 1), (1, 1))
+    check_convolution(x, w, numbers((12,), np.float32, 2), numbers((n, 12, *out), np.float32, 3), options)
+
+
+def test_precision_of_convolutions() -> None:
+    x, w = numbers((16, 32, 12, 12), np.float32, 0), numbers((32, 32, 3, 3), np.float32, 1)
+    wide = [a.astype(np.float64) for a in (x, w)]
+    exact = convolution.generic_convolution(*wide, None, (1, 1), ((1, 1), (1, 1)), (1, 1), 1)
+    error = {}
+    for precision in ("high", "highest"):
+        minigrad.set_float32_conv_precision(precision)
+        try:
+            assert minigrad.get_float32_conv_precision() == precision
+            y = F.conv2d(minigrad.from_numpy(x), minigrad.from_numpy(w), padding=1).numpy()
+        finally:
+            minigrad.set_float32_conv_precision("high")
+        error[precision] = np.abs(y - exact).max() / np.abs(exact).max()
+    assert error["highest"] < 1e-6 < error["high"] < 2e-5
+    with pytest.raises(ValueError, match="'high' or 'highest', got 'medium'"):
+        minigrad.set_float32_conv_precision("medium")
+
+
+@pytest.mark.parametrize(("m", "k", "n"), [(64, 600, 70), (7, 2000, 100), (61, 400, 64), (128, 64, 200), (3, 70, 5)])
+def test_products_in_pieces(m: int, k: int, n: int) -> None:
+    a, b = numbers((2, m, k), np.float64, 0), numbers((2, k, n), np.float64, 1)
+    out = np.empty((2, m, n))
+    for multiply in (products.multiply, products.multiply_shared):
+        multiply(a, b, out)
+        np.testing.assert_allclose(out, np.einsum("bmk,bkn->bmn", a, b), atol=1e-10)
+    out[...] = 0
+    products.multiply_transposed(a, np.ascontiguousarray(b.swapaxes(1, 2)), out)
+    np.testing.assert_allclose(out, np.einsum("bmk,bkn->bmn", a, b), atol=1e-10)
+
+
+# --------------------------------------------------------------- pooling, normalization, activation
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_max_pooling(data: Any) -> None:
+    kernel, stride = (data.draw(st.tuples(st.integers(1, 3), st.integers(1, 3))) for _ in range(2))
+    out = data.draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    rest = data.draw(st.tuples(st.integers(0, 1), st.integers(0, 1)))
+    spatial = tuple((o - 1) * s + k + r for o, s, k, r in zip(out, stride, kernel, rest))
+    out = tuple((n - k) // s + 1 for n, k, s in zip(spatial, kernel, stride))
+    n, dtype = data.draw(st.sampled_from([1, 3, 16])), data.draw(st.sampled_from([np.float32, np.float64]))
+    x = np.round(numbers((n, 2, *spatial), dtype, 0))  # with many ties
+    for value in data.draw(st.sampled_from([(), (np.nan,), (np.inf, -np.inf)])):
+        x.flat[data.draw(st.integers(0, x.size - 1))] = value
+    g = numbers((n, 2, *out), dtype, 1)
+    g.flat[0] = np.inf
+    y, dx = np.empty_like(g), np.zeros_like(x)
+    for i, c, h, w in np.ndindex(*y.shape):
+        at = (i, c, slice(h * stride[0], h * stride[0] + kernel[0]), slice(w * stride[1], w * stride[1] + kernel[1]))
+        y[i, c, h, w] = np.max(x[at])
+        dx[at].flat[int(np.argmax(x[at]))] += 0
+        row, column = np.unravel_index(int(np.argmax(x[at])), x[at].shape)
+        dx[at][row, column] += g[i, c, h, w]
+    how = data.draw(stores)
+    windows = pooling.Windows(spatial, kernel, stride, ((0, 0), (0, 0)), (1, 1), out)
+    fast = pooling.max_pool(stored(x, how), windows)
+    np.testing.assert_array_equal(fast, y)
+    scattered = pooling.max_pool_scatter(stored(g, data.draw(stores)), stored(x, how), stored(y, how), windows)
+    np.testing.assert_allclose(scattered, dx, rtol=1e-5)
+
+
+@settings(max_examples=25)
+@given(n=st.sampled_from([1, 2, 16]), c=st.integers(1, 4), spatial=st.lists(st.integers(1, 4), min_size=1, max_size=3),
+       how=stores, other=stores, affine=st.booleans(), dtype=st.sampled_from([np.float32, np.float64]))  # fmt: skip
+def test_batch_normalization(n: int, c: int, spatial: Any, how: str, other: str, affine: bool, dtype: Any) -> None:
+    assume(n * np.prod(spatial) > 1)
+    data = numbers((n, c, *spatial), dtype, 0) * 2 + 3
+    x = minigrad.from_numpy(stored(data, how)).requires_grad_()
+    weight, bias = (minigrad.from_numpy(numbers((c,), dtype, i)).requires_grad_() if affine else None for i in (1, 2))
+    g = numbers(data.shape, dtype, 3)
+    results = []
+    for fast in (True, False):
+        with layout.use_fast_kernels(fast):
+            running = minigrad.zeros(c, dtype=x.dtype), minigrad.ones(c, dtype=x.dtype)
+            trained = F.batch_norm(x, *running, weight, bias, training=True)
+            fixed = F.batch_norm(x, *running, weight, bias)
+            inputs = [x, weight, bias] if affine else [x]
+            cotangent = minigrad.from_numpy(stored(g, other))
+            results.append([trained, fixed, *running, *minigrad.autograd.grad(trained, inputs, cotangent)])
+    for a, b in zip(*results):
+        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), atol=3e-4 if dtype == np.float32 else 1e-11)
+
+
+def test_moments_of_a_large_mean() -> None:
+    x = stored(numbers((32, 2, 8, 8), np.float32, 0) + np.float32(3000), "batch last")
+    mean, variance = normalization.moments(x)
+    exact = x.astype(np.float64)
+    np.testing.assert_allclose(mean, exact.mean((0, 2, 3)), rtol=1e-7)
+    np.testing.assert_allclose(variance, exact.var((0, 2, 3)), rtol=1e-3)
+
+
+@given(how=stores, other=stores)
+def test_rectifier(how: str, other: str) -> None:
+    x, g = numbers((17, 3, 32, 32), np.float32, 0), numbers((17, 3, 32, 32), np.float32, 1)
+    x[0, 0, 0, :4] = np.nan, np.inf, -np.inf, 0
+    g[1, 1, :, 0] = np.inf
+    y = activation.relu(stored(x, how))
+    np.testing.assert_array_equal(y, np.maximum(x, 0))
+    np.testing.assert_array_equal(activation.gate(stored(g, other), y), np.where(y == 0, 0, g))
+
+
+# ------------------------------------------------------------------------------------- layout
+
+
+@given(shape=st.lists(st.integers(1, 5), min_size=3, max_size=5), how=stores)
+def test_layout_changes_no_value(shape: list[int], how: str) -> None:
+    x = numbers(tuple(shape), np.float32, 0)
+    turned = layout.batch_last(stored(x, how))
+    assert turned.flags.c_contiguous
+    np.testing.assert_array_equal(np.transpose(turned, (-1, -2, *range(len(shape) - 2))), x)
+    np.testing.assert_array_equal(minigrad.from_numpy(stored(x, how)).flatten(1).numpy(), x.reshape(shape[0], -1))
+
+
+def test_convolutions_can_be_seen_as_other_shapes() -> None:
+    x, w = minigrad.randn(16, 2, 6, 6), minigrad.randn(3, 2, 3, 3, requires_grad=True)
+    y = F.conv2d(x, w)
+    values = y.detach().numpy().copy()
+    for shape in ((16, -1), (-1,), (4, 4, 3, 16)):
+        y = F.conv2d(x, w)
+        seen = y.view(*shape)
+        np.testing.assert_array_equal(seen.detach().numpy(), values.reshape(shape))
+        seen.mul_(2)  # shares memory and history, as a view must
+        np.testing.assert_array_equal(y.detach().numpy(), 2 * values)
+        (gradient,) = minigrad.autograd.grad(y.sum(), [w])
+        np.testing.assert_allclose(gradient.numpy(), 2 * minigrad.autograd.grad(F.conv2d(x, w).sum(), [w])[0].numpy())
+
+
+# ------------------------------------------------------------------------------------- threads
+
+
+def test_shares_cover_the_range_in_order() -> None:
+    minigrad.set_num_threads(3)
+    assert threads.shares(lambda start, stop: (start, stop), 7) == [(0, 2), (2, 4), (4, 7)]
+    assert threads.shares(lambda start, stop: (start, stop), 2) == [(0, 1), (1, 2)]
+    assert threads.shares(lambda start, stop: (start, stop), 0) == [(0, 0)]
+
+
+def test_shares_of_shares_are_computed_at_once() -> None:
+    inner = threads.shares(lambda *outer: threads.shares(lambda *share: (outer, share), 2), 2)
+    assert inner == [[((i, i + 1), (0, 1)), ((i, i + 1), (1, 2))] for i in (0, 1)]
+
+
+def test_errors_and_numpys_error_state_pass_between_threads() -> None:
+    def fail(start: int, stop: int) -> None:
+        if start:
+            raise ValueError("in a thread")
+
+    with pytest.raises(ValueError, match="in a thread"):
+        threads.shares(fail, 2)
+    with np.errstate(divide="ignore"):
+        assert np.all(np.isinf(threads.shares(lambda start, stop: np.float32(1) / np.zeros(1, np.float32), 2)))
+
+
+def test_several_threads_may_compute() -> None:
+    x, w = numbers((16, 4, 12, 12), np.float32, 0), numbers((4, 4, 3, 3), np.float32, 1)
+    options = (1, 1), ((1, 1), (1, 1)), (1, 1), 1
+    expected = convolution.convolution(x, w, None, *options)
+    found: list[Array] = []
+    workers = [
+        threading.Thread(target=lambda: found.extend(convolution.convolution(x, w, None, *options) for _ in range(5)))
+        for _ in range(4)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(found) == 20
+    assert all(np.array_equal(y, expected) for y in found)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_results_are_the_same_from_run_to_run(count: int) -> None:
+    minigrad.set_num_threads(count)
+    runs = []
+    for _ in range(3):
+        minigrad.manual_seed(0)
+        x, w = minigrad.randn(20, 16, 10, 10), minigrad.randn(16, 16, 3, 3, requires_grad=True)
+        y = F.max_pool2d(F.relu(F.batch_norm(F.conv2d(x, w), None, None, training=True)), 2)
+        runs.append(minigrad.autograd.grad(y.square().sum(), [w])[0].numpy())
+    assert all(np.array_equal(run, runs[0]) for run in runs)
+
+
+def test_number_of_threads() -> None:
+    minigrad.set_num_threads(3)
+    assert minigrad.get_num_threads() == 3
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        minigrad.set_num_threads(0)
+    with pytest.raises(TypeError, match="expected an int, got float"):
+        minigrad.set_num_threads(2.0)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_process_makes_threads_of_its_own() -> None:
+    assert threads.shares(lambda start, stop: start, 2) == [0, 1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking a process of several threads
+        child = os.fork()
+    if not child:
+        os._exit(threads.shares(lambda start, stop: start, 2) != [0, 1])
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.skipif(not threads._blas(), reason="NumPy computes without OpenBLAS")
+def test_what_the_process_shares_is_set_by_computing_and_undone() -> None:
+    program = """
+import numpy, minigrad
+from minigrad.kernels import threads
+counts = lambda: [count for count, _ in threads._blas()]
+before = counts()
+minigrad.ones(3).mul(2)
+assert counts() == before and not threads._ready
+minigrad.nn.functional.conv2d(minigrad.randn(32, 8, 32, 32), minigrad.randn(8, 8, 3, 3))
+assert set(counts()) == {1} and threads._ready
+threads.release()
+assert counts() == before and not threads._ready
+threads.keep_memory(False)
+minigrad.nn.functional.conv2d(minigrad.randn(32, 8, 32, 32), minigrad.randn(8, 8, 3, 3))
+assert set(counts()) == {1} and len(threads._undo) == len(before)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, env={**os.environ, "MINIGRAD_FAST_KERNELS": "1"})
