@@ -26,7 +26,9 @@ from .dtypes import (
 from .grad_mode import (
     enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled,
 )
+from .kernels.layout import use_fast_kernels
 from .kernels.threads import get_num_threads, set_num_threads
+from .kernels.winograd import get_float32_conv_precision, set_float32_conv_precision
 
 # Operations, by family.
 from .ops.activation import celu, hardshrink, prelu, relu, selu, threshold
