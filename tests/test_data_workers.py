@@ -289,6 +289,15 @@ def test_no_worker_outlives_the_loop() -> None:
     assert no_children_left()
 
 
+def test_interrupts_are_for_the_program() -> None:
+    loader = DataLoader(Calls(lambda i: os.getpid()), None, num_workers=2)
+    workers = set()
+    for worker in loader:  # which go on, should the program want to finish what it is at
+        workers.add(worker)
+        os.kill(worker, signal.SIGINT)
+    assert len(workers) == 2
+
+
 def test_persistent_workers_come_back_after_a_death() -> None:
     loader = DataLoader(Calls(lambda i: i), num_workers=2, persistent_workers=True)
     next(iter(loader))
