@@ -93,7 +93,7 @@ def max_pool(x: Array, w: Windows) -> Array:
 
 def _handles(x: Array, w: Windows) -> bool:
     """Whether these are windows of images that are stored batch last."""
-    return len(w.kernel) == 2 and x.ndim == 4 and fast(x) and is_batch_last(x)
+    return len(w.kernel) == 2 and x.ndim == 4 and x.size > 0 and fast(x) and is_batch_last(x)
 
 
 def _max_pool_batch_last(x: Array, w: Windows) -> Array:
