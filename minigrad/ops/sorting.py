@@ -133,20 +133,8 @@ def unique(input: Any, sorted: bool = True, return_inverse: bool = False, return
 
 
 @primitive(inputs=("sorted_sequence", "input"))
-def _searchsorted(sorted_sequence: Array, input: Array, side: Any, out_int32: bool) -> Array:
-    found: Array
-    if sorted_sequence.ndim < 2:
-        found = np.searchsorted(sorted_sequence, input, side=side)
-    else:
-        rows = np.reshape(sorted_sequence, (-1, sorted_sequence.shape[-1]))
-        queries = np.reshape(input, (len(rows), -1))
-        found = np.stack([np.searchsorted(row, query, side=side) for row, query in zip(rows, queries, strict=True)])
-    found = np.reshape(found, np.shape(input))
-    return found.astype(np.int32) if out_int32 else found
-
-
-def searchsorted(sorted_sequence: Any, input: Any, *, out_int32: bool = False, right: bool = False,
-                 side: str | None = None, sorter: Any = None) -> Any:  # fmt: skip
+def searchsorted(sorted_sequence: Array, input: Array, *, out_int32: bool = False, right: bool = False,
+                 side: str | None = None, sorter: Any = None) -> Array:  # fmt: skip
     """For each element of ``input``, the place in ``sorted_sequence`` where it would keep the order.
 
     Args:
@@ -157,13 +145,18 @@ def searchsorted(sorted_sequence: Any, input: Any, *, out_int32: bool = False, r
     """
     if side not in (None, "left", "right") or (side == "left" and right):
         raise ValueError(f"searchsorted: side must be 'left' or 'right' and agree with right={right}, got {side!r}")
+    shape, queries = sorted_sequence.shape, np.shape(input)
+    place: Any = "right" if right else side or "left"
+    if not shape or (len(shape) > 1 and shape[:-1] != queries[:-1]):
+        raise ValueError(f"searchsorted: sorted_sequence must be 1-D or lead as input {queries} does, got {shape}")
     if sorter is not None:
-        sorted_sequence = take_along_dim(sorted_sequence, sorter, -1)
-    shape, expected = tuple(sorted_sequence.shape), tuple(getattr(input, "shape", ()))
-    if not shape or (len(shape) > 1 and shape[:-1] != expected[:-1]):
-        raise ValueError(f"searchsorted: sorted_sequence must be 1-D or lead as input {expected} does, got {shape}")
-    side = "right" if right else side or "left"
-    return _searchsorted(sorted_sequence, input, side=side, out_int32=out_int32)
+        sorted_sequence = np.take_along_axis(sorted_sequence, getattr(sorter, "_array", sorter), -1)
+    if len(shape) == 1:
+        found: Any = np.searchsorted(sorted_sequence, input, side=place)
+    else:
+        rows = zip(np.reshape(sorted_sequence, (-1, shape[-1])), np.reshape(input, (-1, queries[-1])), strict=True)
+        found = np.reshape(np.stack([np.searchsorted(*row, side=place) for row in rows]), queries)
+    return found.astype(np.int32 if out_int32 else np.int64)
 
 
 def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False) -> Any:
