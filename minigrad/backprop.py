@@ -144,14 +144,15 @@ def _cotangents(roots: Sequence[Any], given: Any, create_graph: bool, name: str)
 def _accumulate(leaf: Any, g: Any) -> None:
     """Add ``g`` (an array of our own, or a Tensor that was recorded) to the ``.grad`` of a leaf."""
     present = leaf._grad
-    if mode.grad:  # create_graph
-        leaf._grad = g * 1 if present is None else present + g  # a Tensor that nobody else holds
-    elif present is None:
+    if present is None and not mode.grad:
         leaf._grad = new_tensor(g)
+    elif mode.grad:  # create_graph
+        leaf._grad = g * 1 if present is None else present + g  # a Tensor that nobody else holds
     else:
         add_to_gradient(present, g)
-    for hook in list((leaf._accumulated_hooks or {}).values()):
-        hook(leaf)
+    if leaf._accumulated_hooks:
+        for hook in list(leaf._accumulated_hooks.values()):
+            hook(leaf)
 
 
 def add_to_gradient(gradient: Any, g: Any) -> None:

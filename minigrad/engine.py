@@ -246,19 +246,21 @@ _OURS = (_HOME + "/", dirname(_HOME) + "/nn/")
 _internal: dict[str, bool] = {}  # file name -> whether it belongs to minigrad
 
 
-def is_internal(frame: FrameType) -> bool:
-    """Whether a frame runs code of minigrad's own that somebody else called."""
-    name = frame.f_code.co_filename
-    if name not in _internal:
-        _internal[name] = name.startswith(_OURS)
-    return _internal[name] and frame.f_back is not None
+def calling_frame(frame: FrameType) -> FrameType:
+    """The frame that called into minigrad, of which ``frame`` may run code; the outermost if there is none."""
+    while (inside := _internal.get(name := frame.f_code.co_filename)) is not False:
+        if inside is None:
+            _internal[name] = name.startswith(_OURS)
+        elif frame.f_back is None:
+            break
+        else:
+            frame = frame.f_back
+    return frame
 
 
 def describe_caller() -> str:
     """The position in the running program that called into minigrad."""
-    frame = _getframe(1)
-    while is_internal(frame):
-        frame = frame.f_back  # type: ignore[assignment]
+    frame = calling_frame(_getframe(1))
     return describe(frame.f_code, frame.f_lasti)
 
 
@@ -642,11 +644,9 @@ def new_node(plan: Plan, edges: list[Edge | None], arrays: Sequence[Array], out:
     else:
         node.shape, node.dtype = out.shape, out.dtype
     frame = _getframe(2)
-    code = frame.f_code
-    while _internal.get(code.co_filename, True) and is_internal(frame):
-        frame = frame.f_back  # type: ignore[assignment]
-        code = frame.f_code
-    node.code, node.instruction = code, frame.f_lasti
+    if _internal.get(frame.f_code.co_filename, True):
+        frame = calling_frame(frame)
+    node.code, node.instruction = frame.f_code, frame.f_lasti
     node.order = clock()
     if watching:
         node.modules = mode.modules

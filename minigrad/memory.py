@@ -83,10 +83,13 @@ def checksum(array: Array) -> int:
 def changed(array: Array) -> None:
     """Stamp the memory of ``array``: minigrad has just written to it."""
     if isinstance(array, np.ndarray):
-        key = _track(array)
+        key = id(array)
+        if key not in _alive or array.base is not None:
+            key = _track(array)
         stamps[key] = clock()
-        for loan in tuple(_loans.get(key, ())):
-            loan.digest = checksum(loan.array)
+        if key in _loans:
+            for loan in tuple(_loans[key]):
+                loan.digest = checksum(loan.array)
 
 
 class Loan:

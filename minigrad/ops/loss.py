@@ -67,12 +67,25 @@ def _weighted(name: str, loss: Any, weight: Any, reduction: str) -> Any:
     return sum(loss) / sum(weight) if reduction == "mean" else _reduce(loss, reduction)
 
 
+def _mse_input(g: Array, input: Array, target: Array) -> Array:
+    return (input - target) * (g * (2 / math.prod(input.shape)))
+
+
+@primitive(input=_mse_input, target=lambda g, input, target: _mse_input(g, target, input), quiet=True)
+def _mse_loss(input: Array, target: Array) -> Array:
+    """The mean of ``(input - target) ** 2``, for operands of one shape and dtype."""
+    d = np.reshape(input - target, (-1,))
+    return np.vecdot(d, d) / d.shape[0]
+
+
 def mse_loss(input: Any, target: Any, *, reduction: str = "mean", weight: Any = None) -> Any:
     """``(input - target) ** 2``. The mean with weights divides by their sum.
 
     Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
     """
     _check("mse_loss", reduction, input, target)
+    if weight is None and reduction == "mean" and input.dtype is target.dtype and fast(input._array):
+        return _mse_loss(input, target)
     return _weighted("mse_loss", square(input - target), weight, reduction)
 
 

@@ -23,6 +23,7 @@ from .elementwise import maximum, minimum, where
 from .indexing import take_along_dim
 
 Dims = int | Sequence[int] | None
+_total: Any = np.add.reduce  # what np.sum calls at last
 
 
 class ValuesIndices(NamedTuple):
@@ -44,8 +45,8 @@ class MinMax(NamedTuple):
 
 def _axes(shape: tuple[int, ...], dim: Dims, name: str) -> tuple[int, ...]:
     """The dimensions to reduce."""
-    if isinstance(dim, Sequence) and not dim:
-        dim = None
+    if dim is None or (isinstance(dim, Sequence) and not dim):
+        return tuple(range(len(shape)))
     axes = normalize_dims(dim, len(shape), name)
     return axes if shape else ()
 
@@ -99,8 +100,18 @@ def _need_elements(name: str, shape: tuple[int, ...], axes: tuple[int, ...]) -> 
 # --------------------------------------------------------------------------- sums and products
 
 
+def _spread(g: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
+    """A gradient of a reduction, in the ``shape`` before it."""
+    g = _kept(g, shape, axes)
+    if g.__class__ is not np.ndarray or math.prod(shape) > 4096:
+        return np.broadcast_to(g, shape)
+    out: Array = np.empty(shape, g.dtype)  # quicker than a view
+    out[...] = g
+    return out
+
+
 def _sum_input(g: Array, input_shape: tuple[int, ...], dim: Dims) -> Array:
-    return np.broadcast_to(_kept(g, input_shape, _axes(input_shape, dim, "sum")), input_shape)
+    return _spread(g, input_shape, _axes(input_shape, dim, "sum"))
 
 
 @reduction(input=_sum_input)
@@ -108,17 +119,17 @@ def sum(input: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = N
     """Sum of the elements. Integers and bools sum up to int64 unless ``dtype`` is given."""
     if dtype is None and input.dtype.kind != "f":
         dtype = dtypes.int64
-    return np.sum(input, axis=_axes(input.shape, dim, "sum"), keepdims=keepdim, dtype=dtype)
+    return _total(input, axis=_axes(input.shape, dim, "sum"), keepdims=keepdim, dtype=dtype)
 
 
 def _mean_input(g: Array, input_shape: tuple[int, ...], dim: Dims) -> Array:
     axes = _axes(input_shape, dim, "mean")
-    return np.broadcast_to(_kept(g * _inverse(_count(input_shape, axes)), input_shape, axes), input_shape)
+    return _spread(g * _inverse(_count(input_shape, axes)), input_shape, axes)
 
 
 def _mean(input: Array, axes: tuple[int, ...], keepdim: bool) -> Array:
     """The mean; of nothing, NaN (which np.mean warns of)."""
-    return np.sum(input, axis=axes, keepdims=keepdim) / _count(input.shape, axes)
+    return _total(input, axis=axes, keepdims=keepdim) / _count(input.shape, axes)
 
 
 @reduction(input=_mean_input)
@@ -219,7 +230,7 @@ def _std(input: Array, dim: Dims, correction: float, keepdim: bool) -> Array:
     return np.sqrt(_variance("std", input, dim, correction, keepdim))
 
 
-def _spread(name: str, input: Any, dim: Any, unbiased: bool | None, keepdim: bool, correction: float | None) -> Any:
+def _deviation(name: str, input: Any, dim: Any, unbiased: bool | None, keepdim: bool, correction: float | None) -> Any:
     """Call :func:`_var` or :func:`_std` with PyTorch's overloaded arguments."""
     if isinstance(dim, bool):  # var(input, unbiased)
         dim, unbiased = None, dim
@@ -238,14 +249,14 @@ def var(input: Any, dim: Dims = None, unbiased: bool | None = None, keepdim: boo
     Args:
         unbiased: True stands for ``correction=1``, the default, and False for ``correction=0``.
     """
-    return _spread("var", input, dim, unbiased, keepdim, correction)
+    return _deviation("var", input, dim, unbiased, keepdim, correction)
 
 
 @numpy_keywords
 def std(input: Any, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *,
         correction: float | None = None) -> Any:  # fmt: skip
     """Standard deviation, the square root of :func:`var`; its gradient is 0 where it is 0."""
-    return _spread("std", input, dim, unbiased, keepdim, correction)
+    return _deviation("std", input, dim, unbiased, keepdim, correction)
 
 
 @numpy_keywords
@@ -253,7 +264,7 @@ def var_mean(input: Any, dim: Dims = None, unbiased: bool | None = None, keepdim
              correction: float | None = None) -> tuple[Any, Any]:  # fmt: skip
     """:func:`var` and :func:`mean`."""
     dims = None if isinstance(dim, bool) else dim
-    return _spread("var", input, dim, unbiased, keepdim, correction), mean(input, dims, keepdim)
+    return _deviation("var", input, dim, unbiased, keepdim, correction), mean(input, dims, keepdim)
 
 
 @numpy_keywords
@@ -261,7 +272,7 @@ def std_mean(input: Any, dim: Dims = None, unbiased: bool | None = None, keepdim
              correction: float | None = None) -> tuple[Any, Any]:  # fmt: skip
     """:func:`std` and :func:`mean`."""
     dims = None if isinstance(dim, bool) else dim
-    return _spread("std", input, dim, unbiased, keepdim, correction), mean(input, dims, keepdim)
+    return _deviation("std", input, dim, unbiased, keepdim, correction), mean(input, dims, keepdim)
 
 
 # ----------------------------------------------------------------------------------------- norms
