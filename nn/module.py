@@ -251,9 +251,7 @@ class Module:
         """Add a child module under ``name``."""
         self._register("module", name, module, new=True)
 
-    def register_module(self, name: str, module: Module | None) -> None:
-        """The same as :meth:`add_module`."""
-        self.add_module(name, module)
+    register_module = add_module
 
     # ------------------------------------------------------------------------- the tree
 

@@ -30,7 +30,7 @@ class MaxPool1d(_MaxPool, function=F.max_pool1d):
         stride: the step from window to window; ``kernel_size`` by default.
         padding: how far windows reach beyond the input on both sides.
         dilation: the step between the elements of a window.
-        return_indices: also give the position of each maximum, as :class:`MaxUnpool1d` needs it.
+        return_indices: also give the position of each maximum, counted over all pooled dimensions.
         ceil_mode: let the last window begin where only a part of it is inside.
     """
 
@@ -126,53 +126,3 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPool, function=F.adaptive_max_pool2d):
 
 class AdaptiveMaxPool3d(_AdaptiveMaxPool, function=F.adaptive_max_pool3d):
     """The maxima of ``output_size`` windows that cover (N, C, D, H, W); see :class:`AdaptiveAvgPool2d`."""
-
-
-class _LPPool(Layer):
-    def __init__(self, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> None:
-        super().__init__(norm_type=norm_type, kernel_size=kernel_size, stride=stride, ceil_mode=ceil_mode)
-
-
-class LPPool1d(_LPPool, function=F.lp_pool1d):
-    """The ``norm_type``-norm of each window of (N, C, L); see :class:`MaxPool1d`."""
-
-
-class LPPool2d(_LPPool, function=F.lp_pool2d):
-    """The ``norm_type``-norm of each window of (N, C, H, W); see :class:`MaxPool2d`."""
-
-
-class LPPool3d(_LPPool, function=F.lp_pool3d):
-    """The ``norm_type``-norm of each window of (N, C, D, H, W); see :class:`MaxPool2d`."""
-
-
-class _MaxUnpool(Layer):
-    dims: int
-
-    def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0) -> None:
-        window = {"kernel_size": kernel_size, "stride": kernel_size if stride is None else stride, "padding": padding}
-        name = type(self).__name__
-        super().__init__(**{option: ntuple(value, self.dims, name, option) for option, value in window.items()})
-
-    def forward(self, input: Any, indices: Any, output_size: Any = None) -> Any:
-        return super().forward(input, indices, output_size=output_size)
-
-
-class MaxUnpool1d(_MaxUnpool, function=F.max_unpool1d):
-    """Maxima (N, C, L') back at the positions ``indices`` where :class:`MaxPool1d` found them, zeros elsewhere.
-
-    The result is (N, C, L), by default the smallest L that leads to L'; ``output_size`` chooses another.
-    """
-
-    dims = 1
-
-
-class MaxUnpool2d(_MaxUnpool, function=F.max_unpool2d):
-    """Maxima (N, C, H', W') back at the positions where :class:`MaxPool2d` found them; see :class:`MaxUnpool1d`."""
-
-    dims = 2
-
-
-class MaxUnpool3d(_MaxUnpool, function=F.max_unpool3d):
-    """Maxima (N, C, D', H', W') back at the positions where :class:`MaxPool3d` found them; see :class:`MaxUnpool1d`."""
-
-    dims = 3

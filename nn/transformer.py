@@ -101,8 +101,8 @@ class MultiheadAttention(WeightedLayer):
             average_attn_weights: the mean over the heads, else (N, num_heads, L, S).
             is_causal: a hint that ``attn_mask`` is the causal mask, which must be given all the same.
         """
+        shapes = [tuple(t.shape) for t in (query, key, value)]
         if query.ndim not in (2, 3) or not query.ndim == key.ndim == value.ndim:
-            shapes = [tuple(t.shape) for t in (query, key, value)]
             raise ValueError(f"MultiheadAttention: query, key and value must all have 3 or 2 dimensions, got {shapes}")
         if is_causal and attn_mask is None:
             raise ValueError("MultiheadAttention: is_causal is a hint about attn_mask, which must be given with it")
@@ -113,6 +113,9 @@ class MultiheadAttention(WeightedLayer):
         if not (batched and self.batch_first):
             parts = [x.transpose(0, 1) if batched else x.unsqueeze(0) for x in parts]
         (N, L), S = parts[0].shape[:2], parts[1].shape[1]
+        if parts[1].shape[:2] != (N, S) or parts[2].shape[:2] != (N, S):
+            raise ValueError("MultiheadAttention: query, key and value must have equally many sequences, key and value "
+                             f"of equally many steps, got {shapes}")  # fmt: skip
         mask = self._mask(attn_mask, key_padding_mask, N, L, S, query.dtype)
         for i, last in ((1, self.bias_k), (2, self.bias_v)):
             more = [] if last is None else [last.expand(N, 1, -1)]
@@ -279,9 +282,11 @@ class Transformer(Module):
         def norm() -> LayerNorm:
             return LayerNorm(d_model, layer_norm_eps, bias=bias, device=device, dtype=dtype)
 
-        encoder_layer, decoder_layer = TransformerEncoderLayer(*options), TransformerDecoderLayer(*options)
-        self.encoder = custom_encoder or TransformerEncoder(encoder_layer, num_encoder_layers, norm())
-        self.decoder = custom_decoder or TransformerDecoder(decoder_layer, num_decoder_layers, norm())
+        if custom_encoder is None:
+            custom_encoder = TransformerEncoder(TransformerEncoderLayer(*options), num_encoder_layers, norm())
+        if custom_decoder is None:
+            custom_decoder = TransformerDecoder(TransformerDecoderLayer(*options), num_decoder_layers, norm())
+        self.encoder, self.decoder = custom_encoder, custom_decoder
         for param in self.parameters():
             if param.ndim > 1:
                 init.xavier_uniform_(param)
@@ -292,12 +297,6 @@ class Transformer(Module):
                 memory_key_padding_mask: Any = None, src_is_causal: bool | None = None,
                 tgt_is_causal: bool | None = None, memory_is_causal: bool = False) -> Any:  # fmt: skip
         """The decoder's output, in the shape of ``tgt``. Masks are those of :class:`MultiheadAttention`."""
-        shapes = f"src {tuple(src.shape)} and tgt {tuple(tgt.shape)}"
-        if not src.shape[-1] == tgt.shape[-1] == self.d_model:
-            raise ValueError(f"Transformer: {shapes} must have d_model = {self.d_model} features")
-        batch = 0 if self.batch_first else 1
-        if src.ndim == 3 and src.shape[batch] != tgt.shape[batch]:
-            raise ValueError(f"Transformer: {shapes} must have equally many sequences (dimension {batch})")
         memory = self.encoder(src, src_mask, src_key_padding_mask, src_is_causal)
         return self.decoder(tgt, memory, tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask,
                             tgt_is_causal, memory_is_causal)  # fmt: skip

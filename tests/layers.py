@@ -184,12 +184,6 @@ add("nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.Flatten(
 
 # --------------------------------------------------------------------- pooling, resizing, padding
 
-
-
-def unpool(library: Any, module: Any, given: Any, n: int) -> Any:
-    return module(*getattr(library.nn, f"MaxPool{n}d")(2, return_indices=True)(given))
-
-
 for n in (1, 2, 3):
     image = [7, 6, 5][:n]
     for options in ["2", "3, stride=1, padding=1", "3, dilation=2", "2, ceil_mode=True"]:
@@ -197,11 +191,8 @@ for n in (1, 2, 3):
     add(f"nn.MaxPool{n}d(2, return_indices=True)", x(2, 3, *image))
     options = "{2|3, stride=1, padding=1|3, 2, 1, count_include_pad=False|2, ceil_mode=True}"
     add(f"nn.AvgPool{n}d({options})", x(2, 3, *image))
-    add(f"nn.LPPool{n}d(2, {{2|3, stride=2|2, ceil_mode=True}})", x(2, 3, *image))
     add(f"nn.Adaptive{{Avg|Max}}Pool{n}d({{1|3}})", x(2, 3, *image))
     add(f"nn.AdaptiveMaxPool{n}d(2, return_indices=True)", x(3, *image))
-    add(f"nn.MaxUnpool{n}d({{2|2, stride=2}})", x(2, 3, *[6, 4, 4][:n]), n,
-        call=unpool)  # fmt: skip
     for padding in ["1", str(tuple(range(1, 2 * n + 1))), str((-1, 2) * n)]:
         for kind in ("Zero", "Reflection", "Replication", "Circular"):
             add(f"nn.{kind}Pad{n}d({padding})", x(2, 3, *[7] * n))

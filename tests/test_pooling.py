@@ -139,14 +139,6 @@ def test_what_an_average_divides_by() -> None:
     assert F.avg_pool1d(mg.ones(1, 4), 3, 2, ceil_mode=True).tolist() == [[1.0, 1.0]]
 
 
-def test_unpooling_undoes_pooling() -> None:
-    x = mg.tensor([[[1.0, 5.0, 2.0], [3.0, 4.0, 8.0], [7.0, 0.0, 6.0]]])
-    y, indices = F.max_pool2d(x, 2, 1, return_indices=True)
-    assert indices.tolist() == [[[1, 5], [6, 5]]]
-    again = F.max_unpool2d(y, indices, 2, 1)
-    assert again.tolist() == [[[0.0, 5.0, 0.0], [0.0, 0.0, 8.0], [7.0, 0.0, 0.0]]]
-
-
 def test_nothing_leaks_from_infinite_neighbours() -> None:
     """An interpolated element depends on its neighbours only: infinity elsewhere is not NaN here."""
     y = F.interpolate(mg.tensor([[[1.0, 2.0, INF, 3.0, 4.0]]]), size=5, mode="linear")

@@ -5,16 +5,13 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from ..arguments import ntuple
-from ..engine import new_tensor, primitive
+from ..engine import primitive
 from ..kernels import pooling as kernels
 from ..kernels.pooling import Sizes, Windows
 from ..kernels.resize import averages
 from ..memory import Array
-from .elementwise import mul, pow
-from .indexing import gather, scatter
+from .indexing import gather
 from .resize import resample
 from .shaping import reshape
 
@@ -115,7 +112,7 @@ def max_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
         padding: how far windows reach beyond the input on either side, at most half of them.
         dilation: step between the elements of a window.
         ceil_mode: keep the last window even if it reaches beyond the padding.
-        return_indices: return also where the elements are, as :func:`max_unpool2d` takes it.
+        return_indices: return also where the elements are, counted over all pooled dimensions.
     """
     return _max(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
@@ -181,77 +178,6 @@ def avg_pool3d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
                count_include_pad: bool = True, divisor_override: float | None = None) -> Any:  # fmt: skip
     """The mean of each window of the last three dimensions: see :func:`avg_pool2d`."""
     return _avg(3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
-
-
-def lp_pool1d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Any:
-    """The power norm of each window of the last dimension: see :func:`lp_pool2d`."""
-    return _lp(1, input, norm_type, kernel_size, stride, ceil_mode)
-
-
-def lp_pool2d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Any:
-    """``sum(x ** norm_type) ** (1 / norm_type)`` of each window of the last two dimensions.
-
-    From (N, C, H, W) to (N, C, H_out, W_out), or both without N.
-    """
-    return _lp(2, input, norm_type, kernel_size, stride, ceil_mode)
-
-
-def lp_pool3d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Any:
-    """The power norm of each window of the last three dimensions: see :func:`lp_pool2d`."""
-    return _lp(3, input, norm_type, kernel_size, stride, ceil_mode)
-
-
-def _lp(n: int, input: Any, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool) -> Any:
-    if norm_type == 0:
-        raise ValueError(f"lp_pool{n}d: norm_type must not be zero")
-    # As PyTorch: the mean of a window times its full size, where a window that reaches beyond the
-    # input has a mean of fewer elements.
-    mean = _avg(n, pow(input, norm_type), kernel_size, stride, 0, ceil_mode, True)
-    return pow(mul(mean, prod(ntuple(kernel_size, n, f"lp_pool{n}d", "kernel_size", 1))), 1 / norm_type)
-
-
-def _unpool(n: int, input: Any, indices: Any, kernel_size: Any, stride: Any, padding: Any, output_size: Any) -> Any:
-    name = f"max_unpool{n}d"
-    _check(name, n, input)
-    kernel = ntuple(kernel_size, n, name, "kernel_size", 1)
-    stride = kernel if stride is None else ntuple(stride, n, name, "stride", 1)
-    padding = ntuple(padding, n, name, "padding")
-    if tuple(indices.shape) != tuple(input.shape):
-        raise ValueError(f"{name}: indices have shape {tuple(indices.shape)}, input {tuple(input.shape)}")
-    if output_size is None:
-        size = tuple((o - 1) * s - 2 * p + k for o, k, s, p in zip(input.shape[-n:], kernel, stride, padding))
-    else:
-        size = ntuple(tuple(output_size)[-n:], n, name, "output_size", 1)
-    if np.any((indices._array < 0) | (indices._array >= prod(size))):
-        raise IndexError(f"{name}: indices point beyond the output size {size}")
-    lead = tuple(input.shape[:-n])
-    flat = (*lead, prod(input.shape[-n:]))
-    empty = new_tensor(np.zeros_like(input._array, shape=(*lead, prod(size))))
-    return reshape(scatter(empty, -1, reshape(indices, flat), reshape(input, flat)), (*lead, *size))
-
-
-def max_unpool1d(input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
-                 output_size: Any = None) -> Any:  # fmt: skip
-    """Each element at the place that ``indices`` tells, zeros elsewhere: see :func:`max_unpool2d`."""
-    return _unpool(1, input, indices, kernel_size, stride, padding, output_size)
-
-
-def max_unpool2d(input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
-                 output_size: Any = None) -> Any:  # fmt: skip
-    """Each element at the place that :func:`max_pool2d` with ``return_indices`` took it from, zeros elsewhere.
-
-    Args:
-        input, indices: (N, C, H, W) or (C, H, W), as max pooling gave them.
-        kernel_size, stride, padding: those of the max pooling.
-        output_size: the size of its input, where the others leave that open.
-    """
-    return _unpool(2, input, indices, kernel_size, stride, padding, output_size)
-
-
-def max_unpool3d(input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
-                 output_size: Any = None) -> Any:  # fmt: skip
-    """Each element at the place that ``indices`` tells, zeros elsewhere: see :func:`max_unpool2d`."""
-    return _unpool(3, input, indices, kernel_size, stride, padding, output_size)
 
 
 # ------------------------------------------------------------------------------------- adaptive

@@ -10,7 +10,7 @@ from minigrad.linalg import vector_norm
 from .. import functional as F
 from ..conv import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ..module import Module
-from ..parameter import Parameter
+from ..parameter import Buffer, Parameter
 
 M = TypeVar("M", bound=Module)
 
@@ -34,8 +34,7 @@ class _Computed:
         self.parts = [self.name + suffix for suffix in tensors]
         delattr(module, self.name)
         for part, tensor in zip(self.parts, tensors.values(), strict=True):
-            register: Any = module.register_parameter if isinstance(tensor, Parameter) else module.register_buffer
-            register(part, tensor)
+            setattr(module, part, tensor)
         setattr(module, self.name, self.compute(module, False))
         self.handle = module.register_forward_pre_hook(self)
 
@@ -121,7 +120,7 @@ def spectral_norm(module: M, name: str = "weight", n_power_iterations: int = 1, 
         dim = int(isinstance(module, (ConvTranspose1d, ConvTranspose2d, ConvTranspose3d)))
     rows = weight.shape[dim]
     u, v = (F.normalize(minigrad.randn(n, dtype=weight.dtype), dim=0, eps=eps) for n in (rows, weight.numel() // rows))
-    SpectralNorm(name, dim, n_power_iterations, eps).attach(module, _orig=Parameter(weight), _u=u, _v=v)
+    SpectralNorm(name, dim, n_power_iterations, eps).attach(module, _orig=Parameter(weight), _u=Buffer(u), _v=Buffer(v))
     return module
 
 

@@ -114,7 +114,7 @@ def adaptive_maxima(n: int) -> Callable:
 
 
 @st.composite
-def pools(draw: Any, n: int, dilated: bool, least: float = -2.0, **extra: st.SearchStrategy[Any]) -> Case:
+def pools(draw: Any, n: int, dilated: bool, **extra: st.SearchStrategy[Any]) -> Case:
     """Calls of a pooling function in ``n`` dimensions."""
     kernel = tuple(draw(st.integers(1, 3 if n < 3 else 2)) for _ in range(n))
     dilation = tuple(draw(st.integers(1, 2)) for _ in range(n)) if dilated else (1,) * n
@@ -123,13 +123,12 @@ def pools(draw: Any, n: int, dilated: bool, least: float = -2.0, **extra: st.Sea
     option["stride"] = draw(st.one_of(st.none(), st.integers(1, 2), st.tuples(*[st.integers(1, 3)] * n)))
     if dilated:
         option["dilation"] = dilation
-    if least < 0:
-        option["padding"] = padding
+    option["padding"] = padding
     reach = [max(2, d * (k - 1) + 1) for k, d in zip(kernel, dilation)]
     spatial = [r + draw(st.integers(0, 2 if n < 3 else 1)) for r in reach]
     lead = draw(st.sampled_from([(1,), (2,), (1, 2)] if n < 3 else [(1,)]))
     option |= {name: draw(values) for name, values in extra.items()}
-    return Case(draw(floats((*lead, *spatial), least, 2.0)), kernel, **option)
+    return Case(draw(floats((*lead, *spatial))), kernel, **option)
 
 
 @st.composite
@@ -140,41 +139,6 @@ def adaptives(draw: Any, n: int, **extra: st.SearchStrategy[Any]) -> Case:
     out = draw(st.one_of(size, st.tuples(*[st.one_of(size, st.none()) if n > 1 else size] * n)))
     lead = draw(st.sampled_from([(1,), (2,), (1, 2)] if n < 3 else [(1,)]))
     return Case(draw(floats((*lead, *spatial))), out, **{name: draw(values) for name, values in extra.items()})
-
-
-def _power_mean(n: int) -> Callable:
-    def reference(x: np.ndarray, p: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> np.ndarray:
-        full = math.prod(_numbers(kernel_size, n))
-        return (means(n)(x**p, kernel_size, stride, 0, ceil_mode) * full) ** (1 / p)
-
-    return reference
-
-
-def _lp(n: int) -> st.SearchStrategy[Case]:
-    cases = st.tuples(pools(n, dilated=False, least=0.5), st.sampled_from([1.0, 2.0, 3]))
-    return cases.map(lambda c: Case(c[0].args[0], c[1], *c[0].args[1:], **c[0].kwargs))
-
-
-@st.composite
-def unpools(draw: Any, n: int) -> Case:
-    """Calls of max unpooling, with indices that differ within each channel."""
-    kernel = tuple(draw(st.integers(1, 2)) for _ in range(n))
-    shape = tuple(draw(st.integers(1, 2)) for _ in range(n))
-    full = tuple(k * s for k, s in zip(kernel, shape))
-    lead = draw(st.sampled_from([(1,), (1, 2)]))
-    rng = np.random.default_rng(draw(st.integers(0, 99)))
-    count = math.prod(lead)
-    places = np.stack([rng.permutation(math.prod(full))[: math.prod(shape)] for _ in range(count)])
-    size = draw(st.sampled_from([None, full]))
-    return Case(draw(floats((*lead, *shape))), places.reshape(*lead, *shape), kernel, output_size=size)
-
-
-def _unpooled(x: np.ndarray, indices: np.ndarray, kernel: tuple[int, ...], output_size: Any) -> np.ndarray:
-    n = len(kernel)
-    y = np.zeros((*x.shape[:-n], *(k * s for k, s in zip(kernel, x.shape[-n:]))))
-    for i in np.ndindex(x.shape):
-        y[(*i[:-n], *np.unravel_index(indices[i], y.shape[-n:]))] = x[i]
-    return y
 
 
 # -------------------------------------------------------------------------------------- resizing
@@ -311,10 +275,6 @@ SPECS: dict[str, Spec] = {
     "avg_pool3d": Spec(F.avg_pool3d, pools(3, False, **_DIVIDED), means(3), primitive="avg_pool", adjoint=True),
     "avg_pool_adjoint": Spec(lambda g: ops._avg_pool_adjoint(g, windows=_GRID, divisor=4),
                              st.builds(Case, floats((2, 2, 3))), _spread, adjoint=True),
-    **{f"lp_pool{n}d": Spec(f, _lp(n), _power_mean(n), half=False)
-       for n, f in enumerate((F.lp_pool1d, F.lp_pool2d, F.lp_pool3d), 1)},
-    **{f"max_unpool{n}d": Spec(f, unpools(n), _unpooled)
-       for n, f in enumerate((F.max_unpool1d, F.max_unpool2d, F.max_unpool3d), 1)},
     **{f"adaptive_avg_pool{n}d": Spec(f, adaptives(n), adaptive_means(n), adjoint=True)
        for n, f in enumerate((F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d), 1)},
     **{f"adaptive_max_pool{n}d": Spec(f, adaptives(n, return_indices=st.booleans()), adaptive_maxima(n))
@@ -359,11 +319,6 @@ ERRORS = [
     ("avg_pool2d integers", lambda: F.avg_pool2d(_x(1, 4, 4, dtype=mg.int64), 2), TypeError, "floating-point.*int64"),
     ("avg_pool2d divisor", lambda: F.avg_pool2d(_IMAGE, 2, divisor_override=0), ValueError, "must not be zero"),
     ("avg_pool3d image", lambda: F.avg_pool3d(_x(4, 4, 4), 2), ValueError, "avg_pool3d: input must have shape"),
-    ("lp_pool2d zero", lambda: F.lp_pool2d(_IMAGE, 0, 2), ValueError, "lp_pool2d: norm_type must not be zero"),
-    ("max_unpool2d indices", lambda: F.max_unpool2d(_IMAGE, _x(2, 3, 4, 2, dtype=mg.int64), 2), ValueError,
-     r"indices have shape \(2, 3, 4, 2\), input \(2, 3, 4, 4\)"),
-    ("max_unpool2d range", lambda: F.max_unpool2d(_x(1, 2, 2), mg.full((1, 2, 2), 99), 2), IndexError,
-     "max_unpool2d: .* output size"),
     ("adaptive_avg_pool2d size", lambda: F.adaptive_avg_pool2d(_IMAGE, (1, 2, 3)), ValueError,
      "output_size must be an int or 2"),
     ("adaptive_avg_pool2d integers", lambda: F.adaptive_avg_pool2d(_x(1, 4, 4, dtype=mg.int64), 2), TypeError, "int64"),
