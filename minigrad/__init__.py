@@ -19,9 +19,9 @@ from .creation import (
 )
 from .devices import device
 from .dtypes import (
-    bool, can_cast, double, finfo, float, float16, float32, float64, get_default_dtype, half, iinfo, int, int8,
-    int16, int32, int64, is_complex, is_floating_point, is_signed, long, promote_types, result_type,
-    set_default_dtype, short, uint8,
+    bfloat16, bool, can_cast, complex64, complex128, double, finfo, float, float16, float32, float64,
+    get_default_dtype, half, iinfo, int, int8, int16, int32, int64, is_complex, is_floating_point, is_signed, long,
+    promote_types, result_type, set_default_dtype, short, uint8,
 )
 from .grad_mode import (
     enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled,
@@ -79,7 +79,7 @@ accelerator = mps = xpu = cuda
 Size = tuple
 
 if TYPE_CHECKING:
-    from . import amp, autograd, backends, data, linalg, nn, onnx, optim, profiler, utils, viz
+    from . import amp, autograd, backends, data, distributed, linalg, nn, onnx, optim, profiler, utils, viz
     from .amp import autocast
     from .autograd.gradcheck import gradcheck, gradgradcheck
     from .model_summary import summary
@@ -95,8 +95,8 @@ if TYPE_CHECKING:
 
 # What is imported when it is used first: modules, and functions of other modules.
 _MODULES = (
-    "amp", "autograd", "backends", "data", "linalg", "nn", "onnx", "optim", "profiler", "torch_programs", "utils",
-    "viz",
+    "amp", "autograd", "backends", "data", "distributed", "linalg", "nn", "onnx", "optim", "profiler", "torch_programs",
+    "utils", "viz",
 )  # fmt: skip
 _FUNCTIONS = {
     "amp": ("autocast",),

@@ -23,6 +23,19 @@ int64 = long = np.dtype("int64")
 uint8 = np.dtype("uint8")
 bool = np.dtype("bool")
 
+
+class Absent:
+    """A dtype of PyTorch's that nothing here can have: programs may name it, and compare others with it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+bfloat16, complex64, complex128 = Absent("bfloat16"), Absent("complex64"), Absent("complex128")
+
 DTYPES = (float16, float32, float64, int8, int16, int32, int64, uint8, bool)
 
 _default = float32

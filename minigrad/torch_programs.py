@@ -34,7 +34,7 @@ _HOMES = {
     "torch.nn": "nn",
     "torch.nn.modules": "nn",
     "torch.nn.modules.linear": "nn.linear",
-    "torch.nn.parallel": None,
+    "torch.nn.parallel": "minigrad.distributed",
     "torch.cuda.amp": "minigrad.amp",
     "torchvision": None,
     "torchvision.datasets": "minigrad.data.vision",

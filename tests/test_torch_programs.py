@@ -278,3 +278,23 @@ def test_image_grids(tmp_path: Path) -> None:
 
     pixels = Image.open(tmp_path / "image.png")
     assert [pixels.getpixel((x, y)) for y in (0, 1) for x in (0, 1)] == [(v, v, v) for v in (0, 128, 255, 255)]
+
+
+def test_what_there_is_not_can_be_named() -> None:
+    """Programs that would use several processes or bfloat16, if told to, import them in any case."""
+    with as_torch():
+        import torch
+        from torch.distributed import init_process_group
+        from torch.nn.parallel import DistributedDataParallel
+    assert not torch.distributed.is_available()
+    assert not torch.distributed.is_initialized()
+    assert (torch.distributed.get_rank(), torch.distributed.get_world_size()) == (0, 1)
+    with pytest.raises(NotImplementedError, match="computes in one process"):
+        init_process_group("nccl")
+    with pytest.raises(NotImplementedError, match="computes in one process"):
+        DistributedDataParallel(nn.Linear(1, 1))
+    x = torch.ones(1)
+    assert x.dtype != torch.bfloat16
+    for cast in (lambda: x.to(torch.bfloat16), lambda: torch.ones(2, dtype=torch.complex64)):
+        with pytest.raises(TypeError, match="(bfloat16|complex64) is not a dtype of minigrad"):
+            cast()
