@@ -270,26 +270,18 @@ def _reshape(graph: Graph, y: Any, x: Any, *_: Any, **__: Any) -> str:
     return graph.op("Reshape", x, np.array(y.shape, np.int64))
 
 
-def _permute(function: Callable) -> Callable:
-    def emit(graph: Graph, y: Any, x: Any, *args: Any, **options: Any) -> str:
-        return graph.op("Transpose", x, perm=list(function(np.empty(range(x.ndim)), *args, **options).shape))
-
-    return emit
+def _permute(function: Callable, graph: Graph, y: Any, x: Any, *args: Any, **options: Any) -> str:
+    return graph.op("Transpose", x, perm=list(function(np.empty(range(x.ndim)), *args, **options).shape))
 
 
-def _reduce(kind: str) -> Callable:
-    def emit(graph: Graph, y: Any, x: Any, axis: Any = None, *_: Any, keepdims: bool = False, **__: Any) -> str:
-        axes = None if axis is None else np.array(axis, np.int64).reshape(-1)
-        return graph.op(kind, graph.cast(x, y.dtype), axes, keepdims=int(keepdims))
-
-    return emit
+def _reduce(kind: str, graph: Graph, y: Any, x: Any, axis: Any = None, *_: Any, keepdims: bool = False,
+            **__: Any) -> str:  # fmt: skip
+    axes = None if axis is None else np.array(axis, np.int64).reshape(-1)
+    return graph.op(kind, graph.cast(x, y.dtype), axes, keepdims=int(keepdims))
 
 
-def _extreme(kind: str) -> Callable:
-    def emit(graph: Graph, y: Any, x: Any, axis: Any = None, keepdims: bool = False, **_: Any) -> str:
-        return graph.op(kind, np.ravel(x) if axis is None else x, axis=axis or 0, keepdims=int(keepdims))
-
-    return emit
+def _extreme(kind: str, graph: Graph, y: Any, x: Any, axis: Any = None, keepdims: bool = False, **_: Any) -> str:
+    return graph.op(kind, np.ravel(x) if axis is None else x, axis=axis or 0, keepdims=int(keepdims))
 
 
 def _pad(graph: Graph, y: Any, x: Any, widths: Any, value: Any = 0, **options: Any) -> str:
@@ -301,7 +293,7 @@ _OF_SHAPES = ("shape", "ndim", "size", "arange", "result_type", "can_cast", "may
 _VIEWS = ("reshape", "ravel", "expand_dims", "squeeze", "transpose", "swapaxes", "moveaxis", "broadcast_to")
 _FUNCTIONS: dict[str, Callable] = {
     **dict.fromkeys(("reshape", "ravel", "expand_dims", "squeeze"), _reshape),
-    **{function.__name__: _permute(function) for function in (np.transpose, np.swapaxes, np.moveaxis)},
+    **{function.__name__: partial(_permute, function) for function in (np.transpose, np.swapaxes, np.moveaxis)},
     "broadcast_to": lambda graph, y, x, *_: graph.op("Expand", x, np.array(y.shape, np.int64)),
     "concatenate": lambda graph, y, parts, axis=0, **_: graph.op(
         "Concat", *[graph.cast(part, y.dtype) for part in parts], axis=axis),
@@ -311,9 +303,8 @@ _FUNCTIONS: dict[str, Callable] = {
     "take_along_axis": lambda graph, y, x, index, axis: graph.op("GatherElements", x, index, axis=axis),
     "cumsum": lambda graph, y, x, axis, **_: graph.op("CumSum", graph.cast(x, y.dtype), np.array(axis)),
     "pad": _pad,
-    "sum": _reduce("ReduceSum"), "mean": _reduce("ReduceMean"), "prod": _reduce("ReduceProd"),
-    "max": _reduce("ReduceMax"), "min": _reduce("ReduceMin"),
-    "argmax": _extreme("ArgMax"), "argmin": _extreme("ArgMin"),
+    **{name: partial(_reduce, f"Reduce{name.title()}") for name in ("sum", "mean", "prod", "max", "min")},
+    "argmax": partial(_extreme, "ArgMax"), "argmin": partial(_extreme, "ArgMin"),
 }  # fmt: skip
 
 
