@@ -151,12 +151,13 @@ def schemas(torch: Any, name: str, method: bool) -> list[str]:
 def public(theirs: str, names: dict[str, dict[str, list[str]]]) -> Iterator[tuple[str, Any]]:
     """minigrad's names in a section: those defined there, and of those that come from elsewhere what PyTorch has."""
     home = find(SECTIONS[theirs])
+    elsewhere = names["torch"].keys() | names["torch.Tensor"].keys() if theirs != "torch" else set()
     for name, value in members(home):
-        module = str(getattr(value, "__module__", ""))
-        inside = inspect.isclass(home) or f"{module}.".startswith((f"{home.__name__}.", f"minigrad.{home.__name__}."))
-        if (inside or theirs == "torch" or not inspect.isclass(value)) if name in names[theirs] else (
-            inside and (theirs == "torch" or name not in names["torch"].keys() | names["torch.Tensor"].keys())
-        ):
+        module = f"{getattr(value, '__module__', '')}."
+        inside = inspect.isclass(home) or module.startswith((f"{home.__name__}.", f"minigrad.{home.__name__}."))
+        foreign = inspect.isclass(value) and module.partition(".")[0] not in ("minigrad", "nn", "numpy", "builtins")
+        passing = foreign or (name in ("Tensor", "Module", "Optimizer") and theirs != "torch")
+        if (inside or not passing) if name in names[theirs] else (inside and name not in elsewhere):
             yield name, value
 
 

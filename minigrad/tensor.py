@@ -131,6 +131,7 @@ class Tensor(TensorBase):
     # --------------------------------------------------------------- its memory and values
 
     is_cuda = is_mps = is_xpu = is_sparse = is_quantized = is_meta = False
+    is_cpu = True
 
     @property
     def device(self) -> Device:
