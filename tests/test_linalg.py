@@ -91,3 +91,11 @@ def test_singular_matrices() -> None:
 def test_matmul_of_an_ndarray_and_a_tensor() -> None:
     assert isinstance(np.ones((2, 2)) @ mg.ones(2, 2, dtype=mg.float64), mg.Tensor)
     assert (mg.ones(2, 2, dtype=mg.float64) @ np.ones(2)).tolist() == [2.0, 2.0]
+
+
+def test_diagonal_of_each_matrix() -> None:
+    """The last two dimensions, unlike ``minigrad.diagonal``, and swapdims exchanges as transpose does."""
+    x = mg.arange(24).reshape(2, 3, 4)
+    assert mg.linalg.diagonal(x).tolist() == [[0, 5, 10], [12, 17, 22]]
+    assert mg.linalg.diagonal(x, offset=1, dim1=0, dim2=2).tolist() == [[1, 14], [5, 18], [9, 22]]
+    assert x.swapdims(dim0=0, dim1=-1).shape == (4, 3, 2)
