@@ -96,6 +96,12 @@ def _handles(x: Array, w: Windows) -> bool:
     return len(w.kernel) == 2 and x.ndim == 4 and x.size > 0 and fast(x) and is_batch_last(x)
 
 
+def _may_have_nan(y: Array) -> bool:
+    """Quicker than a look at each element; also True if there are infinities of both signs."""
+    with np.errstate(invalid="ignore"):
+        return math.isnan(batch_last(y).sum())
+
+
 def _max_pool_batch_last(x: Array, w: Windows) -> Array:
     """Maxima over rows, then over columns, of a few rows of windows at a time."""
     source = batch_last(x)
@@ -175,7 +181,7 @@ def max_pool_scatter(g: Array, x: Array, y: Array, w: Windows) -> Array:
         parts = np.reshape(np.moveaxis(parts, 0, len(lead)), (prod(lead), 1, *w.kernel, *w.out))
         return np.reshape(generic_col2im(parts, *w[:5]), (*lead, *w.spatial))
     apart = all(s >= d * (k - 1) + 1 for k, s, d in zip(w.kernel, w.stride, w.dilation))
-    if apart and _handles(x, w) and fast(g, y) and not any(map(any, w.padding)) and not math.isnan(batch_last(y).sum()):
+    if apart and _handles(x, w) and fast(g, y) and not any(map(any, w.padding)) and not _may_have_nan(y):
         return _scatter_batch_last(g, x, y, w)
     g = stored_like(g, y)
     shape = (*g.shape[: g.ndim - len(w.out)], *(b + n + a for n, (b, a) in zip(w.spatial, w.padding)))

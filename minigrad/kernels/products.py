@@ -39,7 +39,7 @@ def multiply(a: Array, b: Array, out: Array) -> None:
 def multiply_shared(a: Array, b: Array, out: Array) -> None:
     """``np.matmul(a, b, out=out)``, of which each thread computes some rows, or some columns if there are more."""
     (m, k), n = a.shape[-2:], b.shape[-1]
-    work = out.size * k / 40  # nanoseconds
+    work = out.size * k / 45  # nanoseconds
 
     def rows(start: int, stop: int) -> None:
         np.matmul(a[..., start:stop, :], b, out=out[..., start:stop, :])
@@ -56,6 +56,14 @@ def multiply_pixels(a: Array, pixels: Array, out: Array) -> None:
         multiply(pixels[..., 0], np.ascontiguousarray(a.swapaxes(-1, -2)), out[..., 0])
     else:
         multiply(a, pixels, out)
+
+
+def multiply_wide(a: Array, b: Array, out: Array) -> None:
+    """``np.matmul(a, b, out=out)`` with the columns of ``b`` in pieces."""
+    n = b.shape[-1]
+    step = -(-n // -(-n * a.size // _MULTIPLICATIONS))
+    for start in range(0, n, step):
+        np.matmul(a, b[..., start : start + step], out=out[..., start : start + step])
 
 
 def multiply_transposed(a: Array, b: Array, out: Array) -> None:
@@ -81,12 +89,8 @@ def product(a: Array, b: Array) -> Array:
     if nanoseconds < 300_000:
         return np.matmul(a, b)
     if a.ndim == b.ndim == 2:
-        (m, _), (_, n) = a.shape, b.shape
-        out = np.empty((m, n), a.dtype)
-        if m >= n:
-            parallel(lambda i, j: np.matmul(a[i:j], b, out=out[i:j]), m, nanoseconds)
-        else:
-            parallel(lambda i, j: np.matmul(a, b[:, i:j], out=out[:, i:j]), n, nanoseconds)
+        out = np.empty((len(a), b.shape[1]), a.dtype)
+        multiply_shared(a, b, out)
         return out
     if a.ndim == b.ndim and a.shape[0] == b.shape[0] and a.shape[:-2] == b.shape[:-2]:
         out = np.empty((*a.shape[:-1], b.shape[-1]), a.dtype)

@@ -107,11 +107,16 @@ def shares(body: Callable[[int, int], Any], n: int) -> list[Any]:
 
 def scratch(role: str, shape: tuple[int, ...], dtype: Any) -> Array:
     """Memory for intermediate results, which the next call for ``role`` in the same thread gets again."""
-    nbytes = prod(shape) * np.dtype(dtype).itemsize
-    memory = _local.__dict__.get(role)
-    if memory is None or memory.nbytes < nbytes:
-        memory = _local.__dict__[role] = np.empty(nbytes, np.uint8)
-    return memory[:nbytes].view(dtype).reshape(shape)
+    views: dict[Any, Array] = _local.__dict__.setdefault(role, {})
+    view = views.get((shape, dtype))
+    if view is None:
+        nbytes = prod(shape) * np.dtype(dtype).itemsize
+        memory = views.get("memory")
+        if memory is None or memory.nbytes < nbytes or len(views) > 100:
+            views.clear()
+            memory = views["memory"] = np.empty(nbytes, np.uint8)
+        view = views[shape, dtype] = memory[:nbytes].view(dtype).reshape(shape)
+    return view
 
 
 class _Pool:

@@ -19,7 +19,7 @@ from functools import reduce
 import numpy as np
 
 from ..memory import Array
-from .products import multiply, multiply_transposed
+from .products import multiply, multiply_transposed, multiply_wide
 from .threads import scratch, shares
 
 M, T = 4, 6  # size of a tile of the output, and of the input
@@ -142,7 +142,7 @@ def _transformed_input(x: Array, top: int, left: int, count: int) -> Array:
     rows[:, :first] = 0
     rows[:, last:] = 0
     part = x[top + above : top + below, left + first : left + last].reshape(below - above, -1)
-    np.matmul(_B[:, above:below], part, out=rows[:, first:last].reshape(T, -1))
+    multiply_wide(_B[:, above:below], part, rows[:, first:last].reshape(T, -1))
     down, right, item = rows.strides
     overlapping = np.ndarray((count, T, T, channels * n), np.float32, rows, 0, (M * right, down, right, item))
     v = scratch("winograd input", (count, T, T, channels * n), np.float32)
@@ -161,7 +161,7 @@ def _transform_back(m: Array, out: Array) -> None:
         if start < stop:
             target = out[:, start * M : start * M + (stop - start) * size]
             target = target.reshape(height, stop - start, size * features * n).swapaxes(0, 1)
-            np.matmul(_A[:height], rows[start:stop, :, :size].reshape(stop - start, T, -1), out=target)
+            multiply_wide(_A[:height], rows[start:stop, :, :size].reshape(stop - start, T, -1), target)
 
 
 def _transformed_gradient(g: Array, count: int) -> Array:
@@ -175,7 +175,7 @@ def _transformed_gradient(g: Array, count: int) -> Array:
         if start < stop:
             source = g[:, start * M : start * M + (stop - start) * size]
             source = source.reshape(height, stop - start, size * features * n).swapaxes(0, 1)
-            np.matmul(_At[:, :height], source, out=rows[start:stop, :, :size].reshape(stop - start, T, -1))
+            multiply_wide(_At[:, :height], source, rows[start:stop, :, :size].reshape(stop - start, T, -1))
     m = scratch("winograd products", (count, T, T, features * n), np.float32)
     np.matmul(_At, rows, out=m)
     return m.reshape(count, T, T, features, n)
