@@ -14,7 +14,7 @@ import shutil
 import struct
 import tarfile
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -227,48 +227,34 @@ def default_loader(path: str) -> Any:
         return pillow().open(file).convert("RGB")
 
 
-class DatasetFolder(VisionDataset):
-    """The files in a folder for each class; the classes are numbered in the order of their names.
+class ImageFolder(VisionDataset):
+    """The images in a folder for each class, as ``root/dog/a.png``; classes are numbered in the order of their names.
 
     Args:
         root: the folder that holds those of the classes, which may hold further folders.
         loader: reads a file, given its path.
-        extensions: the endings of the files to take; or ``is_valid_file``, called with a path, decides.
-        allow_empty: whether there may be classes without files.
+        is_valid_file: decides, given a path, which files to take, instead of their endings.
     """
 
-    def __init__(self, root: Any, loader: Callable[[str], Any], extensions: str | Iterable[str] | None = None,
-                 transform: Function = None, target_transform: Function = None,
-                 is_valid_file: Callable[[str], bool] | None = None, allow_empty: bool = False) -> None:  # fmt: skip
+    def __init__(self, root: Any, transform: Function = None, target_transform: Function = None,
+                 loader: Callable[[str], Any] = default_loader,
+                 is_valid_file: Callable[[str], bool] | None = None) -> None:  # fmt: skip
         super().__init__(root, transform, target_transform)
-        if (extensions is None) == (is_valid_file is None):
-            raise ValueError("DatasetFolder: give either extensions or is_valid_file")
-        endings = extensions if isinstance(extensions, str) else tuple(extensions or ())
-        valid = is_valid_file or (lambda path: path.lower().endswith(endings))
-        self.loader, self.extensions = loader, extensions
+        valid = is_valid_file or (lambda path: path.lower().endswith(IMG_EXTENSIONS))
+        self.loader = loader
         self.classes = sorted(entry.name for entry in os.scandir(self.root) if entry.is_dir())
-        self.samples: list[tuple[str, int]] = []
-        for name, number in self.class_to_idx.items():
-            walk = sorted(os.walk(os.path.join(self.root, name), followlinks=True))
-            paths = [os.path.join(folder, file) for folder, _, files in walk for file in sorted(files)]
-            found = [(path, number) for path in paths if valid(path)]
-            if not found and not allow_empty:
-                raise FileNotFoundError(f"{type(self).__name__}: there is no file for class {name} in {self.root}")
-            self.samples += found
-        if not self.classes:
-            raise FileNotFoundError(f"{type(self).__name__}: there is no folder of a class in {self.root}")
+        self.samples = self.imgs = [
+            (path, number)
+            for name, number in self.class_to_idx.items()
+            for folder, _, files in sorted(os.walk(os.path.join(self.root, name), followlinks=True))
+            for path in (os.path.join(folder, file) for file in sorted(files))
+            if valid(path)
+        ]
         self.targets = [number for _, number in self.samples]
+        if empty := [name for name, number in self.class_to_idx.items() if number not in self.targets]:
+            raise FileNotFoundError(f"ImageFolder: there is no image for class {', '.join(empty)} in {self.root}")
+        if not self.classes:
+            raise FileNotFoundError(f"ImageFolder: there is no folder of a class in {self.root}")
 
     def image(self, index: int) -> Any:
         return self.loader(self.samples[index][0])
-
-
-class ImageFolder(DatasetFolder):
-    """The images in a folder for each class, as ``root/dog/a.png``; see :class:`DatasetFolder`."""
-
-    def __init__(self, root: Any, transform: Function = None, target_transform: Function = None,
-                 loader: Callable[[str], Any] = default_loader, is_valid_file: Callable[[str], bool] | None = None,
-                 allow_empty: bool = False) -> None:  # fmt: skip
-        extensions = IMG_EXTENSIONS if is_valid_file is None else None
-        super().__init__(root, loader, extensions, transform, target_transform, is_valid_file, allow_empty)
-        self.imgs = self.samples
