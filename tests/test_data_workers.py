@@ -220,10 +220,10 @@ def test_errors_come_with_the_workers_traceback(index: int, kind: type) -> None:
     assert [next(batches).item(), next(batches).item()] == [0, 1]
     with pytest.raises(kind) as caught:
         next(batches)
-    message = str(caught.value)
-    assert "in DataLoader worker process 0.\nOriginal Traceback" in message
-    assert "in fail\n" in message
-    assert ("four", "five", "six")[index - 4] in message
+    assert ("four", "five", "six")[index - 4] in str(caught.value)
+    (note,) = caught.value.__notes__
+    assert note.startswith("in DataLoader worker process 0:\nTraceback")
+    assert "in fail\n" in note
     assert no_children_left()
 
 
@@ -234,9 +234,9 @@ def test_errors_that_are_no_batch() -> None:
     for workers in (0, 1):
         with pytest.raises(RuntimeError, match="StopIteration"):
             list(DataLoader(Calls(stop), num_workers=workers))
-    with pytest.raises(TypeError, match=r"cannot pickle.*lock|Caught TypeError"):
+    with pytest.raises(TypeError, match=r"cannot pickle.*lock"):
         list(DataLoader(Calls(lambda i: threading.Lock()), None, num_workers=1))
-    with pytest.raises(ZeroDivisionError, match="Caught ZeroDivisionError in DataLoader worker process 1"):
+    with pytest.raises(ZeroDivisionError, match="in DataLoader worker process 1"):
         list(DataLoader(Calls(int), num_workers=2, worker_init_fn=lambda worker: 1 // (1 - worker)))
 
 

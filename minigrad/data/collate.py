@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
     """Samples as one batch: tensors, arrays and numbers stacked along a new first dimension.
 
     Python floats become float64, as in PyTorch. Tuples, lists and mappings of samples become a list
-    or mapping of batches, named tuples a named tuple of batches; strings stay as they are.
+    or dict of batches, named tuples a named tuple of batches; strings stay as they are.
     """
     first = batch[0]
     if isinstance(first, TensorBase):
@@ -30,7 +29,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
     if isinstance(first, (bool, int, float)):
         return as_tensor(list(batch), dtypes.float64 if isinstance(first, float) else None)
     if isinstance(first, Mapping):
-        return _mapping_like(first, {key: default_collate([sample[key] for sample in batch]) for key in first})
+        return {key: default_collate([sample[key] for sample in batch]) for key in first}
     if isinstance(first, (tuple, list)):
         if len({len(sample) for sample in batch}) > 1:
             raise ValueError("default_collate: the samples of a batch have different numbers of entries")
@@ -43,19 +42,10 @@ def default_convert(data: Any) -> Any:
     if isinstance(data, (np.ndarray, np.generic)) and data.dtype.kind in "biuf":
         return as_tensor(data)
     if isinstance(data, Mapping):
-        return _mapping_like(data, {key: default_convert(value) for key, value in data.items()})
+        return {key: default_convert(value) for key, value in data.items()}
     if isinstance(data, (tuple, list)):
         return _sequence_like(data, [default_convert(value) for value in data])
     return data
-
-
-def _mapping_like(original: Mapping, items: dict) -> Mapping:
-    """``items`` in a mapping of the class of ``original``, which may take other arguments than a dict does."""
-    if not isinstance(original, MutableMapping):
-        return items
-    clone = copy.copy(original)
-    clone.update(items)
-    return clone
 
 
 def _sequence_like(original: Any, parts: list) -> Any:

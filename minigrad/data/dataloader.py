@@ -45,7 +45,7 @@ class DataLoader(Generic[T_co]):
         persistent_workers: keep the workers, and their copies of the dataset, from one epoch to the next.
         in_order: accepted; batches come in order anyway.
 
-    An exception in a worker is raised again in the program, with the worker's traceback in its message.
+    An exception in a worker is raised again in the program, with the worker's traceback as a note.
     """
 
     def __init__(self, dataset: Any, batch_size: int | None = 1, shuffle: bool | None = None,
@@ -79,7 +79,7 @@ class DataLoader(Generic[T_co]):
         self.batch_size, self.drop_last, self.generator = batch_size, drop_last, generator
         self.num_workers, self.timeout, self.worker_init_fn = num_workers, timeout, worker_init_fn
         self.multiprocessing_context, self.prefetch_factor = multiprocessing_context, prefetch_factor
-        self.persistent_workers, self.pin_memory, self.in_order = persistent_workers, pin_memory, in_order
+        self.persistent_workers = persistent_workers
         self.collate_fn = collate_fn or (default_convert if batch_sampler is None else default_collate)
         self._pool: Pool | None = None  # of persistent workers
         self._position: dict[str, Any] | None = None  # in the epoch that was begun last; None when it is complete

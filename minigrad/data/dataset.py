@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import accumulate, chain
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from typing import Any, Generic, TypeVar
 
 from .. import random
@@ -36,9 +36,6 @@ class IterableDataset(Dataset[T_co]):
 
     def __iter__(self) -> Iterator[T_co]:
         raise NotImplementedError(f"{type(self).__name__} does not define __iter__")
-
-    def __add__(self, other: Dataset) -> ChainDataset:
-        return ChainDataset([self, other])
 
 
 class TensorDataset(Dataset):
@@ -82,27 +79,6 @@ class Subset(Dataset):
         return lambda chosen: of_all([self.indices[i] for i in chosen])
 
 
-class StackDataset(Dataset):
-    """Samples of several datasets of the same length side by side: as a tuple, or a dict if they are given by name."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        if bool(args) == bool(kwargs):
-            raise ValueError("StackDataset: expected datasets, either all by position or all by name")
-        self.datasets: Any = args or kwargs
-        lengths = [len(dataset) for dataset in (*args, *kwargs.values())]
-        if len(set(lengths)) > 1:
-            raise ValueError(f"StackDataset: the datasets have different lengths: {lengths}")
-        self._length = lengths[0]
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(self.datasets, dict):
-            return {name: dataset[index] for name, dataset in self.datasets.items()}
-        return tuple(dataset[index] for dataset in self.datasets)
-
-    def __len__(self) -> int:
-        return self._length
-
-
 class ConcatDataset(Dataset):
     """All samples of several datasets, one dataset after the other."""
 
@@ -111,7 +87,7 @@ class ConcatDataset(Dataset):
         if not self.datasets:
             raise ValueError("ConcatDataset: expected at least one dataset")
         if any(isinstance(dataset, IterableDataset) for dataset in self.datasets):
-            raise TypeError("ConcatDataset: an IterableDataset has no indices; use ChainDataset")
+            raise TypeError("ConcatDataset: an IterableDataset has no indices")
         self.cumulative_sizes = list(accumulate(map(len, self.datasets)))
 
     def __len__(self) -> int:
@@ -123,22 +99,6 @@ class ConcatDataset(Dataset):
         index %= len(self)
         which = bisect_right(self.cumulative_sizes, index)
         return self.datasets[which][index - (self.cumulative_sizes[which - 1] if which else 0)]
-
-
-class ChainDataset(IterableDataset):
-    """All samples of several iterable datasets, one dataset after the other."""
-
-    def __init__(self, datasets: Iterable[Any]) -> None:
-        self.datasets = list(datasets)
-        for dataset in self.datasets:
-            if not isinstance(dataset, IterableDataset):
-                raise TypeError(f"ChainDataset: expected IterableDatasets, got {type(dataset).__name__}")
-
-    def __iter__(self) -> Iterator[Any]:
-        return chain.from_iterable(self.datasets)
-
-    def __len__(self) -> int:
-        return sum(map(len, self.datasets))
 
 
 def random_split(dataset: Any, lengths: Sequence[float], generator: Any = None) -> list[Subset]:

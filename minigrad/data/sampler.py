@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from .. import dtypes, random
+from ..arguments import ntuple
 from ..creation import as_tensor
 
 T_co = TypeVar("T_co", covariant=True)
@@ -47,9 +48,7 @@ class RandomSampler(Sampler):
     def __init__(self, data_source: Sized, replacement: bool = False, num_samples: int | None = None,
                  generator: Any = None) -> None:  # fmt: skip
         self.data_source, self.replacement, self.generator = data_source, replacement, generator
-        if num_samples is not None and (not isinstance(num_samples, int) or num_samples < 0):
-            raise ValueError(f"RandomSampler: num_samples must be an int of at least 0, got {num_samples!r}")
-        self._num_samples = num_samples
+        self._num_samples = None if num_samples is None else ntuple(num_samples, 1, "RandomSampler", "num_samples")[0]
 
     @property
     def num_samples(self) -> int:
@@ -88,12 +87,11 @@ class WeightedRandomSampler(Sampler):
 
     def __init__(self, weights: Sequence[float], num_samples: int, replacement: bool = True,
                  generator: Any = None) -> None:  # fmt: skip
-        if not isinstance(num_samples, int) or isinstance(num_samples, bool) or num_samples < 1:
-            raise ValueError(f"WeightedRandomSampler: num_samples must be a positive int, got {num_samples!r}")
         self.weights = as_tensor(weights, dtypes.float64)
         if self.weights.ndim != 1:
             raise ValueError(f"WeightedRandomSampler: weights must be a sequence, got shape {self.weights.shape}")
-        self.num_samples, self.replacement, self.generator = num_samples, replacement, generator
+        (self.num_samples,) = ntuple(num_samples, 1, "WeightedRandomSampler", "num_samples", 1)
+        self.replacement, self.generator = replacement, generator
 
     def __iter__(self) -> Iterator[int]:
         chosen = random.multinomial(self.weights, self.num_samples, self.replacement, generator=self.generator)
@@ -107,9 +105,8 @@ class BatchSampler(Sampler):
     """Lists of ``batch_size`` indices of another sampler; the last may be shorter, or dropped."""
 
     def __init__(self, sampler: Iterable[Any], batch_size: int, drop_last: bool = False) -> None:
-        if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
-            raise ValueError(f"batch_size must be a positive int, got {batch_size!r}")
-        self.sampler, self.batch_size, self.drop_last = sampler, batch_size, drop_last
+        (self.batch_size,) = ntuple(batch_size, 1, "BatchSampler", "batch_size", 1)
+        self.sampler, self.drop_last = sampler, drop_last
 
     def __iter__(self) -> Iterator[list[Any]]:
         indices = iter(self.sampler)

@@ -120,26 +120,14 @@ def batches_made_here(fetch: Fetch, tasks: Numbered, seed: int) -> Numbered:
 # -------------------------------------------------------------------------- in the worker process
 
 
-class _Verbatim(str):
-    """A KeyError prints the repr of its message."""
-
-    __repr__ = str.__str__
-
-
-def _with_message(error: Exception, text: str) -> Exception:
-    """An exception of the same class with another message; a RuntimeError if there cannot be one."""
+def _told(error: Exception, worker: int) -> Exception:
+    """An exception as the program gets it: with the traceback in the worker as a note."""
     try:
-        copy = type(error)(_Verbatim(text))
-        pickle.loads(pickle.dumps(copy))
-        return copy
+        copy = pickle.loads(pickle.dumps(error))
     except Exception:  # its class takes other arguments, or is local to a function
-        return RuntimeError(text)
-
-
-def _packed(reply: Any) -> list[Any]:
-    """Its pickle, followed by the memory of its arrays, which is not copied into that."""
-    buffers: list[pickle.PickleBuffer] = []
-    return [pickle.dumps(reply, 5, buffer_callback=buffers.append), *(buffer.raw() for buffer in buffers)]
+        copy = RuntimeError(f"{type(error).__name__}: {error}")
+    copy.add_note(f"in DataLoader worker process {worker}:\n{traceback.format_exc()}")
+    return copy
 
 
 def _seed_all(seed: int) -> None:
@@ -152,10 +140,7 @@ def _send(connection: Connection, replies: SimpleQueue) -> None:
     """Send replies as they come, while the next are made."""
     with suppress(OSError):  # nobody wants them any more
         while True:
-            parts = replies.get()
-            connection.send([len(part) for part in parts])
-            for part in parts:
-                connection.send_bytes(part)
+            connection.send_bytes(replies.get())
 
 
 def _work(connection: Connection, fetch: Fetch, init: Callable[[int], Any] | None, info: WorkerInfo) -> None:
@@ -182,10 +167,9 @@ def _work(connection: Connection, fetch: Fetch, init: Callable[[int], Any] | Non
                     init(info.id)
                     init = None
                 _seed_all(task[0])
-                reply = _packed(fetch(task[1]))
+                reply = pickle.dumps(fetch(task[1]), 5)
             except Exception as error:
-                text = f"Caught {type(error).__name__} in DataLoader worker process {info.id}.\n"
-                reply = _packed(_with_message(error, text + f"Original {traceback.format_exc()}"))
+                reply = pickle.dumps(_told(error, info.id))
             replies.put(reply)
 
 
@@ -231,8 +215,7 @@ class Pool:
 
         def replies() -> Numbered:
             while pending:
-                (number, worker), (head, *buffers) = pending[0], self._receive()
-                batch = pickle.loads(head, buffers=buffers)
+                (number, worker), batch = pending[0], pickle.loads(self._receive())
                 if batch is End.END and worker in turn:
                     turn.remove(worker)
                 deal(1)
@@ -250,18 +233,16 @@ class Pool:
         with suppress(OSError):  # that it has died will be found out when its reply is missing
             self.workers[worker][1].send(task)
 
-    def _receive(self) -> list[bytearray]:
+    def _receive(self) -> bytes:
         """The reply to the earliest task."""
         worker = self.pending[0][1]
         process, connection = self.workers[worker]
         try:
             if not connection.poll(self.timeout or None):
                 raise RuntimeError(f"DataLoader timed out: worker {worker} gave no batch in {self.timeout} seconds")
-            parts = [bytearray(size) for size in connection.recv()]
-            for part in parts:
-                connection.recv_bytes_into(part)
+            reply = connection.recv_bytes()
             self.pending.popleft()
-            return parts
+            return reply
         except (EOFError, OSError):
             process.join(_PATIENCE)
             code = process.exitcode
