@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import new_tensor
+from ..engine import new_tensor, primitive
+from ..kernels import attention as kernels
+from ..kernels.layout import fast
+from ..memory import Array
 from .elementwise import where
 from .linalg import matmul
 from .reduction import softmax
@@ -55,17 +58,56 @@ def _masked_softmax(scores: Any, bias: Any) -> Any:
     return where(dead, 0, softmax(scores + where(dead, 0, bias), -1))
 
 
+def _by_head(*arrays: Array) -> Any:
+    """All dimensions before the last two made one."""
+    return [a.reshape(-1, *a.shape[-2:]) for a in arrays]
+
+
+def _attention_gradients(g: Array, query: Array, key: Array, value: Array, y: Array, scale: float, is_causal: bool,
+                         memory: list | None) -> tuple:  # fmt: skip
+    if memory:
+        found = kernels.backward(*_by_head(g, query, key, value, y), *memory, scale, is_causal)
+        return tuple(d.reshape(a.shape) for d, a in zip(found, (query, key, value), strict=True))
+    weights = _weights(query, key, scale, is_causal)
+    d_weights = matmul(g, np.swapaxes(value, -1, -2))
+    d_scores = (d_weights - np.sum(d_weights * weights, axis=-1, keepdims=True)) * weights * scale
+    across = np.swapaxes(d_scores, -1, -2), np.swapaxes(weights, -1, -2)
+    return matmul(d_scores, key), matmul(across[0], query), matmul(across[1], g)
+
+
+def _weights(query: Any, key: Any, scale: float, is_causal: bool) -> Any:
+    """``softmax(query @ key.T * scale + mask)``."""
+    scores = matmul(query * scale, np.swapaxes(key, -1, -2))
+    return _masked_softmax(scores, _causal(query, key) if is_causal else None)
+
+
+def _causal(query: Any, key: Any) -> Any:
+    """What is added to the scores so that no query sees a later key."""
+    return new_tensor(np.triu(np.full_like(query._array, -math.inf, shape=(query.shape[-2], key.shape[-2])), 1))
+
+
+@primitive(inputs=("query", "key", "value"), joint=_attention_gradients, quiet=True)
+def _attention(query: Array, key: Array, value: Array, scale: float, is_causal: bool,
+               memory: list | None = None) -> Array:  # fmt: skip
+    """:func:`attention` for heads of one shape that the kernel takes, without the mask of a user."""
+    y, log_total = kernels.forward(*_by_head(query, key, value), scale, is_causal)
+    if memory is not None:
+        memory.append(log_total)
+    return y.reshape(*query.shape[:-1], value.shape[-1])
+
+
 def attention(query: Any, key: Any, value: Any, attn_mask: Any = None, is_causal: bool = False,
               scale: float | None = None, enable_gqa: bool = False,
               drop: Callable[[Any], Any] | None = None) -> Any:  # fmt: skip
     """``drop(softmax(query @ key.T * scale + mask)) @ value``; see ``nn.functional.scaled_dot_product_attention``."""
     _check(query, key, value, attn_mask, is_causal, enable_gqa)
     scale = 1 / math.sqrt(max(query.shape[-1], 1)) if scale is None else scale
-    bias = attn_mask
-    if is_causal:
-        L, S = query.shape[-2], key.shape[-2]
-        bias = new_tensor(np.triu(np.full_like(query._array, -math.inf, shape=(L, S)), 1))
-    elif attn_mask is not None and attn_mask.dtype.kind == "b":
+    arrays = query._array, key._array, value._array
+    alike = query.shape[:-2] == key.shape[:-2] == value.shape[:-2] and all(a.size for a in arrays)
+    if attn_mask is None and drop is None and not enable_gqa and alike and fast(*arrays):
+        return _attention(query, key, value, scale, is_causal)
+    bias = _causal(query, key) if is_causal else attn_mask
+    if attn_mask is not None and attn_mask.dtype.kind == "b":
         zero = np.zeros_like(query._array, shape=attn_mask.shape)
         bias = new_tensor(np.where(attn_mask._array, zero, zero - math.inf))
     query = query * scale

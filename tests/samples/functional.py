@@ -19,12 +19,12 @@ from .spec import Case, Spec
 
 
 @st.composite
-def attended(draw: Any) -> Case:
+def attended(draw: Any, masked: bool = True) -> Case:
     """Query, key and value with heads, and one of the kinds of masks; every query may see some key."""
     batch = draw(st.sampled_from([(), (2,), (1, 2)]))
     L, S, E = draw(st.integers(1, 3)), draw(st.integers(1, 3)), 2
     options: dict[str, Any] = {}
-    kind = draw(st.sampled_from(["none", "bool", "float", "causal", "scale"]))
+    kind = draw(st.sampled_from(["none", "causal", "scale", *["bool", "float"] * masked]))
     if kind == "bool":
         options["attn_mask"] = draw(integers((L, S), 0, 1)).astype(bool)
     elif kind == "float":
@@ -137,6 +137,7 @@ def dropped(function: Callable, shape: tuple[int, ...]) -> Spec:
 
 SPECS: dict[str, Spec] = {
     "scaled_dot_product_attention": Spec(F.scaled_dot_product_attention, attended(), _attention, twice=False),
+    "attention": Spec(F.scaled_dot_product_attention, attended(masked=False), _attention, twice=False),
     "grouped scaled_dot_product_attention": Spec(
         lambda q, k, v: F.scaled_dot_product_attention(q, k, v, enable_gqa=True),
         st.builds(Case, floats((2, 4, 2, 2)), floats((2, 2, 3, 2)), floats((2, 2, 3, 1))),
