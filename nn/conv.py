@@ -17,7 +17,6 @@ _SMALLEST = {"kernel_size": 1, "stride": 1, "dilation": 1, "padding": 0, "output
 class _Base(WeightedLayer):
     """What convolutions and transposed convolutions share: their options, as tuples, and their parameters."""
 
-    dims: int
     transposed = False
     unnamed = 2
     usual: ClassVar = {
@@ -58,7 +57,7 @@ class _Conv(_Base):
         return self.function(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
-class Conv1d(_Conv, function=F.conv1d):
+class Conv1d(_Conv, function=F.conv1d, dims=1):
     """Cross-correlation with learned kernels: (N, in_channels, L) to (N, out_channels, L'), or both without N.
 
     Weight (out_channels, in_channels / groups, kernel_size) and bias (out_channels,) start uniform within
@@ -72,22 +71,16 @@ class Conv1d(_Conv, function=F.conv1d):
         padding_mode: what it is extended by: "zeros", or of itself "reflect", "replicate" or "circular".
     """
 
-    dims = 1
 
-
-class Conv2d(_Conv, function=F.conv2d):
+class Conv2d(_Conv, function=F.conv2d, dims=2):
     """Cross-correlation: (N, in_channels, H, W) to (N, out_channels, H', W'); see :class:`Conv1d`.
 
     Sizes, strides and so on are ints, or a tuple with one for each dimension.
     """
 
-    dims = 2
 
-
-class Conv3d(_Conv, function=F.conv3d):
+class Conv3d(_Conv, function=F.conv3d, dims=3):
     """Cross-correlation: (N, in_channels, D, H, W) to (N, out_channels, D', H', W'); see :class:`Conv2d`."""
-
-    dims = 3
 
 
 class _ConvTranspose(_Base):
@@ -119,7 +112,7 @@ class _ConvTranspose(_Base):
         return extra
 
 
-class ConvTranspose1d(_ConvTranspose, function=F.conv_transpose1d):
+class ConvTranspose1d(_ConvTranspose, function=F.conv_transpose1d, dims=1):
     """The adjoint of a convolution: (N, in_channels, L) to (N, out_channels, L'), where Conv1d goes from L' to L.
 
     Weight (in_channels, out_channels / groups, kernel_size) and bias (out_channels,) start uniform within
@@ -131,16 +124,10 @@ class ConvTranspose1d(_ConvTranspose, function=F.conv_transpose1d):
             Calling the layer with ``output_size=`` (of L', or the whole shape) chooses it.
     """
 
-    dims = 1
 
-
-class ConvTranspose2d(_ConvTranspose, function=F.conv_transpose2d):
+class ConvTranspose2d(_ConvTranspose, function=F.conv_transpose2d, dims=2):
     """The adjoint of Conv2d: (N, in_channels, H, W) to (N, out_channels, H', W'); see :class:`ConvTranspose1d`."""
 
-    dims = 2
 
-
-class ConvTranspose3d(_ConvTranspose, function=F.conv_transpose3d):
+class ConvTranspose3d(_ConvTranspose, function=F.conv_transpose3d, dims=3):
     """The adjoint of Conv3d: (N, in_channels, D, H, W) to (N, out_channels, ...); see :class:`ConvTranspose1d`."""
-
-    dims = 3

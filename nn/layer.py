@@ -17,18 +17,22 @@ class Layer(Module):
     """A module whose options are attributes, and are printed.
 
     Its class names the function that it computes, as in ``class ReLU(Layer, function=F.relu)``. That gets what
-    the layer is called with, and the options by their names. Layers that need more define ``forward``.
+    the layer is called with, and the options by their names. Layers that need more define ``forward``. ``dims`` tells
+    classes that differ by nothing else over how many dimensions they go.
     """
 
     function: Callable[..., Any]
+    dims: Any
     shown: tuple[str, ...] | None = None  # which options are printed; None means all
     unnamed = 0  # how many of them are printed without their names
     usual: ClassVar[dict[str, Any]] = {"inplace": False}  # values that go without saying
 
-    def __init_subclass__(cls, function: Callable[..., Any] | None = None, **rest: Any) -> None:
+    def __init_subclass__(cls, function: Callable[..., Any] | None = None, dims: Any = None, **rest: Any) -> None:
         super().__init_subclass__(**rest)
         if function is not None:
             cls.function = staticmethod(function)
+        if dims is not None:
+            cls.dims = dims
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
@@ -37,7 +41,8 @@ class Layer(Module):
             setattr(self, name, value)
 
     def forward(self, *inputs: Any, **more: Any) -> Any:
-        return self.function(*inputs, **more, **{name: getattr(self, name) for name in self._options})
+        own = self.__dict__
+        return self.function(*inputs, **more, **{name: own[name] for name in self._options})
 
     def _check_sizes(self, *names: str, minimum: int = 1) -> None:
         """Raise unless these options are ints of at least ``minimum``."""

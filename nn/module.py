@@ -264,8 +264,9 @@ class Module:
         if remove_duplicate:
             memo.add(self)
         yield prefix, self
-        for name, module in self._own("module"):
-            yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
+        for name, kind in self._kinds.items():
+            if kind == "module" and (module := self.__dict__[name]) is not None:
+                yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
 
     def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
         """The module itself and all below it."""
@@ -276,11 +277,11 @@ class Module:
         """The parameters, buffers or children of this module, and with ``recurse`` of all below it."""
         seen = set()
         for path, module in self.named_modules(None, prefix, remove_duplicate) if recurse else [(prefix, self)]:
-            for name, member in module._own(kind):
-                if id(member) not in seen:
+            for name, found in module._kinds.items():
+                if found == kind and (member := module.__dict__[name]) is not None and id(member) not in seen:
+                    if remove_duplicate:
+                        seen.add(id(member))
                     yield f"{path}.{name}" if path else name, member
-                if remove_duplicate:
-                    seen.add(id(member))
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The modules directly below, with their names."""
@@ -441,8 +442,8 @@ class Module:
 
     def _local_state(self) -> dict[str, Tensor]:
         """The parameters and persistent buffers of this module alone."""
-        buffers = [(name, b) for name, b in self._own("buffer") if name not in self._non_persistent_buffers_set]
-        return dict(self._own("parameter") + buffers)
+        both, left_out = self._own("parameter") + self._own("buffer"), self._non_persistent_buffers_set
+        return {name: tensor for name, tensor in both if name not in left_out}
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         """Add this module's own state to ``destination``; subclasses may override it."""

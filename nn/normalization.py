@@ -31,7 +31,7 @@ class _NormBase(_Affine):
     """Normalization of channels, with running averages of their mean and variance."""
 
     _version = 2  # as in PyTorch: version 1 had no num_batches_tracked
-    dims: tuple[int, ...]  # how many dimensions an input may have
+    # ``dims``: how many dimensions an input may have
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
                  track_running_stats: bool = True, device: Any = None, dtype: Any = None, *,
@@ -79,7 +79,7 @@ class _BatchNorm(_NormBase):
         return F.batch_norm(input, mean, var, self.weight, self.bias, by_batch, momentum, self.eps)
 
 
-class BatchNorm1d(_BatchNorm):
+class BatchNorm1d(_BatchNorm, dims=(2, 3)):
     """Each channel of (N, C) or (N, C, L) with mean 0 and variance 1 over the batch: :func:`F.batch_norm`.
 
     In evaluation, or with frozen statistics, by the running averages. The result has the input's shape.
@@ -93,19 +93,13 @@ class BatchNorm1d(_BatchNorm):
         track_running_stats: keep running averages, and normalize by them in evaluation.
     """
 
-    dims = (2, 3)
 
-
-class BatchNorm2d(_BatchNorm):
+class BatchNorm2d(_BatchNorm, dims=(4,)):
     """:class:`BatchNorm1d` for (N, C, H, W)."""
 
-    dims = (4,)
 
-
-class BatchNorm3d(_BatchNorm):
+class BatchNorm3d(_BatchNorm, dims=(5,)):
     """:class:`BatchNorm1d` for (N, C, D, H, W)."""
-
-    dims = (5,)
 
 
 class _InstanceNorm(_NormBase):
@@ -123,25 +117,19 @@ class _InstanceNorm(_NormBase):
         return y.squeeze(0) if single else y
 
 
-class InstanceNorm1d(_InstanceNorm):
+class InstanceNorm1d(_InstanceNorm, dims=(2, 3)):
     """Each channel of each sample of (N, C, L) or (C, L) with mean 0 and variance 1; see :class:`BatchNorm1d`.
 
     By default without weight and bias, and without running averages.
     """
 
-    dims = (2, 3)
 
-
-class InstanceNorm2d(_InstanceNorm):
+class InstanceNorm2d(_InstanceNorm, dims=(3, 4)):
     """:class:`InstanceNorm1d` for (N, C, H, W) or (C, H, W)."""
 
-    dims = (3, 4)
 
-
-class InstanceNorm3d(_InstanceNorm):
+class InstanceNorm3d(_InstanceNorm, dims=(4, 5)):
     """:class:`InstanceNorm1d` for (N, C, D, H, W) or (C, D, H, W)."""
-
-    dims = (4, 5)
 
 
 class LayerNorm(_Affine):

@@ -74,6 +74,33 @@ def test_assigning_moves_a_name_between_the_registries() -> None:
     assert not hasattr(net, "x")
 
 
+def test_registries_are_views_of_the_attributes() -> None:
+    net = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    net._modules["1"] = nn.Tanh()  # as programs replace layers
+    assert repr(net[1]) == "Tanh()"
+    assert repr(net._modules) == repr({"0": net[0], "1": net[1]})
+    assert net[0]._parameters["weight"] is net[0].weight is vars(net[0])["weight"]
+    del net[0]._parameters["bias"]
+    assert not hasattr(net[0], "bias")
+    assert list(net.state_dict()) == ["0.weight"]
+    for registry in (net._modules, net._buffers):
+        with pytest.raises(KeyError):
+            del registry["training"]
+    assert net._modules.pop("0") is not None
+    assert len(net) == 1
+
+
+def test_options_of_a_layer_can_be_changed() -> None:
+    layer = nn.Softmax(dim=0)
+    layer.dim = 1
+    assert layer(mg.ones(1, 2)).tolist() == [[0.5, 0.5]]
+    assert repr(layer) == "Softmax(dim=1)"
+    with pytest.raises(TypeError, match="dim"):
+        layer(mg.ones(1, 2), dim=0)
+    distance = nn.TripletMarginWithDistanceLoss(distance_function=nn.CosineSimilarity())
+    assert [name for name, _ in distance.named_children()] == ["distance_function"]
+
+
 def test_none_is_a_parameter_that_is_absent() -> None:
     layer = nn.Linear(2, 2, bias=False)
     assert layer.bias is None
