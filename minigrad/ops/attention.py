@@ -66,7 +66,8 @@ def _by_head(*arrays: Array) -> Any:
 def _attention_gradients(g: Array, query: Array, key: Array, value: Array, y: Array, scale: float, is_causal: bool,
                          memory: list | None) -> tuple:  # fmt: skip
     if memory:
-        found = kernels.backward(*_by_head(g, query, key, value, y), *memory, scale, is_causal)
+        g, q, k, v, y = _by_head(g, query, key, value, y)
+        found = kernels.backward(g, q, k, v, y, memory[0], scale, is_causal)
         return tuple(d.reshape(a.shape) for d, a in zip(found, (query, key, value), strict=True))
     weights = _weights(query, key, scale, is_causal)
     d_weights = matmul(g, np.swapaxes(value, -1, -2))
@@ -90,7 +91,8 @@ def _causal(query: Any, key: Any) -> Any:
 def _attention(query: Array, key: Array, value: Array, scale: float, is_causal: bool,
                memory: list | None = None) -> Array:  # fmt: skip
     """:func:`attention` for heads of one shape that the kernel takes, without the mask of a user."""
-    y, log_total = kernels.forward(*_by_head(query, key, value), scale, is_causal)
+    q, k, v = _by_head(query, key, value)
+    y, log_total = kernels.forward(q, k, v, scale, is_causal)
     if memory is not None:
         memory.append(log_total)
     return y.reshape(*query.shape[:-1], value.shape[-1])
