@@ -28,7 +28,6 @@ from .grad_mode import (
 )
 from .kernels.layout import use_fast_kernels
 from .kernels.threads import get_num_threads, set_num_threads
-from .kernels.winograd import get_float32_conv_precision, set_float32_conv_precision
 
 # Operations, by family.
 from .ops.activation import celu, hardshrink, prelu, relu, selu, threshold
@@ -82,6 +81,7 @@ if TYPE_CHECKING:
     from . import amp, autograd, backends, data, distributed, linalg, nn, onnx, optim, profiler, utils, viz
     from .amp import autocast
     from .autograd.gradcheck import gradcheck, gradgradcheck
+    from .kernels.winograd import get_float32_conv_precision, set_float32_conv_precision
     from .model_summary import summary
     from .ops.convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
     from .ops.distance import cosine_similarity, pairwise_distance
@@ -101,6 +101,7 @@ _MODULES = (
 _FUNCTIONS = {
     "amp": ("autocast",),
     "autograd.gradcheck": ("gradcheck", "gradgradcheck"),
+    "kernels.winograd": ("get_float32_conv_precision", "set_float32_conv_precision"),
     "model_summary": ("summary",),
     "ops.convolution": ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
     "ops.distance": ("cosine_similarity", "pairwise_distance"),
