@@ -81,6 +81,7 @@ EQUIVALENT = {
     ],
     "only quicker than the general case": [
         "_pow_input: isinstance(exponent, (int, float)) -> isinstance(input, (int, float))",
+        "_embedding_weight: padding_idx is not None -> indices is not None",
         "_times: a.ndim <= 2 -> a.ndim < 2",
         "_times: a.ndim <= 2 -> a.ndim <= 1",
     ],

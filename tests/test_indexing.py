@@ -187,6 +187,15 @@ def test_padding_row_gets_no_gradient_of_any_order() -> None:
     assert second.tolist() == [[0.0, 6.0], [12.0, 18.0], [0.0, 0.0]]
 
 
+def test_a_gradient_of_an_embedding_remembers_its_indices() -> None:
+    weight, scale = mg.ones(3, 2, requires_grad=True), mg.ones(2, 2, requires_grad=True)
+    indices = mg.tensor([0, 2])
+    (g,) = mg.autograd.grad((indexing.embedding(weight, indices) * scale).sum(), weight, create_graph=True)
+    indices.fill_(1)
+    (second,) = mg.autograd.grad((g * mg.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])).sum(), scale)
+    assert second.tolist() == [[1, 2], [5, 6]]
+
+
 def test_nonzero_has_both_forms() -> None:
     x = mg.tensor([[0, 5], [6, 0]])
     assert mg.nonzero(x).tolist() == [[0, 1], [1, 0]]
