@@ -287,7 +287,8 @@ def main() -> None:
     print("largest relative difference of a loss")
     for name in options.names or PROGRAMS:
         print(f"{name:<28}", *(f"{worst[name, precision]:>10.1e} in {precision}" for precision in precisions))
-    print(f"{len(worst) // len(precisions)} programs ran unchanged with both")
+    paths = {PROGRAMS[name].path for name in options.names or PROGRAMS}
+    print(f"{len(paths)} programs ran unchanged with both, in {len(worst) // len(precisions)} configurations")
 
 
 if __name__ == "__main__":
