@@ -206,35 +206,20 @@ _KNOWN: dict[str, Callable] = {
 }
 
 
-_trusted: dict[str, Any] = {}  # by dotted name: classes and functions that the program allows besides
-
-
-def add_safe_globals(safe_globals: Iterable[Any]) -> None:
-    """Let :func:`minigrad.load` make objects of these classes, and call these functions, when a file asks for them.
-
-    That runs their code with what the file says. Each is a class or a function, or a tuple of that and the dotted
-    name that the file has for it.
-    """
-    for item in safe_globals:
-        value, name = item if isinstance(item, tuple) else (item, f"{item.__module__}.{item.__qualname__}")
-        _trusted[name] = value
-
-
-def get_safe_globals() -> list[Any]:
-    """What :func:`add_safe_globals` has added."""
-    return list(_trusted.values())
-
-
-def clear_safe_globals() -> None:
-    """Forget what :func:`add_safe_globals` has added."""
-    _trusted.clear()
+_trusted: dict[str, Any] = {}  # by dotted name
 
 
 @contextmanager
 def safe_globals(safe_globals: Iterable[Any]) -> Iterator[None]:
-    """:func:`add_safe_globals` within a ``with`` block."""
+    """Within a ``with`` block, let files that :func:`minigrad.load` reads use these classes and functions.
+
+    That runs their code with what the file says. Each is a class or a function, or a tuple of that and the dotted
+    name that the file has for it.
+    """
     before = dict(_trusted)
-    add_safe_globals(safe_globals)
+    for item in safe_globals:
+        value, name = item if isinstance(item, tuple) else (item, f"{item.__module__}.{item.__qualname__}")
+        _trusted[name] = value
     try:
         yield
     finally:
@@ -244,32 +229,6 @@ def safe_globals(safe_globals: Iterable[Any]) -> Iterator[None]:
 
 def _trusts(value: Any) -> bool:
     return any(value is allowed for allowed in _trusted.values())
-
-
-def _global(module: str, name: str) -> Any:
-    """What a pickle's instruction to import something leaves on the stack."""
-    if f"{module}.{name}" in _trusted:
-        return _trusted[f"{module}.{name}"]
-    if module == "torch" and name in _DTYPES:
-        return _DTYPES[name]
-    found = Global(module, name)
-    if str(found) not in _KNOWN and not (module == "torch" and name.endswith("Storage")):
-        raise LoadError(f"load: the file asks for {found}, which is not among what is safe to load: "
-                        "tensors, parameters, numbers, strings and bytes in dicts, lists, tuples and sets")  # fmt: skip
-    return found
-
-
-def _storage(description: Any) -> Storage:
-    """A storage, from what a pickle says of it."""
-    match description:
-        case ("storage", Global(module="torch") as kind, str(key), _, int(numel), *view) if numel >= 0:
-            dtype = _NAMES.get(kind.name.removesuffix("Storage"))
-            if dtype is None:
-                raise LoadError(f"load: {kind} has a dtype that minigrad does not have")
-            if any(part is not None for part in view):
-                raise LoadError("load: views of storages in PyTorch's old format are not supported")
-            return Storage(dtype, key, numel)
-    raise LoadError("load: unknown description of a storage")
 
 
 def _expect(value: Any, kind: type) -> Any:
@@ -290,89 +249,91 @@ def _no_memory(storage: Storage) -> np.ndarray:
     raise LoadError("load: a storage in an unexpected place")
 
 
-# Instructions that push something new, and those that push the value that follows them.
-_FRESH: dict[str, Callable[[], Any]] = {
-    "NONE": lambda: None, "NEWTRUE": lambda: True, "NEWFALSE": lambda: False, "EMPTY_DICT": dict, "EMPTY_LIST": list,
-    "EMPTY_TUPLE": tuple, "EMPTY_SET": set,
-}  # fmt: skip
-_GIVEN = {"BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
-          "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"}  # fmt: skip
-
-
 def unpickle(file: Any, memory_of: Callable[[Storage], np.ndarray] = _no_memory) -> Any:
     """Run a pickle's program up to its end; ``memory_of`` gives the elements of a storage."""
-    import pickletools
+    return _Unpickler(file, memory_of).load()
 
-    stack: list[Any] = []
-    marks: list[list[Any]] = []  # what was below each open mark
-    memo: dict[Any, Any] = {}
 
-    def to_mark() -> list[Any]:
-        nonlocal stack
-        items, stack = stack, marks.pop()
-        return items
+class _Instructions(dict):
+    """What a reader does at each instruction."""
 
-    argument: Any
-    for code, argument, _ in pickletools.genops(file):
-        match code.name:
-            case "PROTO" | "FRAME":
-                pass
-            case "STOP":
-                return stack.pop()
-            case "MARK":
-                marks.append(stack)
-                stack = []
-            case "BINPUT" | "LONG_BINPUT":
-                memo[argument] = stack[-1]
-            case "MEMOIZE":
-                memo[len(memo)] = stack[-1]
-            case "BINGET" | "LONG_BINGET":
-                stack.append(memo[argument])
-            case name if name in _FRESH:
-                stack.append(_FRESH[name]())
-            case name if name in _GIVEN:
-                stack.append(argument)
-            case "TUPLE":
-                items = to_mark()
-                stack.append(tuple(items))
-            case "TUPLE1" | "TUPLE2" | "TUPLE3":
-                items = [stack.pop() for _ in range(int(code.name[-1]))]
-                stack.append(tuple(reversed(items)))
-            case "APPEND" | "APPENDS":
-                items = to_mark() if code.name == "APPENDS" else [stack.pop()]
-                _expect(stack[-1], list).extend(items)
-            case "ADDITEMS":
-                items = to_mark()
-                _expect(stack[-1], set).update(map(_key, items))
-            case "SETITEM" | "SETITEMS":
-                items = to_mark() if code.name == "SETITEMS" else [stack.pop(-2), stack.pop()]
-                pairs = zip(map(_key, items[::2]), items[1::2], strict=True)
-                _expect(stack[-1], dict).update(pairs)
-            case "GLOBAL":
-                stack.append(_global(*argument.split(" ", 1)))
-            case "STACK_GLOBAL":
-                name, module = stack.pop(), stack.pop()
-                stack.append(_global(str(module), str(name)))
-            case "REDUCE":
-                args, function = stack.pop(), stack.pop()
-                function = function if _trusts(function) else _expect(function, Global)
-                stack.append(function(*_expect(args, tuple)))
-            case "NEWOBJ":
-                args, kind = stack.pop(), stack.pop()
-                if not _trusts(kind):
-                    raise LoadError(f"load: the file makes an object of {kind}, which is not safe")
-                stack.append(kind.__new__(kind, *_expect(args, tuple)))
-            case "BUILD" if _trusts(type(stack[-2])):
-                state, obj = stack.pop(), stack[-1]
-                obj.__setstate__(state) if hasattr(obj, "__setstate__") else obj.__dict__.update(state)
-            case "BUILD":
-                state = stack.pop()
-                if not isinstance(stack[-1], OrderedDict) or not isinstance(state, dict) or set(state) != {"_metadata"}:
-                    kind = type(stack[-1]).__name__
-                    raise LoadError(f"load: the file sets attributes of a {kind}, which is not safe")
-                stack[-1].__dict__["_metadata"] = _expect(state["_metadata"], dict)
-            case "BINPERSID":
-                stack.append(memory_of(_storage(stack.pop())))
-            case _:
-                raise LoadError(f"load: the file's pickle contains the instruction {code.name}, which is not supported")
-    raise LoadError("load: the file ends too early")
+    def __missing__(self, code: int) -> Any:
+        raise LoadError(f"load: the file's pickle contains the instruction {chr(code)!r}, which is not supported")
+
+
+class _Unpickler(pickle._Unpickler):
+    """Python's own reader, the one in Python, with only the instructions that build what :func:`load` may build."""
+
+    append: Callable[[Any], None]  # to the stack
+
+    def __init__(self, file: Any, memory_of: Callable[[Storage], np.ndarray]) -> None:
+        super().__init__(file)
+        self.memory_of = memory_of
+        self.stack: list[Any] = []
+
+    def find_class(self, module: str, name: str) -> Any:
+        if f"{module}.{name}" in _trusted:
+            return _trusted[f"{module}.{name}"]
+        if module == "torch" and name in _DTYPES:
+            return _DTYPES[name]
+        found = Global(module, name)
+        if str(found) not in _KNOWN and not (module == "torch" and name.endswith("Storage")):
+            raise LoadError(f"load: the file asks for {found}, which is not among what is safe to load: tensors, "
+                            "parameters, numbers, strings and bytes in dicts, lists, tuples and sets")  # fmt: skip
+        return found
+
+    def persistent_load(self, pid: Any) -> np.ndarray:
+        match pid:
+            case ("storage", Global(module="torch") as kind, str(key), _, int(numel), *view) if numel >= 0:
+                dtype = _NAMES.get(kind.name.removesuffix("Storage"))
+                if dtype is None:
+                    raise LoadError(f"load: {kind} has a dtype that minigrad does not have")
+                if any(part is not None for part in view):
+                    raise LoadError("load: views of storages in PyTorch's old format are not supported")
+                return self.memory_of(Storage(dtype, key, numel))
+        raise LoadError("load: unknown description of a storage")
+
+    def load_reduce(self) -> None:
+        args, function = self.stack.pop(), self.stack.pop()
+        function = function if _trusts(function) else _expect(function, Global)
+        self.append(function(*_expect(args, tuple)))
+
+    def load_newobj(self) -> None:
+        args, kind = self.stack.pop(), self.stack.pop()
+        if not _trusts(kind):
+            raise LoadError(f"load: the file makes an object of {kind}, which is not safe")
+        self.append(kind.__new__(kind, *_expect(args, tuple)))
+
+    def load_build(self) -> None:
+        if _trusts(type(self.stack[-2])):
+            super().load_build()  # type: ignore[misc]
+            return
+        state, found = self.stack.pop(), self.stack[-1]
+        if not isinstance(found, OrderedDict) or not isinstance(state, dict) or set(state) != {"_metadata"}:
+            raise LoadError(f"load: the file sets attributes of a {type(found).__name__}, which is not safe")
+        found.__dict__["_metadata"] = _expect(state["_metadata"], dict)
+
+    def load_setitems(self, items: Any = None) -> None:
+        items = items or self.pop_mark()  # type: ignore[attr-defined]
+        _expect(self.stack[-1], dict).update(zip(map(_key, items[::2]), items[1::2], strict=True))
+
+    def load_setitem(self) -> None:
+        self.load_setitems([self.stack.pop(-2), self.stack.pop()])
+
+    def load_additems(self) -> None:
+        items = self.pop_mark()  # type: ignore[attr-defined]
+        _expect(self.stack[-1], set).update(map(_key, items))
+
+    _plain = (
+        pickle.PROTO, pickle.FRAME, pickle.STOP, pickle.MARK, pickle.BINPUT, pickle.LONG_BINPUT, pickle.MEMOIZE,
+        pickle.BINGET, pickle.LONG_BINGET, pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE, pickle.EMPTY_DICT,
+        pickle.EMPTY_LIST, pickle.EMPTY_TUPLE, pickle.EMPTY_SET, pickle.BININT, pickle.BININT1, pickle.BININT2,
+        pickle.LONG1, pickle.LONG4, pickle.BINFLOAT, pickle.BINUNICODE, pickle.SHORT_BINUNICODE, pickle.BINUNICODE8,
+        pickle.BINBYTES, pickle.SHORT_BINBYTES, pickle.BINBYTES8, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2,
+        pickle.TUPLE3, pickle.APPEND, pickle.APPENDS, pickle.GLOBAL, pickle.STACK_GLOBAL, pickle.BINPERSID,
+    )  # fmt: skip
+    dispatch = _Instructions((code[0], pickle._Unpickler.dispatch[code[0]]) for code in _plain)
+    dispatch.update({
+        pickle.REDUCE[0]: load_reduce, pickle.NEWOBJ[0]: load_newobj, pickle.BUILD[0]: load_build,
+        pickle.SETITEM[0]: load_setitem, pickle.SETITEMS[0]: load_setitems, pickle.ADDITEMS[0]: load_additems,
+    })  # fmt: skip

@@ -18,10 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from .devices import check_device
-from .pickling import LoadError, Pickler, Storage, unpickle
-
-# isort: split
-from .pickling import add_safe_globals, clear_safe_globals, get_safe_globals, safe_globals  # noqa: F401  PyTorch's place
+from .pickling import LoadError, Pickler, Storage, safe_globals, unpickle  # noqa: F401
 
 _ALIGNMENT = 64  # of storages in the file, as in PyTorch
 

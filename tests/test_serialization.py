@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import nn, optim, serialization
-from minigrad.serialization import LoadError
+from minigrad.serialization import LoadError, safe_globals
 
 DATA = Path(__file__).parent / "data"
 FILES = ["torch.pt", "torch_protocol4.pt", "torch_legacy.pt"]
@@ -360,7 +360,7 @@ PROGRAMS = [
     (b".", "damaged"),
     (b"N", "ends too early|damaged"),
     (b"]K\x01a.", None),
-    (b"K\x01K\x02a.", "treats a int as a list"),
+    (b"K\x01K\x02a.", "damaged"),
     (b"K\x01K\x02K\x03s.", "treats a int as a dict"),
     (b"}(K\x01u.", "damaged"),
     (b"}]K\x01s.", "a list cannot be a key"),
@@ -388,9 +388,9 @@ PROGRAMS = [
     (b"c_codecs\nencode\n(X\x01\x00\x00\x00aX\x04\x00\x00\x00zlibtR.", "description of bytes"),
     (b"cbuiltins\neval\n.", "builtins.eval, which is not among"),
     (b"X\x02\x00\x00\x00osX\x06\x00\x00\x00system\x93.", "os.system, which is not among"),
-    (b"\x82\x01.", "EXT1, which is not supported"),
-    (b"ios\nsystem\n.", "INST, which is not supported"),
-    (b"I" + b"9" * 5000 + b"\n.", "damaged"),
+    (b"\x82\x01.", r"instruction '\\x82', which is not supported"),
+    (b"ios\nsystem\n.", "instruction 'i', which is not supported"),
+    (b"I" + b"9" * 5000 + b"\n.", "instruction 'I', which is not supported"),
 ]
 
 
@@ -522,8 +522,6 @@ class Small(nn.Module):
 
 
 def test_a_module_is_loaded_where_its_classes_are_allowed(tmp_path: Path) -> None:
-    from minigrad.serialization import add_safe_globals, clear_safe_globals, get_safe_globals, safe_globals
-
     model = Small()
     mg.save({"model": model, "epoch": 3}, tmp_path / "model.pt")
     with pytest.raises(LoadError, match=r"asks for .*Small, which is not among what is safe"):
@@ -533,16 +531,11 @@ def test_a_module_is_loaded_where_its_classes_are_allowed(tmp_path: Path) -> Non
         mg.load(tmp_path / "model.pt")
     with safe_globals(allowed):
         loaded = mg.load(tmp_path / "model.pt")
-        assert get_safe_globals() == [Small, nn.Linear, nn.functional.relu]
-    assert get_safe_globals() == []
     x = mg.randn(4, 2)
     assert type(loaded["model"]) is Small
     assert (loaded["model"](x) == model(x)).all()
     assert loaded["model"].layer.weight.requires_grad
     assert loaded["model"].count.item() == 3
-    add_safe_globals(allowed)
-    mg.load(tmp_path / "model.pt")
-    clear_safe_globals()
     with pytest.raises(LoadError, match="not among what is safe"):
         mg.load(tmp_path / "model.pt")
 
@@ -553,8 +546,6 @@ class Evil:
 
 
 def test_what_is_allowed_allows_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from minigrad.serialization import safe_globals
-
     model = Small()
     model.evil = Evil()  # type: ignore[assignment]
     mg.save(model, tmp_path / "model.pt")
