@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import minigrad
-from minigrad import engine, memory
+from minigrad import memory, traversal
 
 MEGABYTE = 1 << 18  # float32 elements
 
@@ -27,7 +27,7 @@ def backward(x: Any) -> Callable[[], Any]:
     for _ in range(100):
         y = y * x
     arriving = [np.ones_like(x._array)]
-    return lambda: engine.backward([y], arriving, retain_graph=True)
+    return lambda: traversal.backward([y], arriving, retain_graph=True)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import memory
 from .engine import Node, TensorBase, edge_of, grad_mode, mode, new_tensor
-from .engine import backward as traverse
+from .traversal import backward as traverse
 
 
 def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad import engine
+from minigrad import engine, traversal
 from minigrad.autograd import gradcheck, gradgradcheck
 from minigrad.engine import TensorBase, new_tensor
 from minigrad.testing import LAYOUTS, assert_close, contiguous
@@ -89,7 +89,7 @@ def gradients(inputs: list[Any], result: Any, wrap: Callable[[np.ndarray], Any] 
     if not outputs:
         return [wrap(np.zeros(t.shape, t.dtype)) for t in inputs]
     cotangents = [wrap(weights(o.shape, k).astype(o.dtype)) for k, o in enumerate(outputs)]
-    found = engine.backward(outputs, cotangents, wanted=edges)
+    found = traversal.backward(outputs, cotangents, wanted=edges)
     return [found[e] if e in found else wrap(np.zeros(t.shape, t.dtype)) for e, t in zip(edges, inputs, strict=True)]
 
 
@@ -200,7 +200,7 @@ def leaves_inputs_alone(spec: Spec, case: Case) -> None:
         outputs = differentiable(result)
         cotangents = [weights(o.shape, k).astype(o.dtype) for k, o in enumerate(outputs)]
         if outputs:
-            engine.backward(outputs, cotangents, wanted=[engine.edge_of(t) for t in inputs])
+            traversal.backward(outputs, cotangents, wanted=[engine.edge_of(t) for t in inputs])
         for k, g in enumerate(cotangents):
             assert np.array_equal(g, weights(g.shape, k)), "backward changed the gradient that it was given"
     for before, after in zip(arrays, arrays_in(case), strict=True):

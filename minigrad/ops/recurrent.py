@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import TensorBase, backward, edge_of, grad_mode, new_tensor, primitive
+from ..engine import TensorBase, edge_of, grad_mode, new_tensor, primitive
 from ..kernels import recurrent as kernels
 from ..memory import Array
+from ..traversal import backward
 from .activation import relu
 from .elementwise import sigmoid
 from .linalg import linear

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Edge, Node, Primitive, TensorBase, Watcher, backward, edge_of, new_tensor
+from ..engine import Edge, Node, Primitive, TensorBase, Watcher, edge_of, new_tensor
 from ..memory import Array, clock
+from ..traversal import backward
 
 COLOURS = {"operation": "#e8eef7", "parameter": "#fdebd0", "input": "#d8f0dc", "output": "#f3e2f4"}
 
