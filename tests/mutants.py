@@ -75,6 +75,11 @@ EQUIVALENT = {
         "_gelu_input: g.ndim -> input.ndim",
         "_gelu_input: g.ndim -> y.ndim",
         "_step: hidden.shape -> weight.shape",
+        "_mse_input: input.shape -> target.shape",
+        "_cross_entropy_input: input.shape -> target.shape",
+    ],
+    "weights come with what is spread": [
+        "_cross_entropy_input: spread is not None -> weight is not None",
     ],
     "b, a sum that contains a, is -inf only where a is": [
         "_exp_difference: np.equal(a, -math.inf) -> np.equal(b, -math.inf)",

@@ -224,7 +224,7 @@ def _column(value: Any, rows: int) -> Any:
 def _cross_entropy_input(g: Array, input: Array, target: Array, share: Any, spread: Any, weight: Any,
                          memory: list | None) -> Array:  # fmt: skip
     at_target = g * share
-    if memory and spread is None:
+    if memory:
         return kernels.cross_entropy_gradient(input, target, at_target, *memory)
     rows = input.shape[0]
     at_target = _column(at_target, rows)
