@@ -2,9 +2,10 @@
 
 :func:`export` calls the model once with arrays that write down what NumPy is asked to do with them. So what
 a model does between its layers is exported as well as the layers. A few operations have a counterpart in
-ONNX as a whole (``_OPERATIONS``); all others are exported as the NumPy functions that they are made of.
+ONNX as a whole (``_OPERATIONS``); all others are exported as the NumPy functions that they are made of, recurrent
+layers as all steps of the example.
 
-How sizes of the graph depend on sizes of the inputs shows when the model is called with other sizes, too.
+How sizes of the graph depend on a size of the inputs shows when the model is called with twice that size, too.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import numpy as np
 from .engine import Primitive, TensorBase, Watcher, grad_mode, mode, new_tensor
 from .kernels.pooling import counts
 from .serialization import atomic_write
+
+_FAR = 2**62  # beyond the end of any dimension
 
 
 class Traced(np.lib.mixins.NDArrayOperatorsMixin):
@@ -101,11 +104,12 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
         cuts, axis = [], 0
         for item in items:
             if item is not None:
-                size = self.shape[axis]
-                part = item if isinstance(item, slice) else slice(item % size, item % size + 1)
-                start, stop, step = part.indices(size)
-                if (start, stop, step) != (0, size, 1):
-                    cuts.append((start, stop if stop >= 0 else -(2**62), axis, step))
+                part = item if isinstance(item, slice) else slice(item, item + 1 or None)
+                step = part.step or 1
+                first, end = (0, _FAR) if step > 0 else (_FAR, -_FAR)
+                if part != slice(None):
+                    cuts.append((first if part.start is None else part.start, end if part.stop is None else part.stop,
+                                 axis, step))  # fmt: skip
                 axis += 1
         name = self.graph.op("Slice", self, *np.array(cuts).T) if cuts else self.name
         if not all(isinstance(item, slice) for item in items):
@@ -155,7 +159,6 @@ class Graph(Watcher):
         self.parameters, self.paths = parameters, paths  # names of arrays and of modules, by id
         self.nodes: list[Node] = []
         self.constants: dict[str, np.ndarray] = {}
-        self.linear: dict[str, tuple] = {}  # of results of linear maps: their operands
         self.outputs: list[Traced] = []
         self.current = ""  # the operation
 
@@ -242,24 +245,14 @@ _REWRITTEN: dict[str, Callable] = {
     "square": lambda x: x * x,
     "expm1": lambda x: np.exp(x) - 1,
     "log1p": lambda x: np.log(x + 1),
-    "exp2": lambda x: np.power(2.0, x),
-    "log2": lambda x: np.log(x) / math.log(2),
-    "log10": lambda x: np.log(x) / math.log(10),
-    "logaddexp": lambda a, b: np.maximum(a, b) + np.log(np.exp(-np.abs(a - b)) + 1),
-    "trunc": lambda x: np.sign(x) * np.floor(np.abs(x)),
     "floor_divide": lambda a, b: np.floor(a / b).astype(np.result_type(a, b)),
     "remainder": lambda a, b: a - a // b * b,
     "not_equal": lambda a, b: np.logical_not(np.equal(a, b)),
-    "isfinite": lambda x: np.logical_not(np.logical_or(np.isnan(x), np.isinf(x))),
     "add.reduce": lambda x, axis=0, **options: np.sum(x, axis, **options),
     "any": lambda x, axis=None, **options: np.max(x.astype(np.int32), axis, **options).astype(bool),
     "all": lambda x, axis=None, **options: np.min(x.astype(np.int32), axis, **options).astype(bool),
     "clip": lambda x, low, high, **_: _below(x if low is None else np.maximum(x, low), high),
     "stack": lambda parts, axis=0: np.concatenate([np.expand_dims(part, axis) for part in parts], axis),
-    "tril": lambda x, k=0: np.where(np.tril(np.ones(x.shape[-2:], bool), k), x, 0),
-    "triu": lambda x, k=0: np.where(np.triu(np.ones(x.shape[-2:], bool), k), x, 0),
-    "flip": lambda x, axis: x[tuple(slice(None, None, -1 if k in axis else 1) for k in range(x.ndim))],
-    "round": lambda x, decimals=0, **_: np.rint(x * 10**decimals) / 10**decimals if decimals else np.rint(x),
     "asarray": lambda x, *_, **__: x if isinstance(x, Traced) else np.asarray(x),
     "copy": lambda x, **_: x.copy(),
     "copyto": lambda target, source, **_: _write(target, source),
@@ -301,7 +294,6 @@ _FUNCTIONS: dict[str, Callable] = {
     "take": lambda graph, y, x, index, axis=None, **_: graph.op(
         "Gather", np.ravel(x) if axis is None else x, index, axis=axis or 0),
     "take_along_axis": lambda graph, y, x, index, axis: graph.op("GatherElements", x, index, axis=axis),
-    "cumsum": lambda graph, y, x, axis, **_: graph.op("CumSum", graph.cast(x, y.dtype), np.array(axis)),
     "pad": _pad,
     **{name: partial(_reduce, f"Reduce{name.title()}") for name in ("sum", "mean", "prod", "max", "min")},
     "argmax": partial(_extreme, "ArgMax"), "argmin": partial(_extreme, "ArgMin"),
@@ -313,12 +305,9 @@ _FUNCTIONS: dict[str, Callable] = {
 
 def _linear(graph: Graph, y: Any, x: Any, weight: Any, bias: Any) -> str:
     if x.ndim == 2:
-        name = graph.op("Gemm", x, weight, bias, transB=1)
-    else:
-        name = graph.op("MatMul", x, weight.T)
-        name = name if bias is None else graph.op("Add", name, bias)
-    graph.linear[name] = x, weight, bias
-    return name
+        return graph.op("Gemm", x, weight, bias, transB=1)
+    name = graph.op("MatMul", x, weight.T)
+    return name if bias is None else graph.op("Add", name, bias)
 
 
 def _sides(padding: Any) -> list[int]:
@@ -378,47 +367,15 @@ def _gelu(graph: Graph, y: Any, x: Any, approximate: str) -> str | None:
     return (x * (half + 0.5)).name
 
 
-def _top(graph: Graph, y: Any, x: Any, k: int, dim: int, largest: bool) -> str:
-    return graph.op("TopK", x, np.array([k]), outputs=2, axis=dim, largest=int(largest))[1]
-
-
-_ORDER = {"lstm": (0, 3, 1, 2), "gru": (1, 0, 2), "tanh": (0,), "relu": (0,)}  # of the gates in ONNX
-
-
-def _recurrence(graph: Graph, y: Any, gates: Any, weight: Any, bias: Any, hidden: Any, cell: Any, mode: str,
-                steps: Any) -> list[str | None] | None:  # fmt: skip
-    T, (N, H) = len(steps), hidden.shape
-    if len({n for _, _, n in steps}) > 1 or gates.name not in graph.linear:
-        return None  # sequences of different lengths: step by step
-    x, weight_ih, bias_ih = graph.linear[gates.name]
-    order = _ORDER[mode]
-
-    def arranged(w: Any) -> np.ndarray:
-        parts = np.zeros((len(order), H), gates.dtype) if w is None else w.reshape(len(order), H, *w.shape[1:])
-        return np.concatenate([parts[k] for k in order])[None]
-
-    inputs: list[Any] = [np.reshape(x, (T, N, -1)), arranged(weight_ih), arranged(weight)]
-    inputs += [np.concatenate([arranged(bias_ih), arranged(bias)], 1), None, np.reshape(hidden, (1, N, H))]
-    inputs += [] if cell is None else [np.reshape(cell, (1, N, H))]
-    special = {"linear_before_reset": 1} if mode == "gru" else {"activations": ["Relu"]} if mode == "relu" else {}
-    names = graph.op({"lstm": "LSTM", "gru": "GRU"}.get(mode, "RNN"), *inputs, outputs=2 + (cell is not None),
-                     hidden_size=H, direction="forward" if steps[0][0] == 0 else "reverse", **special)  # fmt: skip
-    shaped = [graph.op("Reshape", name, np.array(part.shape)) for name, part in zip(names, y, strict=False)]
-    return shaped + [None] * (len(y) - len(shaped))
-
-
 _OPERATIONS: dict[str, Callable] = {
     "linear": _linear, "convolution": _convolution, "convolution_input": _transposed, "max_pool": _max_pool,
-    "max_pool_indices": _max_pool,
-    "avg_pool": _avg_pool, "resample": _resample, "pad": _pad, "gelu": _gelu, "recurrence": _recurrence,
+    "max_pool_indices": _max_pool, "avg_pool": _avg_pool, "resample": _resample, "pad": _pad, "gelu": _gelu,
     "relu": lambda graph, y, x: graph.op("Relu", x),
     "sigmoid": lambda graph, y, x: graph.op("Sigmoid", graph.cast(x, y.dtype)),
     "erf": lambda graph, y, x: graph.op("Erf", graph.cast(x, y.dtype)),
     "softmax": lambda graph, y, x, dim, dtype: graph.op("Softmax", graph.cast(x, y.dtype), axis=dim),
     "log_softmax": lambda graph, y, x, dim, dtype: graph.op("LogSoftmax", graph.cast(x, y.dtype), axis=dim),
     "embedding": lambda graph, y, weight, indices, padding_idx: graph.op("Gather", weight, indices, axis=0),
-    "argtopk": _top,
-    "argsort": lambda graph, y, x, dim, descending, stable: _top(graph, y, x, x.shape[dim], dim, descending),
 }  # fmt: skip
 
 
@@ -472,13 +429,13 @@ class _File:
     """Puts the parts of the file together, in which a constant that depends on open sizes is computed from them."""
 
     def __init__(self, places: dict[str, tuple[str, int]], sizes: dict[str, int], graph: Graph,
-                 others: dict[str, list[Graph]]) -> None:  # fmt: skip
+                 others: dict[str, Graph]) -> None:  # fmt: skip
         import onnx
 
         self.onnx, self.places, self.sizes, self.graph, self.others = onnx, places, sizes, graph, others
         self.nodes: list[Any] = []
         self.initializers: dict[str, Any] = {}
-        for node, *same in zip_longest(_used(graph), *[_used(g) for pair in others.values() for g in pair]):
+        for node, *same in zip_longest(_used(graph), *map(_used, others.values())):
             facts = [n and (n.kind, n.inputs, n.attributes) for n in (node, *same)]
             if any(other != facts[0] for other in facts):
                 raise self.error(node or graph.nodes[-1])
@@ -505,42 +462,42 @@ class _File:
     def constant(self, node: Node, name: str, inferred: bool) -> None:
         """A constant input of ``node``, which for another size of the model's inputs may be another."""
         value = self.graph.constants[name]
-        found = {symbol: [g.constants[name] for g in pair] for symbol, pair in self.others.items()}
-        shapes = {symbol: [np.array(v.shape) for v in pair] for symbol, pair in found.items()}
-        every = [v for pair in found.values() for v in pair]
-        if all(np.array_equal(v, value, equal_nan=v.dtype.kind == "f") for v in every):
-            self.store(name, value)
-        elif all(v.shape == value.shape for v in every):
-            varies = sum(np.not_equal(v, value) for v in every) > 0
-            if inferred and varies.sum() == 1:
+        found = {symbol: g.constants[name] for symbol, g in self.others.items()}
+        if all(v.shape == value.shape for v in found.values()):
+            varies = np.any([v != value for v in found.values()], 0) & (value == value)  # NaN stays NaN
+            if not varies.any():
+                self.store(name, value)
+            elif inferred and varies.sum() == 1:
                 self.store(name, np.where(varies, -1, value))
             else:
                 self.sized(node, name, value, found)
         else:  # the same along dimensions of open size
-            fixed = [all(v.shape[axis] == n for v in every) for axis, n in enumerate(value.shape)]
+            fixed = [all(v.shape[axis] == n for v in found.values()) for axis, n in enumerate(value.shape)]
             core = value[tuple(slice(None) if f else slice(1) for f in fixed)]
-            if not all(np.array_equal(v, np.broadcast_to(core, v.shape)) for v in [value, *every]):
+            if not all(np.array_equal(v, np.broadcast_to(core, v.shape)) for v in [value, *found.values()]):
                 raise self.error(node)
+            shapes = {symbol: np.array(v.shape) for symbol, v in found.items()}
             self.sized(node, f"{name}_shape", np.array(value.shape), shapes)
             self.add("Expand", [self.store(f"{name}_core", core), f"{name}_shape"], [name])
         self.initializers.setdefault(name, None)
 
-    def sized(self, node: Node, name: str, value: np.ndarray, found: dict[str, list[np.ndarray]]) -> None:
-        """Compute integers that are linear functions of the open sizes."""
-        parts, rest = [], value
-        for symbol, (twice, thrice) in found.items():
-            size, change = self.sizes[symbol], twice - value
-            if value.dtype.kind != "i" or np.any(change % size) or np.any(thrice - twice != change):
+    def sized(self, node: Node, name: str, value: np.ndarray, found: dict[str, np.ndarray]) -> None:
+        """Compute integers that are open sizes times constants, from what they are when each size is doubled."""
+        factor, last = value, f"{name}_factor"
+        for symbol, doubled in found.items():
+            grows = doubled != value
+            if value.dtype != np.int64 or np.any(doubled[grows] != 2 * value[grows]):
                 raise self.error(node)
-            if np.any(change):
-                parts.append((symbol, *self.places[symbol], change // size))
-                rest = rest - change
-        last = self.store(f"{name}_rest", rest)
-        for symbol, place, axis, slope in parts:
-            part = f"{name}_{symbol}"
-            self.add("Shape", [place], [f"{part}_size"], start=axis, end=axis + 1)
-            self.add("Mul", [f"{part}_size", self.store(f"{part}_slope", slope)], [f"{part}_term"])
-            self.add("Add", [last, f"{part}_term"], [last := name if symbol == parts[-1][0] else part])
+            if grows.any():
+                factor = np.where(grows, factor // self.sizes[symbol], factor)
+                (place, axis), part = self.places[symbol], f"{name}_{symbol}"
+                self.add("Shape", [place], [f"{part}_size"], start=axis, end=axis + 1)
+                one = self.store("one", np.array([1]))
+                self.add("Where", [self.store(f"{part}_grows", grows), f"{part}_size", one], [f"{part}_sizes"])
+                self.add("Mul", [last, f"{part}_sizes"], [part])
+                last = part
+        self.store(f"{name}_factor", factor)
+        self.add("Identity", [last], [name])
 
 
 def export(model: Any, args: Any, f: Any = None, *, input_names: Sequence[str] | None = None,
@@ -556,11 +513,11 @@ def export(model: Any, args: Any, f: Any = None, *, input_names: Sequence[str] |
         input_names, output_names: of the tensors in arguments and results, in order.
         opset_version: of ONNX's operators; from 18.
         dynamic_axes: which sizes stay open: ``{"input": {0: "batch"}}``, or ``{"input": [0]}``. Sizes of
-            the same name are equal. The model is called with multiples of the example's sizes as well.
+            the same name are equal. The model is called with twice the example's sizes as well.
 
     Raises:
         NotImplementedError: naming the module, if something has no counterpart in ONNX, depends on the
-            values of tensors, or depends on open sizes in another way than linearly.
+            values of tensors, or depends on open sizes otherwise than as products.
     """
     try:
         import onnx
@@ -589,7 +546,7 @@ def export(model: Any, args: Any, f: Any = None, *, input_names: Sequence[str] |
             module.training = False
         trace = partial(_trace, model, args, names, symbols)
         graph = trace(sizes)
-        others = {symbol: [trace({**sizes, symbol: k * size}) for k in (2, 3)] for symbol, size in sizes.items()}
+        others = {symbol: trace({**sizes, symbol: 2 * size}) for symbol, size in sizes.items()}
     finally:
         for module, training in trainings:
             module.training = training
@@ -605,9 +562,9 @@ def export(model: Any, args: Any, f: Any = None, *, input_names: Sequence[str] |
               for name, tensor in zip(names, tensors, strict=True)]  # fmt: skip
     outputs = []
     for k, (name, output) in enumerate(zip(results, graph.outputs, strict=True)):
-        dims = list(output.shape)
-        for symbol, (twice, _) in others.items():
-            same = zip(dims, output.shape, twice.outputs[k].shape, strict=True)
+        dims: list[Any] = list(output.shape)
+        for symbol, other in others.items():
+            same = zip(dims, output.shape, other.outputs[k].shape, strict=True)
             dims = [d if a == b else symbol if a == sizes[symbol] else None for d, a, b in same]
         file.add("Identity", [output.name], [name])
         outputs.append(described(name, output, dims))
