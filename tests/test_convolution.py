@@ -53,12 +53,6 @@ def test_kernels_equal_their_twins(problem: Any) -> None:
     close(
         kernels.convolution_weight(g, x, kernel, **options), kernels.generic_convolution_weight(g, x, kernel, **options)
     )
-    del options["groups"]
-    patches = kernels.im2col(x, kernel, **options)
-    close(patches, kernels.generic_im2col(x, kernel, **options))
-    close(
-        kernels.col2im(patches, spatial, kernel, **options), kernels.generic_col2im(patches, spatial, kernel, **options)
-    )
 
 
 @given(problems())

@@ -7,11 +7,10 @@ import math
 import numpy as np
 
 from ..memory import Array
-from .layout import fast, runs, stored_like
-from .threads import parallel, scratch
+from .blocks import blockwise
+from .layout import fast, stored_like
 
-_CHUNK = 1 << 16  # elements that are worked on at a time
-_SMALL = 1 << 15
+_SMALL = 1 << 15  # elements, below which one product is quicker
 
 
 _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
@@ -29,34 +28,25 @@ def where_set(mask: Array, g: Array, out: Array) -> None:
     np.bitwise_and(out, g.view(bits), out=out)
 
 
+@blockwise
+def _positive(x: Array) -> Array:
+    return np.clip(x, 0, math.inf)  # several times as fast as np.maximum
+
+
 def relu(x: Array) -> Array:
     """``max(x, 0)``."""
-    if x.dtype.kind != "f":
-        return np.maximum(x, 0)
-    if x.size > _SMALL and fast(x):
-        y = np.empty_like(x)
-        if flat := runs(x, y):
-            source, target = flat
-            parallel(lambda start, stop: np.clip(source[start:stop], 0, math.inf, out=target[start:stop]),
-                     x.size, x.size * 0.15)  # fmt: skip
-            return y
-    return np.clip(x, 0, math.inf)  # several times as fast as np.maximum
+    return _positive(x) if x.dtype.kind == "f" else np.maximum(x, 0)
+
+
+@blockwise
+def _gate(g: Array, y: Array) -> Array:
+    out = np.empty_like(y)
+    where_set(np.not_equal(y, 0), g, out)
+    return out
 
 
 def gate(g: Array, y: Array) -> Array:
     """``g`` where ``y`` is not 0, and 0 elsewhere; of Tensors too."""
     if y.__class__ is not np.ndarray or y.size <= _SMALL or not fast(g, y):
         return g * np.not_equal(y, 0)
-    out = np.empty_like(y)
-    if not (flat := runs(stored_like(g, y), y, out)):
-        where_set(np.not_equal(y, 0), g, out)
-        return out
-
-    def body(start: int, stop: int) -> None:
-        for i in range(start, stop, _CHUNK):
-            part = slice(i, min(i + _CHUNK, stop))
-            mask = scratch("gate", (part.stop - i,), bool)
-            where_set(np.not_equal(flat[1][part], 0, out=mask), flat[0][part], flat[2][part])
-
-    parallel(body, y.size, y.size * 0.4)
-    return out
+    return _gate(stored_like(g, y), y)

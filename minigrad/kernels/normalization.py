@@ -26,30 +26,18 @@ def _pixels(x: Array) -> Array:
     return flat.reshape(-1, *flat.shape[-2:])
 
 
-def sums(a: Array, b: Array) -> tuple[Array, Array]:
-    """For each channel the sums of ``a`` and of ``a * b``, in float64."""
-    a, b = _pixels(a), _pixels(b)
+def sums(a: Array, *others: Array) -> list[Array]:
+    """For each channel the sum of ``a`` (N, C, ...), and of ``a * b`` for each other ``b``, in float64."""
+    a, factors = _pixels(a), [_pixels(b) for b in others]
     pixels, channels, n = a.shape
     ones = np.ones(n, a.dtype)
 
-    def body(start: int, stop: int) -> Array:
-        total = np.add.reduce((a[start:stop].reshape(-1, n) @ ones).reshape(-1, channels), axis=0, dtype=float)
-        return total, np.add.reduce(np.vecdot(a[start:stop], b[start:stop]), axis=0, dtype=float)
+    def body(start: int, stop: int) -> list[Array]:
+        runs = [(a[start:stop].reshape(-1, n) @ ones).reshape(-1, channels)]
+        runs += [np.vecdot(a[start:stop], b[start:stop]) for b in factors]
+        return [np.add.reduce(run, axis=0, dtype=float) for run in runs]
 
-    totals, products = zip(*shares(body, pixels))
-    return reduce(np.add, totals), reduce(np.add, products)
-
-
-def channel_sum(g: Array) -> Array:
-    """The sum of each channel of ``g`` (N, C, ...)."""
-    g = _pixels(g)
-    pixels, channels, n = g.shape
-    ones = np.ones(n, g.dtype)
-
-    def body(start: int, stop: int) -> Array:
-        return np.add.reduce((g[start:stop].reshape(-1, n) @ ones).reshape(-1, channels), axis=0, dtype=float)
-
-    return reduce(np.add, shares(body, pixels)).astype(g.dtype)
+    return [reduce(np.add, parts) for parts in zip(*shares(body, pixels))]
 
 
 def moments(x: Array) -> tuple[Array, Array]:
@@ -60,7 +48,8 @@ def moments(x: Array) -> tuple[Array, Array]:
     variance = squares / count - mean * mean
     if not np.all(variance > 1e-5 * mean * mean):  # too small a difference
         shape = (1, -1) + (1,) * (x.ndim - 2)
-        _, squares = sums(centred := x - mean.astype(x.dtype).reshape(shape), centred)
+        centred = x - mean.astype(x.dtype).reshape(shape)
+        _, squares = sums(centred, centred)
         variance = squares / count
     return mean, variance
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..memory import Array
 from .activation import where_set
-from .convolution import generic_col2im, spaced
+from .convolution import col2im, spaced
 from .layout import batch_last, fast, is_batch_last, stored_like
 from .threads import parallel, scratch
 
@@ -80,8 +80,6 @@ def _lowest(dtype: np.dtype) -> Any:
 
 def max_pool(x: Array, w: Windows) -> Array:
     """The largest element of each window, NaN if there is one: one dimension after the other."""
-    if _handles(x, w):
-        return _max_pool_batch_last(pad(x, w.padding, -np.inf), w)
     for axis, _, pair, parts in w.along():
         x = pad(x, (pair, *((0, 0),) * (-axis - 1)), _lowest(x.dtype))
         y = x[_section(axis, parts[0])]
@@ -100,31 +98,6 @@ def _may_have_nan(y: Array) -> bool:
     """Quicker than a look at each element; also True if there are infinities of both signs."""
     with np.errstate(invalid="ignore"):
         return math.isnan(batch_last(y).sum())
-
-
-def _max_pool_batch_last(x: Array, w: Windows) -> Array:
-    """Maxima over rows, then over columns, of a few rows of windows at a time."""
-    source = batch_last(x)
-    y = np.empty_like(x, shape=(*x.shape[:2], *w.out))
-    target = batch_last(y)
-    rows, columns = (parts for *_, parts in w.along())
-    step = max(1, _CHUNK // source[0].nbytes)
-
-    def body(first: int, last: int) -> None:
-        for i in range(first, last, step):
-            part = slice(i, min(i + step, last))
-            high = scratch("pooling", (part.stop - i, *source.shape[1:]), x.dtype)
-            _largest(high, [source[p][part] for p in rows])
-            _largest(target[part], [high[:, p] for p in columns])
-
-    parallel(body, w.out[0], source.size * 0.4)
-    return y
-
-
-def _largest(out: Array, arrays: list[Array]) -> None:
-    np.maximum(arrays[0], arrays[-1], out=out)
-    for a in arrays[1:-1]:
-        np.maximum(out, a, out=out)
 
 
 def _scatter_batch_last(g: Array, x: Array, y: Array, w: Windows) -> Array:
@@ -179,7 +152,7 @@ def max_pool_scatter(g: Array, x: Array, y: Array, w: Windows) -> Array:
         lead = g.shape[: g.ndim - len(w.out)]
         parts = np.stack([np.where(here, g, 0) for _, here in _winners(x, y, w)])
         parts = np.reshape(np.moveaxis(parts, 0, len(lead)), (prod(lead), 1, *w.kernel, *w.out))
-        return np.reshape(generic_col2im(parts, *w[:5]), (*lead, *w.spatial))
+        return np.reshape(col2im(parts, *w[:5]), (*lead, *w.spatial))
     apart = all(s >= d * (k - 1) + 1 for k, s, d in zip(w.kernel, w.stride, w.dilation))
     if apart and _handles(x, w) and fast(g, y) and not any(map(any, w.padding)) and not _may_have_nan(y):
         return _scatter_batch_last(g, x, y, w)

@@ -86,14 +86,11 @@ def product(a: Array, b: Array) -> Array:
     if a.__class__ is not np.ndarray or b.__class__ is not np.ndarray or a.dtype.kind != "f":
         return np.matmul(a, b)
     nanoseconds = a.size * b.shape[-1] / 45
-    if nanoseconds < 300_000:
+    if nanoseconds < 300_000 or min(a.ndim, b.ndim) < 2:
         return np.matmul(a, b)
-    if a.ndim == b.ndim == 2:
-        out = np.empty((len(a), b.shape[1]), a.dtype)
-        multiply_shared(a, b, out)
-        return out
-    if a.ndim == b.ndim and a.shape[0] == b.shape[0] and a.shape[:-2] == b.shape[:-2]:
-        out = np.empty((*a.shape[:-1], b.shape[-1]), a.dtype)
+    out: Array = np.empty((*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1]), a.dtype)
+    if a.ndim == b.ndim > 2 and a.shape[:-2] == b.shape[:-2]:
         parallel(lambda i, j: np.matmul(a[i:j], b[i:j], out=out[i:j]), len(a), nanoseconds)
-        return out
-    return np.matmul(a, b)
+    else:
+        multiply_shared(a, b, out)
+    return out

@@ -26,7 +26,7 @@ _SIZES = {1: "length", 2: "height, width", 3: "depth, height, width"}
 
 def _bias_rule(g: Array) -> Array:
     if g.__class__ is np.ndarray and normalization.handles(g):
-        return normalization.channel_sum(g)
+        return normalization.sums(g)[0].astype(g.dtype)
     return np.sum(g, axis=(0, *range(2, g.ndim)))
 
 
