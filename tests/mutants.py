@@ -66,7 +66,7 @@ EQUIVALENT = {
         "_reverse_scan: _before(np.flip(a, dim), dim, 0) -> _before(np.flip(a, dim), dim, 1)",
         "_reverse_scan: _before(np.flip(a, dim), dim, 0) -> _before(np.flip(a, dim), dim, -1)",
     ],
-    "all have this size or number of dimensions": [
+    "all have this type, size or number of dimensions": [
         "_cumprod_input: g.ndim -> input.ndim",
         "_cumprod_input: g.ndim -> y.ndim",
         "_logcumsumexp_input: g.ndim -> input.ndim",
@@ -76,6 +76,7 @@ EQUIVALENT = {
         "_gelu_input: g.ndim -> y.ndim",
         "_step: hidden.shape -> weight.shape",
         "_mse_input: input.shape -> target.shape",
+        "_standardize_gradients: isinstance(input, TensorBase) -> isinstance(scale, TensorBase)",
         "_cross_entropy_input: input.shape -> target.shape",
     ],
     "weights come with what is spread": [
@@ -87,13 +88,14 @@ EQUIVALENT = {
     "only quicker than the general case": [
         "_pow_input: isinstance(exponent, (int, float)) -> isinstance(input, (int, float))",
         "_embedding_weight: padding_idx is not None -> indices is not None",
+        "_standardize_gradients: shape[d] == 1 -> shape[d] == 0",
         "_times: a.ndim <= 2 -> a.ndim < 2",
         "_times: a.ndim <= 2 -> a.ndim <= 1",
     ],
 }
 
 KNOWN = {key: reason for reason, keys in EQUIVALENT.items() for key in keys}
-CHOICES = ("fast(",)  # calls that choose between two ways to compute the same
+CHOICES = ("fast(", "_by_channel(")  # calls that choose between two ways to compute the same
 
 # ---------------------------------------------------------------------------- finding the rules
 
