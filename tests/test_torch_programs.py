@@ -269,7 +269,6 @@ def test_image_grids(tmp_path: Path) -> None:
     assert grid[1, 5].tolist() == [9, 3, 3, 3, 9, 4, 4, 4, 9, 9, 9, 9, 9]
     image = minigrad.tensor([[[1.0, 3.0]], [[5.0, 2.0]], [[1.0, 1.0]]])
     assert minigrad.viz.make_grid(image, normalize=True).tolist() == [[[0, 0.5]], [[1, 0.25]], [[0, 0]]]
-    assert minigrad.viz.make_grid([image, image], normalize=True, value_range=(0, 2)).max().item() == 1.0
     with pytest.raises(ValueError, match=r"make_grid: .* got \(2,\)"):
         minigrad.viz.make_grid(minigrad.ones(2))
     pytest.importorskip("PIL.Image", reason="writing images needs Pillow")
@@ -296,5 +295,5 @@ def test_what_there_is_not_can_be_named() -> None:
     x = torch.ones(1)
     assert x.dtype != torch.bfloat16
     for cast in (lambda: x.to(torch.bfloat16), lambda: torch.ones(2, dtype=torch.complex64)):
-        with pytest.raises(TypeError, match="(bfloat16|complex64) is not a dtype of minigrad"):
+        with pytest.raises(TypeError, match=r"(bfloat16|complex64) is not a dtype of minigrad"):
             cast()

@@ -51,9 +51,9 @@ def test_graph_of_a_tensor_has_each_operation_and_leaf_once() -> None:
     by_name = {v.name: v for v in graph.vertices}
     assert by_name["sum"].kind == "output"
     assert by_name["a"].kind == "parameter"
-    assert by_name["a"].value.mean == 1.5
-    assert (by_name["a"].gradient.min, by_name["a"].gradient.max) == (6.0, 8.0)  # 2 * b
-    assert by_name["mul"].gradient.mean == 2.0
+    assert by_name["a"].value == "1.5 ± 0.5 in [1, 2]"
+    assert by_name["a"].gradient == "7 ± 1 in [6, 8]"  # 2 * b
+    assert by_name["mul"].gradient == "2 ± 0 in [2, 2]"
     assert "test_viz.py" in by_name["mul"].line
     assert "product = a * b" in by_name["mul"].line
 
@@ -62,9 +62,9 @@ def test_values_that_are_saved_for_backward_are_shown() -> None:
     x = mg.tensor([0.0, 1.0], requires_grad=True)
     graph = viz.draw_graph((x.exp() * 2).sin().sum())
     values = {v.name: v.value for v in graph.vertices}
-    assert values["exp"].max == pytest.approx(np.e)
-    assert values["mul"].max == pytest.approx(2 * np.e)  # sin saved it
-    assert values["sin"] is None  # sum saves nothing but the shape
+    assert values["exp"].endswith(" in [1, 2.72]")
+    assert values["mul"].endswith(" in [2, 5.44]")  # sin saved it
+    assert values["sin"] == ""  # sum saves nothing but the shape
 
 
 def test_drawing_changes_no_gradient_and_runs_no_hook() -> None:
@@ -88,7 +88,7 @@ def test_after_backward_there_are_no_gradients_to_show() -> None:
     x = mg.tensor([1.0], requires_grad=True)
     y = (x * x).sum()
     y.backward()
-    assert all(v.gradient is None for v in viz.draw_graph(y).vertices)
+    assert not any(v.gradient for v in viz.draw_graph(y).vertices)
 
 
 def test_graph_of_a_module_knows_modules_names_and_all_values() -> None:
@@ -99,15 +99,14 @@ def test_graph_of_a_module_knows_modules_names_and_all_values() -> None:
     assert by_name["linear"].kind == "output"
     assert by_name["input"].shape == "(1, 1, 6, 6)"
     assert all(v.value and v.gradient for v in graph.vertices)
-    assert by_name["relu"].value.min == 0.0
+    assert " in [0, " in by_name["relu"].value
 
 
 def test_not_finite_elements_are_counted() -> None:
     graph = viz.draw_graph(mg.tensor([1.0, 0.0, -1.0], requires_grad=True).log().sum(), gradients=False)
     value = viz.draw_graph(lambda x: x.log(), mg.tensor([1.0, 0.0, -1.0])).vertices[-1].value
-    assert value.not_finite == 2
-    assert str(value) == "0 ± 0 in [0, 0], 2 not finite"
-    assert all(v.gradient is None for v in graph.vertices)
+    assert value == "0 ± 0 in [0, 0], 2 not finite"
+    assert not any(v.gradient for v in graph.vertices)
 
 
 def test_several_outputs_and_deep_graphs() -> None:

@@ -9,15 +9,3 @@ from __future__ import annotations
 from .figures import confusion_matrix, plot_history, show_feature_maps, show_images, show_kernels
 from .graph import Graph, draw_graph
 from .grid import make_grid, save_image
-
-__all__ = [
-    "Graph",
-    "confusion_matrix",
-    "draw_graph",
-    "make_grid",
-    "plot_history",
-    "save_image",
-    "show_feature_maps",
-    "show_images",
-    "show_kernels",
-]

@@ -18,10 +18,8 @@ def _figure(width: float, height: float, title: str | None = None) -> Figure:
     """An empty figure that no window or global state knows of."""
     try:
         from matplotlib.figure import Figure
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            "minigrad.viz needs matplotlib, which is not installed: pip install 'minigrad-nn[viz]'", name="matplotlib"
-        ) from None
+    except ImportError:
+        raise ModuleNotFoundError("minigrad.viz needs matplotlib: pip install 'minigrad-nn[viz]'") from None
     figure = Figure(figsize=(width, height), layout="constrained")
     if title:
         figure.suptitle(title)
@@ -58,7 +56,7 @@ def _pictures(name: str, images: Any) -> list[np.ndarray]:
 
 
 def show_images(images: Any, titles: Sequence[Any] | None = None, columns: int | None = None, size: float = 1.3,
-                title: str | None = None, cmap: str = "gray", limits: tuple[float, float] | None = None) -> Figure:
+                title: str | None = None, cmap: str = "gray") -> Figure:
     """Images side by side.
 
     Args:
@@ -67,16 +65,14 @@ def show_images(images: Any, titles: Sequence[Any] | None = None, columns: int |
         titles: a text above each.
         columns: how many in a row; by default so that the whole is a little wider than high.
         size: of each, in inches.
-        cmap, limits: the colours of images of one channel, and the values of the first and the last of them;
-            by default the least and the greatest of each image.
+        cmap: the colours of images of one channel, from the least to the greatest value of each.
     """  # fmt: skip
     pictures = _pictures("show_images", images)
     if titles is not None and len(titles) != len(pictures):
         raise ValueError(f"show_images: got {len(pictures)} images but {len(titles)} titles")
     figure, axes = _grid(len(pictures), columns, size, title, 0.25 * (titles is not None))
-    low, high = limits or (None, None)
     for i, (axis, picture) in enumerate(zip(axes, pictures, strict=True)):
-        axis.imshow(picture, cmap=cmap, vmin=low, vmax=high)
+        axis.imshow(picture, cmap=cmap)
         if titles is not None:
             axis.set_title(str(titles[i]), fontsize=9)
     return figure

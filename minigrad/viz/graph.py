@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -21,29 +21,15 @@ from ..traversal import backward
 COLOURS = {"operation": "#e8eef7", "parameter": "#fdebd0", "input": "#d8f0dc", "output": "#f3e2f4"}
 
 
-@dataclass
-class Statistics:
-    """What the elements of an array are like."""
-
-    mean: float
-    std: float
-    min: float
-    max: float
-    not_finite: int  # how many are NaN or infinite; the other numbers leave them out
-
-    @classmethod
-    def of(cls, array: Array) -> Statistics | None:
-        values = np.asarray(array, np.float64)
-        finite = values[np.isfinite(values)]
-        if values.size == 0:
-            return None
-        shown = finite if finite.size else np.array([np.nan])
-        missing = values.size - finite.size
-        return cls(float(shown.mean()), float(shown.std()), float(shown.min()), float(shown.max()), missing)
-
-    def __str__(self) -> str:
-        text = f"{self.mean:.3g} ± {self.std:.2g} in [{self.min:.3g}, {self.max:.3g}]"
-        return f"{text}, {self.not_finite} not finite" if self.not_finite else text
+def statistics(array: Array) -> str:
+    """What the elements of an array are like: mean, standard deviation and range, of those that are finite."""
+    values = np.asarray(array, np.float64)
+    finite = values[np.isfinite(values)]
+    missing = f"{values.size - finite.size} not finite" if finite.size < values.size else ""
+    if not finite.size:
+        return missing
+    text = f"{finite.mean():.3g} ± {finite.std():.2g} in [{finite.min():.3g}, {finite.max():.3g}]"
+    return f"{text}, {missing}" if missing else text
 
 
 @dataclass
@@ -56,8 +42,8 @@ class Vertex:
     dtype: str
     module: list[str] = field(default_factory=list)  # the modules that contain it, outermost first
     line: str = ""  # where in the program it was recorded
-    value: Statistics | None = None
-    gradient: Statistics | None = None
+    value: str = ""  # what its elements are like, if that is known
+    gradient: str = ""
 
 
 class Graph:
@@ -90,10 +76,9 @@ class Graph:
                 inner.setdefault(v.module[depth], []).append(i)
                 continue
             parts = [f"{v.name}  {v.shape}"]
-            parts += [f"{what}: {s}" for what, s in (("value", v.value), ("gradient", v.gradient)) if s]
-            label = "\\n".join(part.replace("\\", "\\\\").replace('"', '\\"') for part in parts)
-            tip = v.line.replace("\\", "\\\\").replace('"', '\\"')
-            lines.append(f'{indent}{i} [label="{label}" fillcolor="{COLOURS[v.kind]}" tooltip="{tip}"]')
+            parts += [f"{what}: {text}" for what, text in (("value", v.value), ("gradient", v.gradient)) if text]
+            label, tip = (json.dumps(text, ensure_ascii=False) for text in ("\n".join(parts), v.line))
+            lines.append(f'{indent}{i} [label={label} fillcolor="{COLOURS[v.kind]}" tooltip={tip}]')
         for name, inside in inner.items():
             path = [*module, name]
             label = name.removeprefix(module[-1].partition(":")[0] + ".") if module else name
@@ -104,18 +89,14 @@ class Graph:
     @property
     def html(self) -> str:
         """A page that needs nothing else: drag to move, wheel to zoom, click a module to fold it, point for numbers."""
-        vertices = [{**asdict(v), "value": v.value and str(v.value), "gradient": v.gradient and str(v.gradient)}
-                    for v in self.vertices]  # fmt: skip
-        data = json.dumps({"vertices": vertices, "edges": self.edges, "colours": COLOURS})
+        data = json.dumps({"vertices": list(map(vars, self.vertices)), "edges": self.edges, "colours": COLOURS})
         return Path(__file__).with_name("graph.html").read_text().replace("{{DATA}}", data.replace("</", "<\\/"))
 
     def render(self, format: str = "svg") -> bytes:
         """The picture as Graphviz draws it, in a format of its own such as ``"svg"``, ``"png"`` or ``"pdf"``."""
         if shutil.which("dot") is None:
-            raise RuntimeError(
-                f"Graph: {format} is drawn by Graphviz, whose program dot is not installed (see graphviz.org); "
-                "a page to explore can be saved without it: save('graph.html')"
-            )
+            raise RuntimeError(f"Graph: {format} is drawn by Graphviz, whose program dot is not installed; "
+                               "a page to explore can be saved without it: save('graph.html')")  # fmt: skip
         done = subprocess.run(["dot", f"-T{format}"], input=self.source.encode(), capture_output=True)
         if done.returncode:
             raise ValueError(f"Graph: dot could not draw format {format!r}: {done.stderr.decode().strip()}")
@@ -127,8 +108,8 @@ class Graph:
         suffix = path.suffix.lower().lstrip(".")
         if not suffix:
             raise ValueError(f"Graph.save: {str(path)!r} has no ending that says what to write, such as .html or .svg")
-        content = {"html": lambda: self.html.encode(), "dot": self.source.encode, "gv": self.source.encode}
-        path.write_bytes(content.get(suffix, lambda: self.render(suffix))())
+        texts = {"html": "html", "dot": "source", "gv": "source"}
+        path.write_bytes(getattr(self, texts[suffix]).encode() if suffix in texts else self.render(suffix))
         return path
 
     def _repr_html_(self) -> str:
@@ -143,18 +124,17 @@ class _Recorder(Watcher):
 
     def __init__(self) -> None:
         self.times: list[int] = []
-        self.values: list[Statistics | None] = []
+        self.values = [""]  # of what is there before the first
 
     def operation(self, definition: Primitive, args: Sequence[Any], arrays: Sequence[Array],
                   options: dict[str, Any], compute: Callable[[], Any]) -> Any:  # fmt: skip
         out = compute()
-        self.values.append(None if isinstance(out, tuple) else Statistics.of(out))
+        self.values.append("" if isinstance(out, tuple) else statistics(out))
         self.times.append(clock())  # its node is the next one made
         return out
 
-    def value(self, node: Node) -> Statistics | None:
-        k = bisect_left(self.times, node.order)
-        return self.values[k - 1] if k else None
+    def value(self, node: Node) -> str:
+        return self.values[bisect_left(self.times, node.order)]
 
 
 def draw_graph(what: Any, inputs: Any = (), *, params: Mapping[str, Any] | None = None,
@@ -196,20 +176,21 @@ def draw_graph(what: Any, inputs: Any = (), *, params: Mapping[str, Any] | None 
     order, links = _collect(end)
     values = _saved_values(order)
     found = _gradients(output, order) if gradients else {}
+    position = {edge: i for i, edge in enumerate(order)}
     vertices = []
     for edge in order:
-        gradient = Statistics.of(found[edge]) if edge in found else None
-        vertex = Vertex("input", "input", str(edge.shape), str(edge.dtype), gradient=gradient)
+        vertex = Vertex("input", "input", str(edge.shape), str(edge.dtype))
+        if edge in found:
+            vertex.gradient = statistics(found[edge])
         if isinstance(edge, Node):
             vertex.kind, vertex.name, vertex.line = "output" if edge is end else "operation", edge.name, edge.line
             vertex.module = [modules[id(module)] for module in edge.modules if id(module) in modules]
-            vertex.value = recorder.value(edge) or (Statistics.of(values[edge]) if edge in values else None)
+            vertex.value = recorder.value(edge) or (statistics(values[edge]) if edge in values else "")
         else:
-            vertex.value = Statistics.of(edge._array)
-            if (name := names.get(id(edge))) is not None:
-                vertex.kind, vertex.name = "parameter", name
+            vertex.value = statistics(edge._array)
+            if id(edge) in names:
+                vertex.kind, vertex.name = "parameter", names[id(edge)]
         vertices.append(vertex)
-    position = {edge: i for i, edge in enumerate(order)}
     edges = [(position[a], position[b]) for a, b in links]
     for a, b in reversed(edges):
         if vertices[a].kind == "parameter":
@@ -265,17 +246,13 @@ def _gradients(output: TensorBase, order: Sequence[Edge]) -> dict[Edge, Array]:
     """The gradient of the sum of ``output`` with respect to everything in its graph, unless that was released."""
     if any(isinstance(edge, Node) and edge.saved is None for edge in order):
         return {}
-    hooks = [(edge, edge.hooks, edge.retain) for edge in order if isinstance(edge, Node)]
-    leaves = [(edge, edge._hooks) for edge in order if not isinstance(edge, Node)]
+    hooks = [(edge, name, getattr(edge, name)) for edge in order
+             for name in (("hooks", "retain") if isinstance(edge, Node) else ("_hooks",))]  # fmt: skip
     try:
-        for node, _, _ in hooks:
-            node.hooks = node.retain = None
-        for leaf, _ in leaves:
-            leaf._hooks = None
+        for edge, name, _ in hooks:
+            setattr(edge, name, None)
         found = backward([output], [np.ones_like(output._array)], wanted=order, retain_graph=True)
     finally:
-        for node, own, retain in hooks:
-            node.hooks, node.retain = own, retain
-        for leaf, own in leaves:
-            leaf._hooks = own
+        for edge, name, own in hooks:
+            setattr(edge, name, own)
     return {edge: g for edge, g in found.items() if not isinstance(g, tuple)}

@@ -12,15 +12,13 @@ from ..engine import new_tensor
 from ..ops.shaping import stack
 
 
-def make_grid(tensor: Any, nrow: int = 8, padding: int = 2, normalize: bool = False,
-              value_range: tuple[float, float] | None = None, scale_each: bool = False,
-              pad_value: float = 0.0) -> Any:  # fmt: skip
+def make_grid(tensor: Any, nrow: int = 8, padding: int = 2, normalize: bool = False, *, pad_value: float = 0.0) -> Any:
     """Images (N, C, H, W), or a list of them, side by side in one of shape (C, height, width); of 1 channel 3 are made.
 
     Args:
         nrow: how many there are in a row.
         padding: pixels between and around them, of the value ``pad_value``.
-        normalize: map ``value_range``, or the range of all values (of each image if ``scale_each``), to 0 ... 1.
+        normalize: map the range of all values to 0 ... 1.
     """
     images = (stack(list(tensor)) if isinstance(tensor, (list, tuple)) else as_tensor(tensor)).detach()._array
     if not 2 <= images.ndim <= 4:
@@ -29,9 +27,8 @@ def make_grid(tensor: Any, nrow: int = 8, padding: int = 2, normalize: bool = Fa
     if images.shape[1] == 1:
         images = np.repeat(images, 3, axis=1)
     if normalize:
-        over = (1, 2, 3) if scale_each else None
-        low, high = value_range or (images.min(over, keepdims=True), images.max(over, keepdims=True))
-        images = (images.clip(low, high) - low) / np.maximum(high - low, 1e-5)
+        low, high = images.min(), images.max()
+        images = (images - low) / np.maximum(high - low, 1e-5)
     count, channels, height, width = images.shape
     if count == 1:
         return new_tensor(images[0])
@@ -49,9 +46,7 @@ def save_image(tensor: Any, fp: Any, format: str | None = None, **kwargs: Any) -
 
     Raises ImportError where Pillow is not installed: ``pip install 'minigrad-nn[vision]'``.
     """
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError("save_image needs Pillow: pip install 'minigrad-nn[vision]'") from error
+    from ..data.transforms import pillow
+
     pixels = make_grid(tensor, **kwargs)._array * 255 + 0.5
-    Image.fromarray(pixels.clip(0, 255).astype(np.uint8).transpose(1, 2, 0).copy()).save(fp, format=format)
+    pillow().fromarray(pixels.clip(0, 255).astype(np.uint8).transpose(1, 2, 0).copy()).save(fp, format=format)
