@@ -15,42 +15,42 @@ def _blocks(x: Array) -> int:
     return max(1, _BLOCK // max(1, x.shape[-1]))
 
 
-def cross_entropy(x: Array, target: Array) -> tuple[Array, Array]:
-    """For each row of x (N, C): ``log(sum(exp(x))) - x[target]``, and that logarithm as a column (N, 1)."""
-    loss, log_total = np.empty_like(x, shape=len(x)), np.empty_like(x, shape=(len(x), 1))
-    size = _blocks(x)
+def cross_entropy(x: Array, target: Array, keep: bool) -> tuple[Array, Array | None, Array]:
+    """For each row of x (N, C): ``log(sum(exp(x))) - x[target]``; then what the gradient needs.
 
-    def run(first: int, last: int) -> None:
-        for start in range(first, last, size):
-            part = x[start : min(start + size, last)]
-            z = scratch("rows", part.shape, x.dtype)
-            rows, total = slice(start, start + len(z)), log_total[start : start + len(z)]
-            largest = np.maximum.reduce(part, axis=1, keepdims=True)
-            np.subtract(part, largest, out=z)
-            picked = z[np.arange(len(z)), target[rows]]
-            np.log(np.add.reduce(np.exp(z, out=z), axis=1, keepdims=True), out=total)
-            np.subtract(total[:, 0], picked, out=loss[rows])
-            total += largest
-
-    parallel(run, len(x), x.size)
-    return loss, log_total
-
-
-def cross_entropy_gradient(x: Array, target: Array, g: Array, log_total: Array) -> Array:
-    """``g * (softmax(x) - onehot(target))`` for each row, given what :func:`cross_entropy` returned for them."""
-    out = np.empty_like(x, order="C")
-    g = np.broadcast_to(g, len(x))
+    That are, if ``keep``, the exponentials of the differences from the row's largest element, and the sum of those.
+    """
+    loss, sums = np.empty_like(x, shape=len(x)), np.empty_like(x, shape=(len(x), 1))
+    kept = np.empty_like(x, order="C") if keep else None
     size = _blocks(x)
 
     def run(first: int, last: int) -> None:
         for start in range(first, last, size):
             rows = slice(start, min(start + size, last))
-            z = out[rows]
-            np.exp(np.subtract(x[rows], log_total[rows], out=z), out=z)
-            z *= g[rows, None]
-            z[np.arange(len(z)), target[rows]] -= g[rows]
+            z = scratch("rows", x[rows].shape, x.dtype) if kept is None else kept[rows]
+            np.subtract(x[rows], np.maximum.reduce(x[rows], axis=1, keepdims=True), out=z)
+            picked = z[np.arange(len(z)), target[rows]]
+            total = np.add.reduce(np.exp(z, out=z), axis=1, keepdims=True, out=sums[rows])
+            np.subtract(np.log(total[:, 0]), picked, out=loss[rows])
 
     parallel(run, len(x), x.size)
+    return loss, kept, sums
+
+
+def cross_entropy_gradient(g: Array, target: Array, exponentials: Array, sums: Array) -> Array:
+    """``g * (softmax(x) - onehot(target))`` for each row, given what :func:`cross_entropy` kept of them."""
+    out = np.empty_like(exponentials)
+    g = np.broadcast_to(g, len(out))
+    factor = g[:, None] / sums
+    size = _blocks(out)
+
+    def run(first: int, last: int) -> None:
+        for start in range(first, last, size):
+            rows = slice(start, min(start + size, last))
+            z = np.multiply(exponentials[rows], factor[rows], out=out[rows])
+            z[np.arange(len(z)), target[rows]] -= g[rows]
+
+    parallel(run, len(out), out.size / 3)
     return out
 
 

@@ -225,7 +225,7 @@ def _cross_entropy_input(g: Array, input: Array, target: Array, share: Any, spre
                          memory: list | None) -> Array:  # fmt: skip
     at_target = g * share
     if memory:
-        return kernels.cross_entropy_gradient(input, target, at_target, *memory)
+        return kernels.cross_entropy_gradient(at_target, target, *memory)
     rows = input.shape[0]
     at_target = _column(at_target, rows)
     dense = softmax(input, 1) * at_target
@@ -243,9 +243,9 @@ def _cross_entropy(input: Array, target: Array, share: Any, spread: Any, weight:
     ``p`` is ``softmax(input)`` of each row (places, classes), of which backward is ``p - onehot``, scaled.
     """
     if spread is None and fast(input):
-        loss, log_total = kernels.cross_entropy(input, target)
+        loss, *kept = kernels.cross_entropy(input, target, memory is not None)
         if memory is not None:
-            memory.append(log_total)
+            memory.extend(kept)
         loss *= share
         return loss.sum() if total else loss
     z = input - np.max(input, axis=1, keepdims=True)
