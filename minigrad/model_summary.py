@@ -36,9 +36,8 @@ class Layer:
 
     name: str
     depth: int = 0
-    output_shape: Any = None  # a tuple, or a list or dict of them if it has several outputs; None: it was not called
+    output_shape: Any = "not called"  # a tuple, or a list of them if it has several outputs
     parameters: int = 0
-    trainable: int = 0  # of the parameters
     multiply_adds: int = 0
     state_bytes: int = 0  # of parameters and buffers
     activation_bytes: int = 0  # of all arrays that its operations compute
@@ -54,32 +53,20 @@ class Summary:
 
     def __init__(self, layers: list[Layer]) -> None:
         self.layers = layers
-        fields = ("parameters", "trainable", "multiply_adds", "state_bytes", "activation_bytes")
-        self.total = Layer("Total", **{field: sum(getattr(layer, field) for layer in layers) for field in fields})
+        fields = ("parameters", "multiply_adds", "state_bytes", "activation_bytes")
+        sums = {field: sum(getattr(layer, field) for layer in layers) for field in fields}
+        self.total = Layer("Total", output_shape="", **sums)
 
     def __str__(self) -> str:
         rows = [("Layer", "Output shape", "Parameters", "Multiply-adds", "Activations")]
-        rows += [
-            ("  " * layer.depth + layer.name,
-             "" if layer is self.total else str(layer.output_shape or "not called"),
-             f"{layer.parameters:,}" + " *" * (layer.trainable < layer.parameters),
-             f"{layer.multiply_adds:,}",
-             _memory(layer.activation_bytes))
-            for layer in [*self.layers, self.total]
-        ]  # fmt: skip
+        for layer in [*self.layers, self.total]:
+            counts = f"{layer.parameters:,}", f"{layer.multiply_adds:,}", _memory(layer.activation_bytes)
+            rows.append(("  " * layer.depth + layer.name, str(layer.output_shape), *counts))
         widths = [max(map(len, column)) for column in zip(*rows)]
-        lines = [
-            "  ".join([*map(str.ljust, row[:2], widths[:2]), *map(str.rjust, row[2:], widths[2:])]).rstrip()
-            for row in rows
-        ]
-        rule = "-" * max(map(len, lines))
-        trainable, size = self.total.trainable, _memory(self.total.state_bytes)
-        end = f"{trainable:,} parameters are trainable; parameters and buffers: {size}"
-        note = ["* not all of them are trainable"] * (trainable < self.total.parameters)
-        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], end, *note])
-
-    def __repr__(self) -> str:
-        return f"<Summary: {len(self.layers)} layers, {self.total.parameters:,} parameters>"
+        sides = (str.ljust, str.ljust, str.rjust, str.rjust, str.rjust)
+        lines = ["  ".join(side(cell, n) for side, cell, n in zip(sides, row, widths)) for row in rows]
+        lines[1:1] = lines[-1:-1] = ["-" * len(lines[0])]
+        return "\n".join([*lines, f"Memory of parameters and buffers: {_memory(self.total.state_bytes)}"])
 
 
 def _memory(count: float) -> str:
@@ -113,8 +100,6 @@ class _Counter(Watcher):
 
 
 def _shapes(output: Any) -> Any:
-    if isinstance(output, dict):
-        return {key: _shapes(value) for key, value in output.items()}
     if isinstance(output, (tuple, list)):
         return [_shapes(value) for value in output]
     return getattr(output, "shape", output)
@@ -130,7 +115,7 @@ def summary(model: Any, input_size: Any = None, input_data: Any = None, *, dtype
     Args:
         model: an nn.Module.
         input_size: the shape of its input, or a list of the shapes of several; they are filled with ones.
-        input_data: the input itself instead: a Tensor, or a tuple or a dict of arguments.
+        input_data: the input itself instead: a Tensor, or a tuple of arguments.
         dtype: of inputs that are given by their shapes.
         verbose: whether to print; the :class:`Summary` is returned in any case.
 
@@ -144,13 +129,14 @@ def summary(model: Any, input_size: Any = None, input_data: Any = None, *, dtype
       2: Linear  (8, 2)                10             64         64 B
     -----------------------------------------------------------------
     Total                              26            160        320 B
-    26 parameters are trainable; parameters and buffers: 104 B
+    Memory of parameters and buffers: 104 B
     """
     if (input_size is None) == (input_data is None):
         raise ValueError("summary: give either input_size or input_data")
     if input_data is None:
         several = isinstance(input_size[0], (tuple, list))
         input_data = tuple(creation.ones(size, dtype=dtype) for size in (input_size if several else [input_size]))
+    arguments = input_data if isinstance(input_data, tuple) else (input_data,)
     rows: dict[str, Layer] = {}
     layers: dict[Any, Layer] = {}
     for path, module in model.named_modules():
@@ -158,9 +144,7 @@ def summary(model: Any, input_size: Any = None, input_data: Any = None, *, dtype
         rows[path] = layers[module] = Layer(f"{name}: {type(module).__name__}".removeprefix(": "))
         rows[path].depth = path.count(".") + bool(path)
     for path, parameter in model.named_parameters():
-        layer = rows[path.rpartition(".")[0]]
-        layer.parameters += parameter.numel()
-        layer.trainable += parameter.numel() * parameter.requires_grad
+        rows[path.rpartition(".")[0]].parameters += parameter.numel()
     for path, tensor in (*model.named_parameters(), *model.named_buffers()):
         rows[path.rpartition(".")[0]].state_bytes += tensor.nbytes
     training = {module: module.training for module in layers}
@@ -169,10 +153,7 @@ def summary(model: Any, input_size: Any = None, input_data: Any = None, *, dtype
     try:
         model.eval()
         with no_grad(), counter:
-            if isinstance(input_data, dict):
-                model(**input_data)
-            else:
-                model(*(input_data if isinstance(input_data, (tuple, list)) else [input_data]))
+            model(*arguments)
     finally:
         for handle in handles:
             handle.remove()

@@ -13,7 +13,6 @@ minigrad does not have raises an error that says which. Outside, a real torch is
 from __future__ import annotations
 
 import os
-import runpy
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -141,42 +140,27 @@ def run(path: str | os.PathLike[str], argv: Sequence[str] = ()) -> dict[str, Any
     file = os.path.abspath(path)
     with open(file, "rb") as source:
         code = compile(source.read(), file, "exec")
-    with _process([os.fspath(path), *argv], os.path.dirname(file)) as module:
-        module.__file__ = file
-        exec(code, module.__dict__)
+    module = ModuleType("__main__")
+    module.__file__ = file
+    before = sys.argv, sys.path, sys.modules["__main__"]
+    sys.argv, sys.path, sys.modules["__main__"] = [os.fspath(path), *argv], [os.path.dirname(file), *sys.path], module
+    try:
+        with as_torch():
+            exec(code, module.__dict__)
+    finally:
+        sys.argv, sys.path, sys.modules["__main__"] = before
     return module.__dict__
 
 
-@contextmanager
-def _process(argv: list[str], folder: str) -> Iterator[ModuleType]:
-    """``sys.argv``, ``sys.path`` and ``__main__`` as a program has them."""
-    module = ModuleType("__main__")
-    before = sys.argv, sys.path, sys.modules["__main__"]
-    sys.argv, sys.path, sys.modules["__main__"] = argv, [folder, *sys.path], module
-    try:
-        with as_torch():
-            yield module
-    finally:
-        sys.argv, sys.path, sys.modules["__main__"] = before
-
-
 def main(args: Sequence[str]) -> None:
-    """The command line, as Python's: ``program.py``, ``-m module`` or ``-c code``, each with its arguments."""
-    kind, *rest = args or [""]
+    """The command line, as Python's: ``program.py`` and its arguments."""
     sys.excepthook = _show
     del sys.path[0]  # the folder that this was started in
-    if kind == "-m" and rest:
-        with _process(rest, os.getcwd()):
-            runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
-    elif kind == "-c" and rest:
-        with _process(["-c", *rest[1:]], "") as module:
-            exec(compile(rest[0], "<string>", "exec"), module.__dict__)
-    elif os.path.isfile(kind):
-        run(kind, rest)
-    else:
-        found = "" if kind[:1] in ("", "-") else f"\nthere is no file {kind!r}"
-        print(f"usage: python -m minigrad (program.py | -m module | -c code) [args]{found}", file=sys.stderr)
+    if not args or not os.path.isfile(args[0]):
+        found = f"\nthere is no file {args[0]!r}" if args else ""
+        print(f"usage: python -m minigrad program.py [args]{found}", file=sys.stderr)
         sys.exit(2)
+    run(args[0], args[1:])
 
 
 def _show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
