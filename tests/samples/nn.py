@@ -162,7 +162,6 @@ ERRORS = [
     ("TensorDataset lengths", lambda: TensorDataset(mg.ones(2), mg.ones(3)), ValueError, "different lengths: 2, 3"),
     ("random_split", lambda: random_split(_PAIR, [1, 2]), ValueError, r"\[1, 2\] do not sum to the 4 samples"),
     ("batch size", lambda: DataLoader(_PAIR, batch_size=0), ValueError, "batch_size must be at least 1, got 0"),
-    ("batch size bool", lambda: BatchSampler([1], True), ValueError, "batch_size"),
     ("workers", lambda: DataLoader(_PAIR, num_workers=-1), ValueError, "num_workers"),
     ("sampler and shuffle", lambda: DataLoader(_PAIR, shuffle=True, sampler=[1]), ValueError, "exclude each other"),
     ("batch_sampler", lambda: DataLoader(_PAIR, 2, batch_sampler=[[1]]), ValueError, "batch_sampler excludes"),

@@ -98,6 +98,7 @@ SPECS: dict[str, Spec] = {
         CHANNELS.flatmap(
             lambda s: st.builds(Case, floats(s), floats(s[1:2]), floats(s[1:2], 0.5, 2.0), floats(s[1:2]))),
         lambda *args: _batch_norm(*args, training=False),
+        primitive="affine",
         twice=False,
     ),
     "instance_norm": Spec(
