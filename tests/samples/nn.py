@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, TensorDataset, random_split
+from minigrad.data import DataLoader, IterableDataset, RandomSampler, TensorDataset, random_split
 from minigrad.ops.observing import observe
 from minigrad.testing import floats, shapes
 
