@@ -28,7 +28,8 @@ def _pieces(n: int, most: int) -> int:
 def multiply(a: Array, b: Array, out: Array) -> None:
     """``np.matmul(a, b, out=out)`` with the rows of ``a`` in pieces."""
     (m, k), n = a.shape[-2:], b.shape[-1]
-    count = _pieces(m, _MULTIPLICATIONS // max(1, k * n))
+    most = _MULTIPLICATIONS // max(1, k * n)
+    count = _pieces(m, most) if most >= 8 else 1  # b is read again for each piece
     if count > 1:
         a = a.reshape(*a.shape[:-2], count, m // count, k)
         b = b[..., None, :, :]
