@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,18 +11,12 @@ import numpy as np
 from . import dtypes
 from .memory import Array
 
-
-@dataclass
-class _Options:
-    precision: int = 4
-    threshold: float = 1000
-    edgeitems: int = 3
-    linewidth: int = 80
-    sci_mode: bool | None = None
-
-
-_options = _Options()
-_PROFILES = {"default": _Options(), "short": _Options(precision=2, edgeitems=2), "full": _Options(threshold=math.inf)}
+_PROFILES: dict[str, dict[str, Any]] = {
+    "default": {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80, "sci_mode": None},
+    "short": {"precision": 2, "threshold": 1000, "edgeitems": 2, "linewidth": 80, "sci_mode": None},
+    "full": {"precision": 4, "threshold": math.inf, "edgeitems": 3, "linewidth": 80, "sci_mode": None},
+}
+_options = SimpleNamespace(**_PROFILES["default"])
 
 
 def set_printoptions(precision: int | None = None, threshold: float | None = None, edgeitems: int | None = None,
@@ -38,12 +32,11 @@ def set_printoptions(precision: int | None = None, threshold: float | None = Non
         profile: ``"default"``, ``"short"`` or ``"full"``, to start from.
         sci_mode: whether numbers are written as 1.0000e+03; None decides by their range.
     """
-    if profile is not None:
-        if profile not in _PROFILES:
-            raise ValueError(f"set_printoptions: profile must be one of {', '.join(_PROFILES)}, got {profile!r}")
-        vars(_options).update(vars(_PROFILES[profile]))
+    if profile is not None and profile not in _PROFILES:
+        raise ValueError(f"set_printoptions: profile must be one of {', '.join(_PROFILES)}, got {profile!r}")
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
-    vars(_options).update({name: value for name, value in given.items() if value is not None}, sci_mode=sci_mode)
+    given = {name: value for name, value in given.items() if value is not None}
+    vars(_options).update({**_PROFILES.get(profile or "", {}), **given, "sci_mode": sci_mode})
 
 
 class _Formatter:

@@ -47,11 +47,6 @@ def save_file(tensors: Mapping[str, Any], filename: Any, metadata: dict[str, str
         file.write(content)
 
 
-def save_model(model: Any, filename: Any, metadata: dict[str, str] | None = None) -> None:
-    """Write the ``state_dict()`` of a module."""
-    save_file(model.state_dict(), filename, metadata)
-
-
 def load(data: bytes) -> dict[str, Any]:
     """The tensors in the content of a file, by name; those of dtype bfloat16 as float32, which has all their values.
 
@@ -76,15 +71,3 @@ def load_file(filename: Any, device: Any = "cpu") -> dict[str, Any]:
     """Read what :func:`save_file` or any other library wrote; see :func:`load`."""
     check_device(device)
     return load(Path(filename).read_bytes())
-
-
-def load_model(model: Any, filename: Any, strict: bool = True, device: Any = "cpu") -> tuple[list[str], list[str]]:
-    """Read the ``state_dict`` of a module into it; returns missing and unexpected keys, errors if ``strict``.
-
-    Of parameters that are the same memory, a file need hold only one.
-    """
-    state, own = load_file(filename, device), model.state_dict()
-    places = {name: (t.data_ptr(), t.shape, t.stride()) for name, t in own.items()}
-    found = {places[name]: tensor for name, tensor in state.items() if name in own}
-    shared = {name: found[place] for name, place in places.items() if place in found}
-    return tuple(model.load_state_dict({**shared, **state}, strict))

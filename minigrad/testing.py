@@ -6,6 +6,7 @@ This module alone needs hypothesis; :func:`minigrad.gradcheck` does not.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import update_wrapper
 from typing import Any
 
 import numpy as np
@@ -138,7 +139,7 @@ _TOLERANCES = {dtypes.float16: (1e-3, 1e-5), dtypes.float32: (1.3e-6, 1e-5), dty
 
 
 def assert_close(actual: Any, expected: Any, *, rtol: float | None = None, atol: float | None = None,
-                 equal_nan: bool = False, check_dtype: bool = True, msg: str | None = None) -> None:  # fmt: skip
+                 equal_nan: bool = False, check_dtype: bool = True) -> None:  # fmt: skip
     """Raise AssertionError unless ``|actual - expected| <= atol + rtol * |expected|`` everywhere.
 
     Args:
@@ -146,7 +147,6 @@ def assert_close(actual: Any, expected: Any, *, rtol: float | None = None, atol:
         rtol, atol: give both or neither; by default 1.3e-6 and 1e-5 for float32, 1e-7 for float64,
             1e-3 and 1e-5 for float16 (the looser of the two dtypes), 0 for integers and bools.
         check_dtype: equal values of different dtypes are an error.
-        msg: replaces the report.
 
     >>> assert_close(new_tensor(np.float64([1, 2, 3])), [1, 2, 3])
     Traceback (most recent call last):
@@ -154,48 +154,32 @@ def assert_close(actual: Any, expected: Any, *, rtol: float | None = None, atol:
     """
     if (rtol is None) != (atol is None):
         raise ValueError(f"assert_close: give both rtol and atol or neither, got rtol={rtol} and atol={atol}")
-    report = _difference(actual, expected, "", rtol, atol, equal_nan, check_dtype)
-    if report:
-        raise AssertionError(msg or report)
-
-
-def _parts(value: Any) -> dict[Any, Any] | None:
-    """What a sequence or mapping consists of; None for anything else."""
-    if isinstance(value, (list, tuple)):
-        return dict(enumerate(value))
-    return dict(value) if isinstance(value, Mapping) else None
-
-
-def _difference(actual: Any, expected: Any, at: str, *options: Any) -> str | None:
-    """What is different, or None."""
     found, wanted = _parts(actual), _parts(expected)
-    if found is None and wanted is None:
-        return _different_values(actual, expected, at, *options)
-    if found is None or wanted is None or found.keys() != wanted.keys():
-        given, right = (type(v).__name__ if p is None else list(p) for v, p in ((actual, found), (expected, wanted)))
-        return f"the parts differ{at}: {given} should be {right}"
-    reports = (_difference(found[k], wanted[k], f" at {k!r}{at}", *options) for k in wanted)
-    return next(filter(None, reports), None)
-
-
-def _different_values(actual: Any, expected: Any, at: str, rtol: Any, atol: Any, equal_nan: bool,
-                      check_dtype: bool) -> str | None:  # fmt: skip
+    if found != wanted:
+        raise AssertionError(f"the parts differ: {found or type(actual).__name__} should be "
+                             f"{wanted or type(expected).__name__}")  # fmt: skip
+    for key in wanted or ():
+        try:
+            assert_close(actual[key], expected[key], rtol=rtol, atol=atol, equal_nan=equal_nan, check_dtype=check_dtype)
+        except AssertionError as error:
+            error.add_note(f"at {key!r}")
+            raise
+    if wanted is not None:
+        return
     a, e = (np.asarray(v._array if isinstance(v, TensorBase) else v) for v in (actual, expected))
-    if a.dtype.kind not in "fiub" or e.dtype.kind not in "fiub":
-        return None if actual == expected else f"{actual!r} should be {expected!r}{at}"
-    if a.shape != e.shape:
-        return f"the shapes differ{at}: {a.shape} should be {e.shape}"
-    typed = hasattr(actual, "dtype") and hasattr(expected, "dtype")
-    if check_dtype and typed and a.dtype != e.dtype:
-        return f"the dtypes differ{at}: {a.dtype} should be {e.dtype}"
+    if check_dtype and hasattr(actual, "dtype") and hasattr(expected, "dtype") and a.dtype != e.dtype:
+        raise AssertionError(f"the dtypes differ: {a.dtype} should be {e.dtype}")
     defaults = [_TOLERANCES.get(v.dtype, (0.0, 0.0)) for v in (a, e)]
     rtol, atol = (max(d[k] for d in defaults) if given is None else given for k, given in enumerate((rtol, atol)))
     wide = np.result_type(a, e, np.float64)
-    try:
-        np.testing.assert_allclose(a.astype(wide), e.astype(wide), rtol, atol, equal_nan)
-    except AssertionError as error:
-        return f"the values differ{at}:{error}"
-    return None
+    np.testing.assert_allclose(a.astype(wide), e.astype(wide), rtol, atol, equal_nan, strict=True)
+
+
+def _parts(value: Any) -> list[Any] | None:
+    """The keys of a mapping, the positions in a sequence; None for anything else."""
+    if isinstance(value, (list, tuple)):
+        return list(range(len(value)))
+    return list(value) if isinstance(value, Mapping) else None
 
 
 # ---------------------------------------------------------------------------------- the decorator
@@ -226,23 +210,22 @@ def proves_gradients(cases: st.SearchStrategy[Sequence[Any]] | None = None, /, *
     if (cases is None) == (not inputs):
         raise TypeError("proves_gradients: give either one strategy for argument lists or one for each argument")
 
+    strategies = inputs if cases is None else {"arguments": cases}
+
     def decorate(function: Callable[..., Any]) -> Callable[[], None]:
-        def prove(arguments: Sequence[Any], names: Sequence[str] = ()) -> None:
+        def prove(**drawn: Any) -> None:
+            arguments = list(drawn.values() if cases is None else drawn["arguments"])
             tensors = [new_tensor(a, a.dtype == np.float64) if isinstance(a, np.ndarray) else a for a in arguments]
 
             def func(*values: Any) -> Any:
-                return function(**dict(zip(names, values, strict=True))) if names else function(*values)
+                return function(**dict(zip(drawn, values, strict=True))) if cases is None else function(*values)
 
             gradcheck(func, tensors, atol=atol, rtol=rtol)
             if order == 2:
                 gradgradcheck(func, tensors, atol=atol, rtol=rtol)
 
-        if cases is None:
-            proof: Callable[..., None] = lambda **drawn: prove(list(drawn.values()), list(drawn))
-        else:
-            proof = lambda arguments: prove(arguments)
-        proof.__name__, proof.__qualname__ = function.__name__, function.__qualname__
-        proof.__module__, proof.__doc__ = function.__module__, function.__doc__
-        return given(**inputs)(proof) if cases is None else given(cases)(proof)
+        update_wrapper(prove, function)
+        del vars(prove)["__wrapped__"]  # its arguments are not those of the test
+        return given(**strategies)(prove)
 
     return decorate

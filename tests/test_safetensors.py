@@ -59,23 +59,14 @@ def test_bfloat16_becomes_float32() -> None:
         safetensors.load(content({"a": {"dtype": "F8_E4M3", "shape": [2], "data_offsets": [0, 2]}}, b"ab"))
 
 
-def test_models_whose_parameters_share_memory(tmp_path: Path) -> None:
-    class Tied(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.decoder, self.encoder = nn.Linear(3, 4, bias=False), nn.Embedding(4, 3)
-            self.encoder.weight = self.decoder.weight
-
-    model, other, path = Tied(), Tied(), tmp_path / "tied.safetensors"
-    safetensors.save_model(model, path)
-    assert set(library.load_file(path)) == {"decoder.weight", "encoder.weight"}
-    assert safetensors.load_model(other, path) == ([], [])
-    np.testing.assert_array_equal(other.encoder.weight.detach(), model.decoder.weight.detach())
-    safetensors.save_file({"encoder.weight": mg.ones(4, 3), "more": mg.ones(1)}, path)  # one, as PyTorch's library
-    with pytest.raises(RuntimeError, match="more"):
-        safetensors.load_model(other, path)
-    assert safetensors.load_model(other, path, strict=False) == ([], ["more"])
-    assert other.decoder.weight.tolist() == [[1, 1, 1]] * 4
+def test_a_model_whose_parameters_share_memory(tmp_path: Path) -> None:
+    model, other, path = nn.Linear(3, 3), nn.Linear(3, 3), tmp_path / "tied.safetensors"
+    model.second = nn.Linear(3, 3)
+    model.second.weight = model.weight
+    other.second = nn.Linear(3, 3)
+    safetensors.save_file(model.state_dict(), path)
+    other.load_state_dict(safetensors.load_file(path))
+    np.testing.assert_array_equal(other.second.weight.detach(), model.weight.detach())
     with pytest.raises(TypeError, match="got int by 'a'"):
         safetensors.save({"a": 1})
 
