@@ -60,11 +60,8 @@ def atomic_write(path: Any) -> Iterator[BinaryIO]:
     Whenever the program dies, there is the old file or the whole new one, even if the power fails.
     """
     path = os.path.realpath(path)
-    if os.path.exists(path) and not os.path.isfile(path):  # a device, or a pipe
-        yield (buffer := io.BytesIO())
-        with open(path, "wb") as file:
-            file.write(buffer.getbuffer())
-        return
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError(f"{path} is a folder or a device; only a file can be replaced")
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.{os.urandom(6).hex()}.tmp")
     try:

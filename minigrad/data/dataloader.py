@@ -106,8 +106,7 @@ class DataLoader(Generic[T_co]):
         fetch = Fetch(self.dataset, self.collate_fn, batched, self.batch_size, self.drop_last)
         pool = self._pool
         if self.num_workers and (pool is None or not pool.close.alive):
-            pool = Pool(fetch, self.num_workers, seed, self.multiprocessing_context, self.worker_init_fn,
-                        self.prefetch_factor or 2, self.timeout)  # fmt: skip
+            pool = Pool(fetch, self, seed)
         batches = pool.batches(tasks, seed) if pool else batches_made_here(fetch, tasks, seed)
         if self.iterable and skip:
             next((number for number, _ in batches if number + 1 == skip), None)

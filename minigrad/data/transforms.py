@@ -169,8 +169,7 @@ class CenterCrop(Transform):
         height, width = ntuple(self.size, 2, "CenterCrop", "size", 1)
         h, w = _size(img, "CenterCrop", tensors=True)
         # Half of what is missing, rounded down, goes to the left; of what is too much as Python rounds.
-        top = round((h - height) / 2) if h >= height else -((height - h) // 2)
-        left = round((w - width) / 2) if w >= width else -((width - w) // 2)
+        top, left = (round(d / 2) if d >= 0 else -(-d // 2) for d in (h - height, w - width))
         return _crop(img, top, left, height, width)
 
 

@@ -181,18 +181,18 @@ _parents_ends: weakref.WeakSet[Connection] = weakref.WeakSet()  # of the connect
 class Pool:
     """Worker processes, which make batches ahead of time."""
 
-    def __init__(self, fetch: Fetch, num_workers: int, seed: int, context: Any, init: Callable[[int], Any] | None,
-                 prefetch: int, timeout: float) -> None:  # fmt: skip
+    def __init__(self, fetch: Fetch, loader: Any, seed: int) -> None:
         self.workers: list[tuple[Any, Connection]] = []
-        self.ahead, self.timeout = num_workers * prefetch, timeout
+        self.ahead, self.timeout = loader.num_workers * (loader.prefetch_factor or 2), loader.timeout
         self.close = weakref.finalize(self, _end, self.workers, os.getpid())
+        context = loader.multiprocessing_context
         if context is None or isinstance(context, str):
             context = multiprocessing.get_context(context)
-        for i in range(num_workers):
+        for i in range(loader.num_workers):
             here, there = context.Pipe()
             _parents_ends.add(here)
-            info = WorkerInfo(i, num_workers, (seed + i) % 2**64, fetch.dataset)
-            process = context.Process(target=_work, args=(there, fetch, init, info), daemon=True)
+            info = WorkerInfo(i, loader.num_workers, (seed + i) % 2**64, fetch.dataset)
+            process = context.Process(target=_work, args=(there, fetch, loader.worker_init_fn, info), daemon=True)
             with there:
                 process.start()
             self.workers.append((process, here))
@@ -247,13 +247,12 @@ class Pool:
             process.join(_PATIENCE)
             code = process.exitcode
             how = f"killed by {signal.Signals(-code).name}" if code and code < 0 else f"exit status {code}"
-            hint = "; the system does this when memory runs out" if "SIGKILL" in how else ""
+            how += "; the system does this when memory runs out" * ("SIGKILL" in how)
             self.close()
-            name = f"DataLoader worker {worker} (pid {process.pid})"
-            raise RuntimeError(f"{name} exited unexpectedly: {how}{hint}") from None
+            raise RuntimeError(f"DataLoader worker {worker} (pid {process.pid}) exited unexpectedly: {how}") from None
         except BaseException:  # it took too long, or Ctrl-C came, perhaps in the middle of a reply
             for process, _ in self.workers:
-                process.terminate()
+                process.kill()
             self.close()
             raise
 
@@ -267,7 +266,5 @@ def _end(workers: list[tuple[Any, Connection]], parent: int) -> None:
     deadline = time.monotonic() + _PATIENCE
     for process, _ in workers:
         process.join(max(0.0, deadline - time.monotonic()))
-        process.terminate()
-        process.join(1)
         process.kill()
         process.join()
