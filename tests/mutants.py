@@ -41,7 +41,7 @@ from .samples.spec import Case
 from .test_ops import SPECS
 
 ROOT = Path(__file__).parents[1]
-OTHER_FILES = {"observing": "nn", "loss": "losses", "recurrent": "rnn"}  # own tests that have another name
+OTHER_FILES = {"observing": "nn", "loss": "losses", "recurrent": "rnn", "attention": "transformer"}  # own tests that have another name
 NOT_RULES = {"promotion", "broadcasts", "view", "outputs", "inputs"}
 
 EQUIVALENT = {
@@ -76,8 +76,13 @@ EQUIVALENT = {
         "_gelu_input: g.ndim -> y.ndim",
         "_step: hidden.shape -> weight.shape",
         "_mse_input: input.shape -> target.shape",
+        "_causal: query._array -> key._array",
         "_standardize_gradients: isinstance(input, TensorBase) -> isinstance(scale, TensorBase)",
         "_cross_entropy_input: input.shape -> target.shape",
+    ],
+    "there is one, and any negative number stands for it": [
+        "_bias_rule: normalization.sums(g)[0] -> normalization.sums(g)[-1]",
+        "_by_head: a.reshape(-1, *a.shape[-2:]) -> a.reshape(-2, *a.shape[-2:])",
     ],
     "weights come with what is spread": [
         "_cross_entropy_input: spread is not None -> weight is not None",
