@@ -40,7 +40,7 @@ def cross_entropy(x: Array, target: Array, keep: bool) -> tuple[Array, Array | N
 def cross_entropy_gradient(g: Array, target: Array, exponentials: Array, sums: Array) -> Array:
     """``g * (softmax(x) - onehot(target))`` for each row, given what :func:`cross_entropy` kept of them."""
     out = np.empty_like(exponentials)
-    g = np.broadcast_to(g, len(out))
+    g = g if g.ndim else np.full_like(sums, g, shape=len(out))
     factor = g[:, None] / sums
     size = _blocks(out)
 

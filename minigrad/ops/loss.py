@@ -196,7 +196,7 @@ def _shares(name: str, input: Any, rows: Any, target: Any, weight: Any, ignore_i
 
 def _all_within(index: Array, classes: int) -> bool:
     """Whether all are from 0 to ``classes - 1``: as unsigned numbers, the negative are the largest."""
-    return not np.any(index.astype(np.uint64) >= classes)
+    return not np.logical_or.reduce(np.greater_equal(index.astype(np.uint64), classes))
 
 
 def nll_loss(input: Any, target: Any, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean") -> Any:
@@ -247,7 +247,7 @@ def _cross_entropy(input: Array, target: Array, share: Any, spread: Any, weight:
         if memory is not None:
             memory.extend(kept)
         loss *= share
-        return loss.sum() if total else loss
+        return np.add.reduce(loss) if total else loss
     z = input - np.max(input, axis=1, keepdims=True)
     log_total = np.log(np.sum(np.exp(z), axis=1, keepdims=True))
     loss = share * np.squeeze(log_total - np.take_along_axis(z, np.expand_dims(target, 1), 1), 1)
@@ -281,7 +281,7 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, *, ignore_index: 
         spread, share = counts * (label_smoothing / rows.shape[1]), share * (1 - label_smoothing)
         weights = _per_class("cross_entropy", weight, rows) if weight is not None else np.ones_like(rows[0])
     total = reduction != "none" and rows.shape[0] > 0
-    loss = _cross_entropy(rows, index, share, spread, weights, total=total)
+    loss = _cross_entropy(rows, index, share, spread, weights, total=total, memory=None)
     if total:
         return loss
     return _reduce(loss if input.ndim == 2 else np.reshape(loss, target.shape), reduction)  # of nothing: NaN
