@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from functools import partial
-from itertools import chain
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,8 @@ import numpy as np
 from . import dtypes, memory
 from .engine import TensorBase
 
-_SEQUENCES = frozenset((list, tuple))
 _NUMBERS = {bool: dtypes.bool, int: dtypes.int64, float: np.dtype("float64")}
+_PLAIN = frozenset((*_NUMBERS, list, tuple))
 
 
 def to_array(data: Any, dtype: Any = None, copy: bool | None = None, name: str = "tensor") -> np.ndarray:
@@ -33,16 +32,15 @@ def to_array(data: Any, dtype: Any = None, copy: bool | None = None, name: str =
         dtype = dtypes.as_dtype(dtype, name)
     if isinstance(data, TensorBase):
         array = data._array
-    elif type(data) in _NUMBERS or type(data) in _SEQUENCES:
-        return _from_python(data, dtype, copy, name)
+    elif type(data) in _PLAIN or (array := _from_interface(data, name)) is None:
+        if copy is False:
+            raise ValueError(f"{name}: {type(data).__name__} data cannot be shared, only copied")
+        return _from_python(data, dtype, name)
     else:
-        array = _from_interface(data, name)
-        if array is None:
-            return _from_python(data, dtype, copy, name)
         if array.dtype not in dtypes.DTYPES:
             names = ", ".join(d.name for d in dtypes.DTYPES)
-            hint = " in native byte order" if array.dtype.newbyteorder() in dtypes.DTYPES else ""
-            raise TypeError(f"{name}: a {array.dtype} array cannot be a Tensor; cast it with astype() to {names}{hint}")
+            raise TypeError(f"{name}: a {array.dtype} array cannot be a Tensor; cast it with astype() to {names} "
+                            "in native byte order")  # fmt: skip
         array = own_dtype(array)
         if isinstance(array, np.ndarray) and copy is not True and (dtype is None or dtype == array.dtype):
             memory.adopt(array)
@@ -82,36 +80,32 @@ def _from_interface(data: Any, name: str) -> Any:
         return None
 
 
-def _from_python(data: Any, dtype: np.dtype | None, copy: bool | None, name: str) -> np.ndarray:
-    """An array of a Python number, or of nested sequences whose innermost elements are all alike."""
-    if copy is False:
-        raise ValueError(f"{name}: {type(data).__name__} data cannot be shared, only copied")
-    shape: list[int] = []
-    level, kinds = [data], {type(data)}
-    while any(issubclass(kind, Sequence) and not issubclass(kind, (str, bytes)) for kind in kinds):
-        lengths = {len(item) if isinstance(item, Sequence) else None for item in level}
-        if len(lengths) > 1 or None in lengths:
-            if any(hasattr(item, "ndim") for item in level):
-                break  # arrays and sequences side by side
-            found = ", ".join(sorted("single values" if n is None else f"sequences of length {n}" for n in lengths))
-            raise ValueError(f"{name}: the data is ragged: at depth {len(shape)} there are {found}")
-        shape.append(lengths.pop())  # type: ignore[arg-type]
-        level = list(chain.from_iterable(level))
-        kinds = set(map(type, level))
-    if kinds <= _NUMBERS.keys():
-        return _from_numbers(level, kinds, dtype, name).reshape(shape)
-    parts = list(map(partial(_element, name=name), level))
-    inner = parts[0].shape
-    if different := {part.shape for part in parts} - {inner}:
-        raise ValueError(f"{name}: the data is ragged: it contains shapes {inner} and {different.pop()}")
-    if dtype is None:
-        dtype = parts[0].dtype
-        for part in parts[1:]:
-            dtype = dtypes.promote_types(dtype, part.dtype)
-    return np.stack([part.astype(dtype) for part in parts]).reshape((*shape, *inner))
+def _from_python(data: Any, dtype: np.dtype | None, name: str) -> Any:
+    """An array of a number, an array or a Tensor, or of nested sequences of such."""
+    if isinstance(data, TensorBase):
+        if data._requires_grad:
+            warnings.warn(f"{name}: copies values out of the graph, no gradient will flow back; "
+                          "stack() keeps it", UserWarning, stacklevel=4)  # fmt: skip
+        return data._array
+    if type(data) not in _PLAIN and (array := _from_interface(data, name)) is not None:
+        return to_array(array, None, True, name)
+    if isinstance(data, Sequence) and not isinstance(data, (str, bytes)):
+        kinds = set(map(type, data))
+        if kinds <= _NUMBERS.keys():
+            return _from_numbers(data, kinds, dtype, name)
+        parts = [_from_python(item, dtype, name) for item in data]
+        if different := {part.shape for part in parts} - {parts[0].shape}:
+            raise ValueError(f"{name}: the data is ragged: it contains shapes {parts[0].shape} and {different.pop()}")
+        dtype = dtype or reduce(dtypes.promote_types, [part.dtype for part in parts])
+        return np.stack([part.astype(dtype) for part in parts])
+    for kind in _NUMBERS:  # also subclasses, such as the members of an IntEnum
+        if isinstance(data, kind):
+            return _from_numbers([kind(data)], {kind}, dtype, name).reshape(())
+    raise TypeError(f"{name}: cannot make a Tensor of {type(data).__name__} {data!r:.40}; "
+                    "it takes numbers, bools, arrays, Tensors and nested sequences of them")  # fmt: skip
 
 
-def _from_numbers(numbers: list, kinds: set[type], dtype: np.dtype | None, name: str) -> np.ndarray:
+def _from_numbers(numbers: Sequence, kinds: set[type], dtype: np.dtype | None, name: str) -> np.ndarray:
     """A 1-d array of Python numbers, which must fit into its dtype."""
     widest = max((_NUMBERS[kind] for kind in kinds), key=lambda d: d.itemsize + (d.kind == "f"), default=None)
     if dtype is None:
@@ -128,21 +122,3 @@ def _from_numbers(numbers: list, kinds: set[type], dtype: np.dtype | None, name:
     if array.size and not (array.min() >= low and array.max() <= limits.max):
         raise ValueError(f"{name}: a number in the data does not fit into {dtype}")
     return array.astype(dtype)
-
-
-def _element(item: Any, name: str) -> Any:
-    """One innermost element of nested sequences as an array."""
-    if isinstance(item, TensorBase):
-        if item._requires_grad:
-            warnings.warn(f"{name}: copies values out of the graph, no gradient will flow back; "
-                          "stack() keeps it", UserWarning, stacklevel=5)  # fmt: skip
-        return item._array
-    if (array := _from_interface(item, name)) is not None:
-        return to_array(array, None, True, name)
-    if isinstance(item, Sequence) and not isinstance(item, (str, bytes)):
-        return _from_python(item, None, None, name)
-    for kind in _NUMBERS:  # subclasses, such as the members of an IntEnum
-        if isinstance(item, kind):
-            return _from_numbers([kind(item)], {kind}, None, name)[0]
-    raise TypeError(f"{name}: cannot make a Tensor of {type(item).__name__} {item!r:.40}; "
-                    "it takes numbers, bools, arrays, Tensors and nested sequences of them")  # fmt: skip
