@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -85,7 +85,7 @@ def _from_python(data: Any, dtype: np.dtype | None, name: str) -> Any:
     if isinstance(data, TensorBase):
         if data._requires_grad:
             warnings.warn(f"{name}: copies values out of the graph, no gradient will flow back; "
-                          "stack() keeps it", UserWarning, stacklevel=4)  # fmt: skip
+                          "stack() keeps it", UserWarning, stacklevel=5)  # fmt: skip
         return data._array
     if type(data) not in _PLAIN and (array := _from_interface(data, name)) is not None:
         return to_array(array, None, True, name)
@@ -93,7 +93,7 @@ def _from_python(data: Any, dtype: np.dtype | None, name: str) -> Any:
         kinds = set(map(type, data))
         if kinds <= _NUMBERS.keys():
             return _from_numbers(data, kinds, dtype, name)
-        parts = [_from_python(item, dtype, name) for item in data]
+        parts = list(map(partial(_from_python, dtype=dtype, name=name), data))
         if different := {part.shape for part in parts} - {parts[0].shape}:
             raise ValueError(f"{name}: the data is ragged: it contains shapes {parts[0].shape} and {different.pop()}")
         dtype = dtype or reduce(dtypes.promote_types, [part.dtype for part in parts])
