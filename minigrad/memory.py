@@ -72,7 +72,7 @@ _weights = (_weights ^ _weights >> np.uint64(29)) * np.uint64(0xBF58476D1CE4E5B9
 
 def checksum(array: Array) -> int:
     """CRC-32 of the values, of which rows of 4 KiB are first reduced to weighted sums: that is 3 times faster."""
-    data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    data = array.ravel("K").view(np.uint8)  # in the order of the memory: without a copy, if it is dense
     whole = data.size // _weights.nbytes * _weights.nbytes
     if not whole:
         return zlib.crc32(data.data)

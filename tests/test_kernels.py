@@ -369,3 +369,11 @@ minigrad.nn.functional.conv2d(minigrad.randn(32, 8, 32, 32), minigrad.randn(8, 8
 assert set(counts()) == {1} and len(threads._undo) == len(before)
 """
     subprocess.run([sys.executable, "-c", program], check=True, env={**os.environ, "MINIGRAD_FAST_KERNELS": "1"})
+
+
+def test_views_of_what_is_contiguous_stay_views() -> None:
+    for shape in ((1, 1, 3, 3), (1, 4, 1, 1), (16, 1, 1, 1)):  # stored batch last, and in row-major order as well
+        x = minigrad.randn(*shape)
+        memory = x.detach()
+        x.view(-1).zero_()
+        assert not memory.numpy().any()

@@ -129,7 +129,7 @@ def _convolution_weight_batch_last(g: Array, x: Array, kernel: Sizes, stride: Si
 
 def _takes_batch_last(x: Array, other: Array, groups: int) -> bool:
     """Whether the kernels for arrays stored batch last are the ones to use: for many samples, or large ones."""
-    if not fast(x, other) or x.ndim != 4 or not x.size:
+    if not fast(x, other) or x.ndim != 4 or not x.size or not other.size:
         return False
     return x.shape[0] >= MIN_BATCH or (groups == 1 and prod(x.shape[2:]) >= _LARGE)
 

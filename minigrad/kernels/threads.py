@@ -211,7 +211,10 @@ def _blas() -> list[tuple[int, Callable[[int], None]]]:
         return []
     found = []
     for path in sorted(paths):
-        library = ctypes.CDLL(path)
+        try:
+            library = ctypes.CDLL(path)
+        except OSError:  # the file has been replaced since it was loaded
+            continue
         for prefix, suffix in (("scipy_", "64_"), ("scipy_", ""), ("", "64_"), ("", "")):
             name = f"{prefix}openblas_{{}}_num_threads{suffix}"
             if hasattr(library, name.format("set")):

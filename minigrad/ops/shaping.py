@@ -73,7 +73,9 @@ def _arrange(input: Any, shape: tuple[int, ...]) -> None:
     PyTorch's programs know that the result of a convolution is contiguous.
     """
     array: Array = getattr(input, "_array", None)
-    if getattr(input, "_view", array) is None and layout.is_batch_last(array) and id(owner(array)) not in exposed:
+    if getattr(input, "_view", array) is not None or not layout.is_batch_last(array):
+        return
+    if not array.flags.c_contiguous and id(owner(array)) not in exposed:
         flat = layout.flattened(array) if len(shape) == 2 and shape[0] == array.shape[0] else None
         input._array = array.copy("C") if flat is None else flat.reshape(array.shape)
 
