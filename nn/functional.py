@@ -12,6 +12,7 @@ from typing import Any
 import minigrad
 from minigrad import Tensor, random
 from minigrad.arguments import check_probability
+from minigrad.kernels.layout import stored_like
 from minigrad.ops.activation import (
     celu, elu, gelu, glu, hardshrink, hardsigmoid, hardswish, hardtanh, leaky_relu, logsigmoid, mish, prelu, relu,
     relu6, selu, silu, softplus, softshrink, softsign, tanhshrink, threshold,
@@ -60,7 +61,7 @@ def _drop(name: str, input: Any, p: float, training: bool, inplace: bool, dims: 
         return input
     shape = input.shape[:lead] + (1,) * len(input.shape[lead:] if lead else ())
     uniform = random.default_generator.numpy.random(shape, "float64" if input.dtype == minigrad.float64 else "float32")
-    kept = Tensor(uniform >= p, dtype=input.dtype)  # 1 with probability 1 - p, else 0
+    kept = Tensor(stored_like(uniform >= p, input._array), dtype=input.dtype)  # 1 with probability 1 - p, else 0
     if p == 1:
         y = input * 0
     elif alpha:  # scale and shift keep mean 0 and variance 1
