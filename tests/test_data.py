@@ -221,7 +221,7 @@ def test_parts_of_datasets() -> None:
     assert len(whole) == 14
     assert whole[9][1] == 9
     assert whole[13] == whole[-1] == (3, 9.0)
-    with pytest.raises(IndexError, match="index 14 is out of range for 14 samples"):
+    with pytest.raises(IndexError, match="index out of range"):
         whole[14]
     with pytest.raises(ValueError, match="at least one"):
         ConcatDataset([])

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-_ATTEMPTS = 10  # at one address, as long as each goes on where the one before broke off
+_ATTEMPTS = 2  # at one address; the second goes on where the first broke off
 
 
 def download(urls: Sequence[str], path: Path, digest: str) -> None:
@@ -25,31 +25,20 @@ def download(urls: Sequence[str], path: Path, digest: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
     reasons: dict[str, object] = {}
-    for url in urls:
-        for _ in range(_ATTEMPTS):
-            before = _size(partial)
-            try:
-                _append(url, partial, path.name)
-                if _digest(partial, digest) == digest:
-                    partial.replace(path)
-                    return
-                reasons[url] = f"the file there has another digest than {digest}"
-                partial.unlink()  # if a part of it was here before, that was perhaps at fault
-            except (OSError, HTTPException) as error:
-                reasons[url] = error
-            if _size(partial) == before:
-                break
+    for url in [url for url in urls for _ in range(_ATTEMPTS)]:
+        try:
+            _append(url, partial, path.name)
+            with open(partial, "rb") as file:
+                found = hashlib.file_digest(file, "md5" if len(digest) == 32 else "sha256").hexdigest()
+            if found == digest:
+                partial.replace(path)
+                return
+            reasons[url] = f"the file there has another digest than {digest}"
+            partial.unlink()  # if a part of it was here before, that was perhaps at fault
+        except (OSError, HTTPException) as error:
+            reasons[url] = error
     tried = "".join(f"\n  {url}: {reason}" for url, reason in reasons.items())
     raise RuntimeError(f"could not download {path.name} to {path.parent}; tried{tried}")
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _digest(path: Path, like: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "md5" if len(like) == 32 else "sha256").hexdigest()
 
 
 def _append(url: str, partial: Path, name: str) -> None:
@@ -57,7 +46,7 @@ def _append(url: str, partial: Path, name: str) -> None:
     from urllib.error import HTTPError
     from urllib.request import Request, urlopen
 
-    have = _size(partial)
+    have = partial.stat().st_size if partial.exists() else 0
     try:
         response = urlopen(Request(url, headers={"Range": f"bytes={have}-"} if have else {}), timeout=30)
     except HTTPError as error:

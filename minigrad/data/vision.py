@@ -243,18 +243,15 @@ class ImageFolder(VisionDataset):
         valid = is_valid_file or (lambda path: path.lower().endswith(IMG_EXTENSIONS))
         self.loader = loader
         self.classes = sorted(entry.name for entry in os.scandir(self.root) if entry.is_dir())
-        self.samples = self.imgs = [
-            (path, number)
-            for name, number in self.class_to_idx.items()
-            for folder, _, files in sorted(os.walk(os.path.join(self.root, name), followlinks=True))
-            for path in (os.path.join(folder, file) for file in sorted(files))
-            if valid(path)
-        ]
+        self.samples = self.imgs = []
+        for name, number in self.class_to_idx.items():
+            paths = sorted(map(str, Path(self.root, name).rglob("*")), key=os.path.split)
+            self.samples += [(path, number) for path in paths if valid(path) and os.path.isfile(path)]
         self.targets = [number for _, number in self.samples]
-        if empty := [name for name, number in self.class_to_idx.items() if number not in self.targets]:
-            raise FileNotFoundError(f"ImageFolder: there is no image for class {', '.join(empty)} in {self.root}")
-        if not self.classes:
-            raise FileNotFoundError(f"ImageFolder: there is no folder of a class in {self.root}")
+        empty = [name for name, number in self.class_to_idx.items() if number not in self.targets]
+        if empty or not self.classes:
+            found = f"no image of {', '.join(empty)}" if empty else "no folder of a class"
+            raise FileNotFoundError(f"ImageFolder: there is {found} in {self.root}")
 
     def image(self, index: int) -> Any:
         return self.loader(self.samples[index][0])
