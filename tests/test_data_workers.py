@@ -106,7 +106,7 @@ def test_the_number_of_workers_changes_nothing() -> None:
     alone = epochs(1, shuffle=True)
     assert alone[0] != alone[1]
     assert epochs(3, shuffle=True) == alone
-    assert epochs(2, shuffle=True, persistent_workers=True, prefetch_factor=1) == alone
+    assert epochs(2, shuffle=True, prefetch_factor=1) == alone
     here = epochs(0, shuffle=True)  # Python's and NumPy's own generators are the program's here
     for key in ("index", "noise"):
         assert [[batch[key] for batch in epoch] for epoch in here] == [[b[key] for b in epoch] for epoch in alone]
@@ -165,7 +165,7 @@ def test_many_indices_and_large_batches_do_not_block() -> None:
 
 @pytest.mark.parametrize("num_workers", [0, 1, 3])
 def test_iterable_datasets_are_shared_out(num_workers: int) -> None:
-    loader = DataLoader(Stream(20), 3, num_workers=num_workers, persistent_workers=num_workers == 3)
+    loader = DataLoader(Stream(20), 3, num_workers=num_workers)
     for _ in range(2):
         assert sorted(i for x, _ in plain(loader) for i in x) == list(range(20))
     del loader
@@ -276,16 +276,10 @@ def test_no_worker_outlives_the_loop() -> None:
     never_begun = iter(loader)
     del never_begun
     assert no_children_left()
-    loader = DataLoader(Noisy(40), num_workers=2, persistent_workers=True)
-    first = iter(loader)
-    next(first)
-    workers = set(multiprocessing.active_children())
-    assert len(list(loader)) == 40
-    assert set(multiprocessing.active_children()) == workers
-    with pytest.raises(RuntimeError, match="another iteration has begun"):
-        next(first)
-    del loader, first
-    gc.collect()
+    first, second = iter(loader), iter(loader)
+    assert next(first)["index"] == next(second)["index"]
+    assert len(multiprocessing.active_children()) == 4
+    del first, second
     assert no_children_left()
 
 
@@ -296,15 +290,6 @@ def test_interrupts_are_for_the_program() -> None:
         workers.add(worker)
         os.kill(worker, signal.SIGINT)
     assert len(workers) == 2
-
-
-def test_persistent_workers_come_back_after_a_death() -> None:
-    loader = DataLoader(Calls(lambda i: i), num_workers=2, persistent_workers=True)
-    next(iter(loader))
-    os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
-    with pytest.raises(RuntimeError, match="SIGKILL"):
-        list(loader)
-    assert [batch.item() for batch in loader] == list(range(12))
 
 
 PROGRAM = """
@@ -318,7 +303,7 @@ class Slow(Dataset):
         return os.getpid()
 
 if __name__ == "__main__":
-    training = iter(DataLoader(Slow(), 1, num_workers=1, persistent_workers=True))
+    training = iter(DataLoader(Slow(), 1, num_workers=1))
     pids = {next(training).item()}
     for batch in DataLoader(Slow(), 1, num_workers=2):
         pids.add(batch.item())
@@ -407,7 +392,7 @@ class Lazy(Sampler):
 
 
 def loader_of(kind: str, num_workers: int) -> DataLoader:
-    options: dict[str, Any] = {"num_workers": num_workers, "persistent_workers": num_workers == 3}
+    options: dict[str, Any] = {"num_workers": num_workers}
     match kind:
         case "shuffled":
             return DataLoader(Noisy(13), 3, shuffle=True, **options)

@@ -42,7 +42,7 @@ class DataLoader(Generic[T_co]):
         generator: where the random order and the seeds of the workers come from; the default generator
             if None.
         prefetch_factor: how many batches each worker makes in advance; 2 by default.
-        persistent_workers: keep the workers, and their copies of the dataset, from one epoch to the next.
+        persistent_workers: accepted, but without effect: each epoch starts workers of its own.
         in_order: accepted; batches come in order anyway.
 
     An exception in a worker is raised again in the program, with the worker's traceback as a note.
@@ -79,9 +79,7 @@ class DataLoader(Generic[T_co]):
         self.batch_size, self.drop_last, self.generator = batch_size, drop_last, generator
         self.num_workers, self.timeout, self.worker_init_fn = num_workers, timeout, worker_init_fn
         self.multiprocessing_context, self.prefetch_factor = multiprocessing_context, prefetch_factor
-        self.persistent_workers = persistent_workers
         self.collate_fn = collate_fn or (default_convert if batch_sampler is None else default_collate)
-        self._pool: Pool | None = None  # of persistent workers
         self._position: dict[str, Any] | None = None  # in the epoch that was begun last; None when it is complete
         self._resume: dict[str, Any] | None = None  # the position to start from
 
@@ -104,13 +102,11 @@ class DataLoader(Generic[T_co]):
             next(islice(tasks, skip, skip), None)
         batched = self.batch_sampler is not None
         fetch = Fetch(self.dataset, self.collate_fn, batched, self.batch_size, self.drop_last)
-        pool = self._pool
-        if self.num_workers and (pool is None or not pool.close.alive):
-            pool = Pool(fetch, self, seed)
-        batches = pool.batches(tasks, seed) if pool else batches_made_here(fetch, tasks, seed)
+        pool = Pool(fetch, self, tasks, seed) if self.num_workers else None
+        batches = pool.batches() if pool else batches_made_here(fetch, tasks, seed)
         if self.iterable and skip:
             next((number for number, _ in batches if number + 1 == skip), None)
-        self._position, self._pool = position, pool if self.persistent_workers else None
+        self._position = position
         return self._counted(batches, position, pool)
 
     def _counted(self, batches: Numbered, position: dict[str, Any], pool: Pool | None) -> Iterator[T_co]:
@@ -121,7 +117,7 @@ class DataLoader(Generic[T_co]):
             if self._position is position:
                 self._position = None
         finally:
-            if pool is not None and not self.persistent_workers:
+            if pool is not None:
                 pool.close()
 
     def __len__(self) -> int:

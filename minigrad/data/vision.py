@@ -243,11 +243,11 @@ class ImageFolder(VisionDataset):
         valid = is_valid_file or (lambda path: path.lower().endswith(IMG_EXTENSIONS))
         self.loader = loader
         self.classes = sorted(entry.name for entry in os.scandir(self.root) if entry.is_dir())
-        self.samples = self.imgs = []
+        self.samples: list[tuple[str, int]] = []
         for name, number in self.class_to_idx.items():
             paths = sorted(map(str, Path(self.root, name).rglob("*")), key=os.path.split)
             self.samples += [(path, number) for path in paths if valid(path) and os.path.isfile(path)]
-        self.targets = [number for _, number in self.samples]
+        self.imgs, self.targets = self.samples, [number for _, number in self.samples]
         empty = [name for name, number in self.class_to_idx.items() if number not in self.targets]
         if empty or not self.classes:
             found = f"no image of {', '.join(empty)}" if empty else "no folder of a class"

@@ -158,16 +158,13 @@ def _work(connection: Connection, fetch: Fetch, init: Callable[[int], Any] | Non
     _seed_all(info.seed)
     with suppress(EOFError, OSError):  # the parent has closed the connection, or has died
         while True:
-            task = connection.recv()
-            if task is None:  # an epoch begins
-                fetch.samples = None
-                continue
+            seed, indices = connection.recv()
             try:
                 if init is not None:
                     init(info.id)
                     init = None
-                _seed_all(task[0])
-                reply = pickle.dumps(fetch(task[1]), 5)
+                _seed_all(seed)
+                reply = pickle.dumps(fetch(indices), 5)
             except Exception as error:
                 reply = pickle.dumps(_told(error, info.id))
             replies.put(reply)
@@ -179,11 +176,13 @@ _parents_ends: weakref.WeakSet[Connection] = weakref.WeakSet()  # of the connect
 
 
 class Pool:
-    """Worker processes, which make batches ahead of time."""
+    """Worker processes, which begin at once to make the batches for numbered tasks."""
 
-    def __init__(self, fetch: Fetch, loader: Any, seed: int) -> None:
+    def __init__(self, fetch: Fetch, loader: Any, tasks: Numbered, seed: int) -> None:
+        self.tasks, self.seed, self.timeout = tasks, seed, loader.timeout
+        self.turn = deque(range(loader.num_workers))
+        self.pending: deque[tuple[int, int]] = deque()  # numbers of tasks without reply, and whose they are
         self.workers: list[tuple[Any, Connection]] = []
-        self.ahead, self.timeout = loader.num_workers * (loader.prefetch_factor or 2), loader.timeout
         self.close = weakref.finalize(self, _end, self.workers, os.getpid())
         context = loader.multiprocessing_context
         if context is None or isinstance(context, str):
@@ -196,42 +195,28 @@ class Pool:
             with there:
                 process.start()
             self.workers.append((process, here))
-        self.pending: deque[tuple[int, int]] = deque()  # numbers of tasks without reply, and whose they are
+        self._deal(loader.num_workers * (loader.prefetch_factor or 2))
 
-    def batches(self, tasks: Numbered, seed: int) -> Numbered:
-        """The batches for numbered tasks, which workers begin to make at once."""
-        while self.pending:  # of an epoch that was left
-            self._receive()
-        pending = self.pending = deque()
-        turn = deque(range(len(self.workers)))
-        for worker in turn:
-            self._give(worker, None)
+    def _deal(self, count: int) -> None:
+        """Give that many tasks to the workers whose turn it is."""
+        for number, indices in islice(self.tasks, count if self.turn else 0):
+            worker = self.turn[0]
+            with suppress(OSError):  # that it has died will be found out when its reply is missing
+                self.workers[worker][1].send((batch_seed(self.seed, number), indices))
+            self.pending.append((number, worker))
+            self.turn.rotate(-1)
 
-        def deal(count: int) -> None:
-            for number, indices in islice(tasks, count if turn else 0):
-                self._give(turn[0], (batch_seed(seed, number), indices))
-                pending.append((number, turn[0]))
-                turn.rotate(-1)
-
-        def replies() -> Numbered:
-            while pending:
-                (number, worker), batch = pending[0], pickle.loads(self._receive())
-                if batch is End.END and worker in turn:
-                    turn.remove(worker)
-                deal(1)
-                if isinstance(batch, Exception):
-                    raise batch
-                if batch is not End.END:
-                    yield number, batch
-                if pending is not self.pending:
-                    raise RuntimeError("DataLoader: another iteration has begun, and took over the persistent workers")
-
-        deal(self.ahead)
-        return replies()
-
-    def _give(self, worker: int, task: Any) -> None:
-        with suppress(OSError):  # that it has died will be found out when its reply is missing
-            self.workers[worker][1].send(task)
+    def batches(self) -> Numbered:
+        """The batches for the tasks, in order."""
+        while self.pending:
+            (number, worker), batch = self.pending[0], pickle.loads(self._receive())
+            if batch is End.END and worker in self.turn:
+                self.turn.remove(worker)
+            self._deal(1)
+            if isinstance(batch, Exception):
+                raise batch
+            if batch is not End.END:
+                yield number, batch
 
     def _receive(self) -> bytes:
         """The reply to the earliest task."""
