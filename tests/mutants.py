@@ -41,7 +41,8 @@ from .samples.spec import Case
 from .test_ops import SPECS
 
 ROOT = Path(__file__).parents[1]
-OTHER_FILES = {"observing": "nn", "loss": "losses", "recurrent": "rnn", "attention": "transformer"}  # own tests that have another name
+# Own tests that have another name.
+OTHER_FILES = {"observing": "nn", "loss": "losses", "recurrent": "rnn", "attention": "transformer"}
 NOT_RULES = {"promotion", "broadcasts", "view", "outputs", "inputs"}
 
 EQUIVALENT = {
@@ -82,6 +83,7 @@ EQUIVALENT = {
     ],
     "there is one, and any negative number stands for it": [
         "_bias_rule: normalization.sums(g)[0] -> normalization.sums(g)[-1]",
+        "_attention_gradients: memory[0] -> memory[-1]",
         "_by_head: a.reshape(-1, *a.shape[-2:]) -> a.reshape(-2, *a.shape[-2:])",
     ],
     "weights come with what is spread": [

@@ -67,7 +67,7 @@ def _attention_gradients(g: Array, query: Array, key: Array, value: Array, y: Ar
                          memory: list | None) -> tuple:  # fmt: skip
     if memory:
         g, q, k, v, y = _by_head(g, query, key, value, y)
-        found = kernels.backward(g, q, k, v, y, *memory, scale, is_causal)
+        found = kernels.backward(g, q, k, v, y, memory[0], scale, is_causal)
         return tuple(d.reshape(a.shape) for d, a in zip(found, (query, key, value), strict=True))
     weights = _weights(query, key, scale, is_causal)
     d_weights = matmul(g, np.swapaxes(value, -1, -2))
