@@ -147,7 +147,7 @@ def _plain(value: Any) -> Any:
 class Node:
     kind: str
     inputs: list[str]
-    outputs: list[str]
+    output: str
     attributes: dict[str, Any]
     place: str  # the module that computes it
 
@@ -170,11 +170,11 @@ class Graph(Watcher):
         module = type(mode.modules[-1]).__name__ if mode.modules else "the model"
         return NotImplementedError(f"onnx.export: in {module} {self.place!r}, operation {self.current!r}: {what}")
 
-    def op(self, kind: str, *inputs: Any, outputs: int = 1, **attributes: Any) -> Any:
-        """Add a node; the name of its output, or a list of names."""
-        found = [f"{kind}_{len(self.nodes)}" + f"_{k}" * (k > 0) for k in range(outputs)]
-        self.nodes.append(Node(kind, [self.name(value) for value in inputs], found, attributes, self.place))
-        return found[0] if outputs == 1 else found
+    def op(self, kind: str, *inputs: Any, **attributes: Any) -> str:
+        """Add a node; the name of its output."""
+        name = f"{kind}_{len(self.nodes)}"
+        self.nodes.append(Node(kind, [self.name(value) for value in inputs], name, attributes, self.place))
+        return name
 
     def name(self, value: Any) -> str:
         """The name of an input of a node, which may be a constant."""
@@ -214,12 +214,8 @@ class Graph(Watcher):
         if emit is None or not any(isinstance(a, Traced) for a in arrays):
             return compute()
         value = definition.forward(*map(_plain, arrays), **options)
-        names = emit(self, value, *arrays, **options)
-        if names is None:
-            return compute()
-        if isinstance(value, tuple):
-            return tuple(Traced(self, v, name) if name else v for v, name in zip(value, names, strict=True))
-        return Traced(self, value, names)
+        name = emit(self, value, *arrays, **options)
+        return compute() if name is None else Traced(self, value, name)
 
 
 # ------------------------------------------------------------------------------- NumPy's functions
@@ -327,19 +323,16 @@ def _transposed(graph: Graph, y: Any, x: Any, weight: Any, spatial: Any, stride:
                     group=groups)  # fmt: skip
 
 
-def _pool(graph: Graph, kind: str, y: Any, x: Any, windows: Any, outputs: int = 1, **attributes: Any) -> Any:
-    """Pooling, of what may lack a batch: the names of all results, in the shape of ``y``."""
+def _pool(graph: Graph, kind: str, y: Any, x: Any, windows: Any, **attributes: Any) -> str:
+    """Pooling, of what may lack a batch."""
     lead = y.shape[: -len(windows.out)]
     whole = x if len(lead) == 2 else np.reshape(x, (1, math.prod(lead), *x.shape[len(lead) :]))
-    name = graph.op(kind, whole, outputs=outputs, kernel_shape=windows.kernel, strides=windows.stride, **attributes)
-    name = name if outputs == 1 else graph.op("Mod", name[1], np.array(math.prod(windows.spatial)))
+    name = graph.op(kind, whole, kernel_shape=windows.kernel, strides=windows.stride, **attributes)
     return name if len(lead) == 2 else graph.op("Reshape", name, np.array(y.shape))
 
 
-def _max_pool(graph: Graph, y: Any, x: Any, *output: Any, windows: Any) -> str:
-    """The maxima, or where they are."""
-    return _pool(graph, "MaxPool", y, x, windows, 1 + len(output), dilations=windows.dilation,
-                 pads=_sides(windows.padding))  # fmt: skip
+def _max_pool(graph: Graph, y: Any, x: Any, windows: Any) -> str:
+    return _pool(graph, "MaxPool", y, x, windows, dilations=windows.dilation, pads=_sides(windows.padding))
 
 
 def _avg_pool(graph: Graph, y: Any, x: Any, windows: Any, divisor: Any) -> str:
@@ -369,7 +362,7 @@ def _gelu(graph: Graph, y: Any, x: Any, approximate: str) -> str | None:
 
 _OPERATIONS: dict[str, Callable] = {
     "linear": _linear, "convolution": _convolution, "convolution_input": _transposed, "max_pool": _max_pool,
-    "max_pool_indices": _max_pool, "avg_pool": _avg_pool, "resample": _resample, "pad": _pad, "gelu": _gelu,
+    "avg_pool": _avg_pool, "resample": _resample, "pad": _pad, "gelu": _gelu,
     "relu": lambda graph, y, x: graph.op("Relu", x),
     "sigmoid": lambda graph, y, x: graph.op("Sigmoid", graph.cast(x, y.dtype)),
     "erf": lambda graph, y, x: graph.op("Erf", graph.cast(x, y.dtype)),
@@ -419,7 +412,7 @@ def _used(graph: Graph) -> list[Node]:
     """The nodes that the outputs need."""
     needed, used = {output.name for output in graph.outputs}, []
     for node in reversed(graph.nodes):
-        if needed.intersection(node.outputs):
+        if node.output in needed:
             needed.update(node.inputs)
             used.append(node)
     return used[::-1]
@@ -442,11 +435,11 @@ class _File:
             for k, name in enumerate(node.inputs):
                 if name in graph.constants and name not in self.initializers:
                     self.constant(node, name, inferred=node.kind == "Reshape" and k == 1)
-            path = f"{node.place}/{node.outputs[0]}".lstrip("/")
-            self.add(node.kind, node.inputs, node.outputs, path, **node.attributes)
+            path = f"{node.place}/{node.output}".lstrip("/")
+            self.add(node.kind, node.inputs, [node.output], path, **node.attributes)
 
     def error(self, node: Node) -> NotImplementedError:
-        return NotImplementedError(f"onnx.export: in module {node.place!r}, how {node.outputs[0]} depends on the sizes "
+        return NotImplementedError(f"onnx.export: in module {node.place!r}, how {node.output} depends on the sizes "
                                    f"{', '.join(self.sizes)} cannot be expressed; make fewer dynamic")  # fmt: skip
 
     def add(self, kind: str, inputs: Sequence[str], outputs: Sequence[str], name: str = "", **attributes: Any) -> None:

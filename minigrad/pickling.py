@@ -324,16 +324,14 @@ class _Unpickler(pickle._Unpickler):
         items = self.pop_mark()  # type: ignore[attr-defined]
         _expect(self.stack[-1], set).update(map(_key, items))
 
-    _plain = (
-        pickle.PROTO, pickle.FRAME, pickle.STOP, pickle.MARK, pickle.BINPUT, pickle.LONG_BINPUT, pickle.MEMOIZE,
-        pickle.BINGET, pickle.LONG_BINGET, pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE, pickle.EMPTY_DICT,
-        pickle.EMPTY_LIST, pickle.EMPTY_TUPLE, pickle.EMPTY_SET, pickle.BININT, pickle.BININT1, pickle.BININT2,
-        pickle.LONG1, pickle.LONG4, pickle.BINFLOAT, pickle.BINUNICODE, pickle.SHORT_BINUNICODE, pickle.BINUNICODE8,
-        pickle.BINBYTES, pickle.SHORT_BINBYTES, pickle.BINBYTES8, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2,
-        pickle.TUPLE3, pickle.APPEND, pickle.APPENDS, pickle.GLOBAL, pickle.STACK_GLOBAL, pickle.BINPERSID,
-    )  # fmt: skip
-    dispatch = _Instructions((code[0], pickle._Unpickler.dispatch[code[0]]) for code in _plain)
-    dispatch.update({
-        pickle.REDUCE[0]: load_reduce, pickle.NEWOBJ[0]: load_newobj, pickle.BUILD[0]: load_build,
-        pickle.SETITEM[0]: load_setitem, pickle.SETITEMS[0]: load_setitems, pickle.ADDITEMS[0]: load_additems,
-    })  # fmt: skip
+    _plain = ("PROTO FRAME STOP MARK BINPUT LONG_BINPUT MEMOIZE BINGET LONG_BINGET NONE NEWTRUE NEWFALSE EMPTY_DICT "
+              "EMPTY_LIST EMPTY_TUPLE EMPTY_SET BININT BININT1 BININT2 LONG1 LONG4 BINFLOAT BINUNICODE BINUNICODE8 "
+              "SHORT_BINUNICODE BINBYTES BINBYTES8 SHORT_BINBYTES TUPLE TUPLE1 TUPLE2 TUPLE3 APPEND APPENDS GLOBAL "
+              "STACK_GLOBAL BINPERSID")  # fmt: skip
+    dispatch = _Instructions()
+    for _name in _plain.split():
+        dispatch[getattr(pickle, _name)[0]] = pickle._Unpickler.dispatch[getattr(pickle, _name)[0]]
+    for _code, _load in ((pickle.REDUCE, load_reduce), (pickle.NEWOBJ, load_newobj), (pickle.BUILD, load_build),
+                         (pickle.SETITEM, load_setitem), (pickle.SETITEMS, load_setitems),
+                         (pickle.ADDITEMS, load_additems)):  # fmt: skip
+        dispatch[_code[0]] = _load

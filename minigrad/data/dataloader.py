@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, repeat
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from .. import random
 from .collate import default_collate, default_convert
-from .dataset import IterableDataset
+from .dataset import IterableDataset, T_co
 from .sampler import BatchSampler, RandomSampler, SequentialSampler, draw_seed
 from .workers import Fetch, Numbered, Pool, batches_made_here
-
-T_co = TypeVar("T_co", covariant=True)
 
 
 class DataLoader(Generic[T_co]):

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from .. import dtypes, random
 from ..arguments import ntuple
 from ..creation import as_tensor
-
-T_co = TypeVar("T_co", covariant=True)
+from .dataset import T_co
 
 
 def draw_seed(generator: Any) -> int:
@@ -66,17 +65,15 @@ class RandomSampler(Sampler):
         return self.num_samples
 
 
-class SubsetRandomSampler(Sampler):
+class SubsetRandomSampler(RandomSampler):
     """The given indices in random order, each once."""
 
     def __init__(self, indices: Sequence[int], generator: Any = None) -> None:
-        self.indices, self.generator = indices, generator
+        super().__init__(indices, generator=generator)
+        self.indices = indices
 
     def __iter__(self) -> Iterator[int]:
-        return iter([self.indices[i] for i in random.randperm(len(self.indices), generator=self.generator).tolist()])
-
-    def __len__(self) -> int:
-        return len(self.indices)
+        return iter([self.indices[i] for i in super().__iter__()])
 
 
 class WeightedRandomSampler(Sampler):

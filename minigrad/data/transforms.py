@@ -316,13 +316,11 @@ class ColorJitter(Transform):
         _size(img, "ColorJitter")
         from PIL import ImageEnhance
 
-        changes = {"Brightness": self.brightness, "Contrast": self.contrast, "Color": self.saturation}
+        kinds = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
+        limits = (self.brightness, self.contrast, self.saturation, self.hue)
         for i in random.randperm(4).tolist():
-            if i == 3:
-                img = _turn_hue(img, _uniform(*self.hue))
-            else:
-                name, limits = list(changes.items())[i]
-                img = getattr(ImageEnhance, name)(img).enhance(_uniform(*limits))
+            amount = _uniform(*limits[i])
+            img = _turn_hue(img, amount) if i == 3 else kinds[i](img).enhance(amount)
         return img
 
 

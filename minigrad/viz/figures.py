@@ -112,10 +112,7 @@ def show_feature_maps(maps: Any, columns: int | None = None, size: float = 0.9, 
     array = array[0] if array.ndim == 4 and len(array) == 1 else array
     if array.ndim != 3:
         raise ValueError(f"show_feature_maps: maps must have shape (C, H, W) or (1, C, H, W), got {array.shape}")
-    figure, axes = _grid(len(array), columns, size, title)
-    for axis, channel in zip(axes, array, strict=True):
-        axis.imshow(channel, cmap="magma")
-    return figure
+    return show_images(array, None, columns, size, title, "magma")
 
 
 def plot_history(history: Mapping[str, Sequence[float]], title: str | None = None) -> Figure:
