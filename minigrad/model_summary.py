@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,6 +106,19 @@ def _shapes(output: Any) -> Any:
     return getattr(output, "shape", output)
 
 
+@contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """Every module of a model, if it is one, in evaluation mode, and afterwards in its own."""
+    before = {module: module.training for module in getattr(model, "modules", list)()}
+    try:
+        for module in before:
+            module.training = False
+        yield
+    finally:
+        for module, training in before.items():
+            module.training = training
+
+
 def summary(model: Any, input_size: Any = None, input_data: Any = None, *, dtype: Any = None,
             verbose: bool = True) -> Summary:  # fmt: skip
     """Print a table of the layers of ``model``: output shapes, parameters, multiply-adds and memory.
@@ -147,18 +161,14 @@ def summary(model: Any, input_size: Any = None, input_data: Any = None, *, dtype
         rows[path.rpartition(".")[0]].parameters += parameter.numel()
     for path, tensor in (*model.named_parameters(), *model.named_buffers()):
         rows[path.rpartition(".")[0]].state_bytes += tensor.nbytes
-    training = {module: module.training for module in layers}
     counter = _Counter(layers)
     handles = [module.register_forward_hook(counter.note_shape) for module in layers]
     try:
-        model.eval()
-        with no_grad(), counter:
+        with evaluating(model), no_grad(), counter:
             model(*arguments)
     finally:
         for handle in handles:
             handle.remove()
-        for module, mode in training.items():
-            module.training = mode
     found = Summary(list(layers.values()))
     if verbose:
         print(found)

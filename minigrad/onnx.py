@@ -22,6 +22,7 @@ import numpy as np
 
 from .engine import Primitive, TensorBase, Watcher, grad_mode, mode, new_tensor
 from .kernels.pooling import counts
+from .model_summary import evaluating
 from .serialization import atomic_write
 
 _FAR = 2**62  # beyond the end of any dimension
@@ -533,16 +534,10 @@ def export(model: Any, args: Any, f: Any = None, *, input_names: Sequence[str] |
             raise ValueError(f"onnx.export: dynamic_axes names {name!r}; the inputs are {', '.join(names)}")
     places = {symbol: place for place, symbol in symbols.items()}
     sizes = {symbol: max(tensors[names.index(name)].shape[axis], 2) for symbol, (name, axis) in places.items()}
-    trainings = [(module, module.training) for module in model.modules()] if hasattr(model, "modules") else []
-    try:
-        for module, _ in trainings:
-            module.training = False
-        trace = partial(_trace, model, args, names, symbols)
+    trace = partial(_trace, model, args, names, symbols)
+    with evaluating(model):
         graph = trace(sizes)
         others = {symbol: trace({**sizes, symbol: 2 * size}) for symbol, size in sizes.items()}
-    finally:
-        for module, training in trainings:
-            module.training = training
     file = _File(places, sizes, graph, others)
     results = [f"output_{k}" for k in range(len(graph.outputs))] if output_names is None else list(output_names)
     if len(results) != len(graph.outputs):
