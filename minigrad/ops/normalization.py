@@ -113,7 +113,9 @@ def _update(running: Any, value: Array, momentum: float) -> None:
         copy_(running, new_tensor(old + momentum * (np.reshape(value, old.shape) - old)))
 
 
-@primitive(input=lambda g, scale: g * scale, scale=lambda g, input: g * input, shift=lambda g: g, broadcasts=True)
+@primitive(input=lambda g, scale: g * scale,
+           scale=lambda g, input, scale_shape: sum_to(g * input, scale_shape),
+           shift=lambda g, shift_shape: sum_to(g, shift_shape))  # fmt: skip
 def _affine(input: Array, scale: Array, shift: Array) -> Array:
     """``input * scale + shift``, with one number for each channel."""
     if kernels.handles(input, scale, shift):
