@@ -6,7 +6,8 @@ A mutant is a rule with one small change in its syntax tree: a sign, a factor, a
 operand, an index off by one, another axis, a sine for a cosine. It takes the place of the rule in
 the registered operations that use it, and first- and second-order properties (tests/properties.py)
 of all Specs that record these run against it, on examples drawn beforehand. What survives also has
-to pass the family's own tests, tests/test_<family>.py, where ties and kinks are. Run by hand.
+to pass the family's own tests, tests/test_<family>.py, where ties and kinks are, and those of the
+kernels. Run by hand.
 """
 
 from __future__ import annotations
@@ -408,11 +409,10 @@ def holds(name: str, number: int, property: Callable, examples: int) -> bool:
 
 
 def judge_by_family(module: Any) -> str:
-    """The same by the tests of the operations' own file."""
+    """The same by the tests of the operations' own file and of the kernels."""
     family = module.__name__.rpartition(".")[2]
-    paths = [str(p) for p in (ROOT / "tests").glob(f"test_{OTHER_FILES.get(family, family)}*.py")]
-    if not paths:
-        return ""
+    own = sorted((ROOT / "tests").glob(f"test_{OTHER_FILES.get(family, family)}*.py"))
+    paths = [str(p) for p in (*own, ROOT / "tests/test_kernels.py")]
     child = os.fork()  # pytest leaves much behind
     if not child:
         quiet = os.open(os.devnull, os.O_WRONLY)
@@ -423,7 +423,7 @@ def judge_by_family(module: Any) -> str:
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if code not in (0, 1):
         raise RuntimeError(f"{', '.join(paths)} cannot be run: pytest says {code}")
-    return "the family's tests" if code else ""
+    return "the family's or the kernels' tests" if code else ""
 
 
 def mutants_of(module_name: str, number: int, examples: int) -> list[Mutant]:
