@@ -46,6 +46,7 @@ ROOT = Path(__file__).parents[1]
 OTHER_FILES = {"observing": "nn", "loss": "losses", "recurrent": "rnn", "attention": "transformer"}
 NOT_RULES = {"promotion", "broadcasts", "view", "outputs", "inputs"}
 
+_ANEW = "_standardize_gradients(g, input, weight, bias, {}, needs, dims, shape, eps)"
 EQUIVALENT = {
     # "operation.input: before -> after" of what no test can tell from the original, by the reason why
     "the slope is exactly 0 or 1 long before the bound": [
@@ -85,7 +86,20 @@ EQUIVALENT = {
     "there is one, and any negative number stands for it": [
         "_bias_rule: normalization.sums(g)[0] -> normalization.sums(g)[-1]",
         "_attention_gradients: memory[0] -> memory[-1]",
+        "_layer_norm_gradients: (-1, math.prod(shape)) -> (-2, math.prod(shape))",
+        "_layer_norm_gradients: weight.reshape(-1) -> weight.reshape(-2)",
+        "_standardize_gradients: mean.reshape(-1) -> mean.reshape(-2)",
+        "_standardize_gradients: scale.reshape(-1) -> scale.reshape(-2)",
         "_by_head: a.reshape(-1, *a.shape[-2:]) -> a.reshape(-2, *a.shape[-2:])",
+    ],
+    "what stands there is computed anew": [
+        "_layer_norm_gradients: " + _ANEW.format("input, input") + " -> " + _ANEW.format("dims, input"),
+        "_layer_norm_gradients: " + _ANEW.format("input, input") + " -> " + _ANEW.format("eps, input"),
+        "_layer_norm_gradients: " + _ANEW.format("input, input") + " -> " + _ANEW.format("input, weight"),
+        "_layer_norm_gradients: " + _ANEW.format("input, input") + " -> " + _ANEW.format("input, bias"),
+        "_layer_norm_gradients: " + _ANEW.format("input, input") + " -> " + _ANEW.format("input, dims"),
+        "_layer_norm_gradients: " + _ANEW.format("input, input") + " -> " + _ANEW.format("input, eps"),
+        "_layer_norm_gradients: " + _ANEW.format("input, input") + " -> " + _ANEW.format("input, memory"),
     ],
     "weights come with what is spread": [
         "_cross_entropy_input: spread is not None -> weight is not None",
@@ -96,6 +110,18 @@ EQUIVALENT = {
     "only quicker than the general case": [
         "_pow_input: isinstance(exponent, (int, float)) -> isinstance(input, (int, float))",
         "_embedding_weight: padding_idx is not None -> indices is not None",
+        "_by_channel: kernels.handles(x) -> kernels.handles(dims)",
+        "_by_channel: (0, *range(2, x.ndim)) -> (1, *range(2, x.ndim))",
+        "_by_channel: (0, *range(2, x.ndim)) -> (-1, *range(2, x.ndim))",
+        "_by_channel: range(2, x.ndim) -> range(x.ndim, 2)",
+        "_by_channel: range(2, x.ndim) -> range(3, x.ndim)",
+        "_by_channel: range(2, x.ndim) -> range(1, x.ndim)",
+        "_spread: math.prod(shape) > 4096 -> math.prod(shape) <= 4096",
+        "_spread: math.prod(shape) > 4096 -> math.prod(shape) > 4097",
+        "_spread: math.prod(shape) > 4096 -> math.prod(shape) > 4095",
+        "_spread: g.__class__ -> axes.__class__",
+        "_standardize_gradients: center and (not recording) and _by_channel(input, dims)"
+        " -> center and recording and _by_channel(input, dims)",
         "_standardize_gradients: shape[d] == 1 -> shape[d] == 0",
         "_times: a.ndim <= 2 -> a.ndim < 2",
         "_times: a.ndim <= 2 -> a.ndim <= 1",
