@@ -293,7 +293,7 @@ def test_interrupts_are_for_the_program() -> None:
 
 
 PROGRAM = """
-import os, sys, time
+import os, signal, sys, time
 from minigrad.data import DataLoader, Dataset
 
 class Slow(Dataset):
@@ -303,6 +303,7 @@ class Slow(Dataset):
         return os.getpid()
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background passes on to ignore it
     training = iter(DataLoader(Slow(), 1, num_workers=1))
     pids = {next(training).item()}
     for batch in DataLoader(Slow(), 1, num_workers=2):
