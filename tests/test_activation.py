@@ -107,3 +107,10 @@ def test_rrelu_draws_slopes_in_training() -> None:
     assert slopes.std() > 0.03
     assert np.array_equal(x.grad.numpy(), slopes)
     assert np.allclose(F.rrelu(x, 0.2, 0.4).detach().numpy(), -0.3)
+
+
+@pytest.mark.parametrize("dtype", [mg.float32, mg.float64])
+def test_gradient_of_gelu_is_a_half_around_zero(dtype: Any) -> None:
+    x = mg.tensor([-1e-30, 1e-30, -1e-35, 0.0, -0.0], dtype=dtype, requires_grad=True)
+    F.gelu(x).sum().backward()
+    assert x.grad.tolist() == [0.5] * 5

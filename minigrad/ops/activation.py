@@ -187,13 +187,14 @@ def _gelu_input(g: Array, input: Array, y: Array, approximate: str) -> Array:
 
 @blockwise
 def _gelu_slope(x: Array, y: Array, g: Array) -> Array:
-    """``g * (y / x + x * bell(x))``; what is added to y and x matters only where both are 0."""
+    """``g * (y / x + x * bell(x))``; what moves y and x away from 0 matters only where they are nearly 0."""
+    away = np.copysign(1e-30, x)
     bell = np.square(x)
     bell *= -0.5
     np.exp(bell, out=bell)
     bell *= x
     bell *= _INV_SQRT_2PI
-    bell += (y + 0.5e-30) / (x + 1e-30)
+    bell += (y + 0.5 * away) / (x + away)
     bell *= g
     return bell
 
