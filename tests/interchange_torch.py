@@ -124,7 +124,7 @@ class Training:
     """A small training in double precision, in either library."""
 
     def __init__(self, library: Any, name: str, options: dict[str, Any], schedule: Callable) -> None:
-        self.library = library
+        self.framework = library
         self.model = library.nn.Sequential(library.nn.Linear(3, 4), library.nn.Tanh(), library.nn.Linear(4, 2)).double()
         with library.no_grad():
             for k, parameter in enumerate(self.model.parameters()):
