@@ -44,7 +44,7 @@ from .test_ops import SPECS
 ROOT = Path(__file__).parents[1]
 # Own tests that have another name.
 OTHER_FILES = {"observing": "nn", "loss": "losses", "recurrent": "rnn", "attention": "transformer"}
-NOT_RULES = {"promotion", "broadcasts", "view", "outputs", "inputs"}
+NOT_RULES = {"promotion", "broadcasts", "view", "outputs", "inputs", "integers"}
 
 _ANEW = "_standardize_gradients(g, input, weight, bias, {}, needs, dims, shape, eps)"
 EQUIVALENT = {
@@ -149,15 +149,23 @@ def rules_of(module: Any) -> Iterator[Rule]:
     """All rules that a module's decorators name."""
     tree = ast.parse(inspect.getsource(module))
     functions = {f.name: f for f in tree.body if isinstance(f, ast.FunctionDef)}
-    for function in functions.values():
-        primitive = REGISTRY.get(function.name.strip("_"))
-        if primitive is None or primitive.forward.__module__ != module.__name__ or not function.decorator_list:
+    for name, decorator in _definitions(tree):
+        primitive = REGISTRY.get(name.strip("_"))
+        if primitive is None or primitive.forward.__module__ != module.__name__:
             continue
-        for decorator in function.decorator_list:
-            for keyword in getattr(decorator, "keywords", ()):
-                if keyword.arg is not None and keyword.arg not in NOT_RULES:
-                    helpers = _reached(keyword.value, functions)
-                    yield Rule(primitive.name, keyword.arg, module.__name__, keyword.value, helpers)
+        for keyword in getattr(decorator, "keywords", ()):
+            if keyword.arg is not None and keyword.arg not in NOT_RULES:
+                helpers = _reached(keyword.value, functions)
+                yield Rule(primitive.name, keyword.arg, module.__name__, keyword.value, helpers)
+
+
+def _definitions(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
+    """The names that a module gives to what is decorated, or made by a call, and that decorator or call."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            yield from ((node.name, decorator) for decorator in node.decorator_list)
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            yield node.targets[0].id, node.value
 
 
 def _reached(expression: ast.AST, functions: dict[str, ast.FunctionDef]) -> dict[str, ast.FunctionDef]:

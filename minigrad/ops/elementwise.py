@@ -30,6 +30,39 @@ def float_elementwise(**rules: Any) -> Callable[[Callable], Callable]:
     return lambda forward: define(blockwise(forward))
 
 
+def _named(forward: Callable, name: str, doc: str) -> Callable:
+    forward.__name__ = forward.__qualname__ = name
+    forward.__doc__ = doc
+    return forward
+
+
+def _function(name: str, compute: Callable, doc: str, define: Any = float_elementwise, **rule: Callable) -> Callable:
+    """Defines the operation on one tensor that ``compute`` is on arrays: a line of the tables below."""
+
+    def forward(input: Array) -> Array:
+        return compute(input)
+
+    return define(**rule)(_named(forward, name, doc))
+
+
+def _discrete(name: str, compute: np.ufunc, doc: str, integers: bool = False) -> Callable:
+    """Defines an operation without a gradient, on one tensor or two; with ``integers``, not on floats."""
+
+    def unary(input: Array) -> Array:
+        if integers:
+            _refuse_floats(name, input)
+        return compute(input)
+
+    def binary(input: Array, other: Array) -> Array:
+        if integers:
+            _refuse_floats(name, input, other)
+        return compute(input, other)
+
+    if compute.nin == 1:
+        return elementwise(inputs=("input",))(_named(unary, name, doc))
+    return elementwise(inputs=("input", "other"))(_named(binary, name, doc))
+
+
 _LN2 = math.log(2.0)
 _LN10 = math.log(10.0)
 
@@ -42,6 +75,13 @@ def _nothing(g: Array) -> Array:
 def _refuse_bools(name: str, *arrays: Array, hint: str = "cast them to integers") -> None:
     if all(getattr(a, "dtype", np.dtype(type(a))).kind == "b" for a in arrays):
         raise TypeError(f"{name}: not defined for bool tensors; {hint}")
+
+
+def _refuse_floats(name: str, *arrays: Array) -> None:
+    for array in arrays:
+        dtype = getattr(array, "dtype", np.dtype(type(array)))
+        if dtype.kind == "f":
+            raise TypeError(f"{name}: expected integer or bool tensors, got {dtype}")
 
 
 # ---------------------------------------------------------------------------------- arithmetic
@@ -171,10 +211,7 @@ def copysign(input: Array, other: Array) -> Array:
     return np.copysign(input, other)
 
 
-@float_elementwise(input=lambda g, y: -g * y * y)
-def reciprocal(input: Array) -> Array:
-    """``1 / input``."""
-    return np.reciprocal(input)
+reciprocal = _function("reciprocal", np.reciprocal, "``1 / input``.", input=lambda g, y: -g * y * y)
 
 
 @elementwise(input=lambda g, input: 2 * g * input)
@@ -184,10 +221,7 @@ def square(input: Array) -> Array:
     return np.square(input)
 
 
-@float_elementwise(input=lambda g, y: g / (2 * y))
-def sqrt(input: Array) -> Array:
-    """Square root; NaN below 0."""
-    return np.sqrt(input)
+sqrt = _function("sqrt", np.sqrt, "Square root; NaN below 0.", input=lambda g, y: g / (2 * y))
 
 
 @float_elementwise(input=lambda g, y: -0.5 * g * y * y * y)
@@ -248,52 +282,15 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
 # ------------------------------------------------------------------ exponentials and logarithms
 
 
-@float_elementwise(input=lambda g, y: g * y)
-def exp(input: Array) -> Array:
-    """``e ** input``."""
-    return np.exp(input)
-
-
-@float_elementwise(input=lambda g, y: g * y * _LN2)
-def exp2(input: Array) -> Array:
-    """``2 ** input``."""
-    return np.exp2(input)
-
-
-@float_elementwise(input=lambda g, y: g * (y + 1))
-def expm1(input: Array) -> Array:
-    """``exp(input) - 1``, precise near 0."""
-    return np.expm1(input)
-
-
-@float_elementwise(input=lambda g, input: g / input)
-def log(input: Array) -> Array:
-    """Natural logarithm; -inf at 0, NaN below."""
-    return np.log(input)
-
-
-@float_elementwise(input=lambda g, input: g / (input * _LN2))
-def log2(input: Array) -> Array:
-    """Logarithm to base 2."""
-    return np.log2(input)
-
-
-@float_elementwise(input=lambda g, input: g / (input * _LN10))
-def log10(input: Array) -> Array:
-    """Logarithm to base 10."""
-    return np.log10(input)
-
-
-@float_elementwise(input=lambda g, input: g / (input + 1))
-def log1p(input: Array) -> Array:
-    """``log(1 + input)``, precise near 0."""
-    return np.log1p(input)
-
-
-@float_elementwise(input=lambda g, y: g * y * (1 - y))
-def sigmoid(input: Array) -> Array:
-    """``1 / (1 + exp(-input))``, without overflow. Takes any shape, and keeps it."""
-    return special.sigmoid(input)
+exp = _function("exp", np.exp, "``e ** input``.", input=lambda g, y: g * y)
+exp2 = _function("exp2", np.exp2, "``2 ** input``.", input=lambda g, y: g * y * _LN2)
+expm1 = _function("expm1", np.expm1, "``exp(input) - 1``, precise near 0.", input=lambda g, y: g * (y + 1))
+log = _function("log", np.log, "Natural logarithm; -inf at 0, NaN below.", input=lambda g, input: g / input)
+log2 = _function("log2", np.log2, "Logarithm to base 2.", input=lambda g, input: g / (input * _LN2))
+log10 = _function("log10", np.log10, "Logarithm to base 10.", input=lambda g, input: g / (input * _LN10))
+log1p = _function("log1p", np.log1p, "``log(1 + input)``, precise near 0.", input=lambda g, input: g / (input + 1))
+sigmoid = _function("sigmoid", special.sigmoid, "``1 / (1 + exp(-input))``, without overflow, for any shape.",
+                    input=lambda g, y: g * y * (1 - y))  # fmt: skip
 
 
 @float_elementwise(input=lambda g, input, other: g * sigmoid(input - other),
@@ -328,40 +325,15 @@ def logit(input: Any, eps: float | None = None) -> Any:
 # --------------------------------------------------------------- trigonometry, hyperbolic, erf
 
 
-@float_elementwise(input=lambda g, input: g * np.cos(input))
-def sin(input: Array) -> Array:
-    """Sine of radians."""
-    return np.sin(input)
-
-
-@float_elementwise(input=lambda g, input: -g * np.sin(input))
-def cos(input: Array) -> Array:
-    """Cosine of radians."""
-    return np.cos(input)
-
-
-@float_elementwise(input=lambda g, y: g * (1 + y * y))
-def tan(input: Array) -> Array:
-    """Tangent of radians."""
-    return np.tan(input)
-
-
-@float_elementwise(input=lambda g, input: g / np.sqrt(1 - input * input))
-def asin(input: Array) -> Array:
-    """Inverse sine, in radians from -pi/2 to pi/2; NaN outside -1 to 1."""
-    return np.arcsin(input)
-
-
-@float_elementwise(input=lambda g, input: -g / np.sqrt(1 - input * input))
-def acos(input: Array) -> Array:
-    """Inverse cosine, in radians from 0 to pi; NaN outside -1 to 1."""
-    return np.arccos(input)
-
-
-@float_elementwise(input=lambda g, input: g / (1 + input * input))
-def atan(input: Array) -> Array:
-    """Inverse tangent, in radians from -pi/2 to pi/2."""
-    return np.arctan(input)
+sin = _function("sin", np.sin, "Sine of radians.", input=lambda g, input: g * np.cos(input))
+cos = _function("cos", np.cos, "Cosine of radians.", input=lambda g, input: -g * np.sin(input))
+tan = _function("tan", np.tan, "Tangent of radians.", input=lambda g, y: g * (1 + y * y))
+asin = arcsin = _function("asin", np.arcsin, "Inverse sine, in radians from -pi/2 to pi/2; NaN outside -1 to 1.",
+                          input=lambda g, input: g / np.sqrt(1 - input * input))  # fmt: skip
+acos = arccos = _function("acos", np.arccos, "Inverse cosine, in radians from 0 to pi; NaN outside -1 to 1.",
+                          input=lambda g, input: -g / np.sqrt(1 - input * input))  # fmt: skip
+atan = arctan = _function("atan", np.arctan, "Inverse tangent, in radians from -pi/2 to pi/2.",
+                          input=lambda g, input: g / (1 + input * input))  # fmt: skip
 
 
 def _atan2_input(g: Array, input: Array, other: Array) -> Array:
@@ -381,55 +353,25 @@ def hypot(input: Array, other: Array) -> Array:
     return np.hypot(input, other)
 
 
-@float_elementwise(input=lambda g, input: g * np.cosh(input))
-def sinh(input: Array) -> Array:
-    """Hyperbolic sine."""
-    return np.sinh(input)
-
-
-@float_elementwise(input=lambda g, input: g * np.sinh(input))
-def cosh(input: Array) -> Array:
-    """Hyperbolic cosine."""
-    return np.cosh(input)
-
-
-@float_elementwise(input=lambda g, y: g * (1 - y * y))
-def tanh(input: Array) -> Array:
-    """Hyperbolic tangent. Takes any shape, and keeps it."""
-    return np.tanh(input)
-
-
-@float_elementwise(input=lambda g, input: g / np.sqrt(input * input + 1))
-def asinh(input: Array) -> Array:
-    """Inverse hyperbolic sine."""
-    return np.arcsinh(input)
-
-
-@float_elementwise(input=lambda g, input: g / np.sqrt(input * input - 1))
-def acosh(input: Array) -> Array:
-    """Inverse hyperbolic cosine; NaN below 1."""
-    return np.arccosh(input)
-
-
-@float_elementwise(input=lambda g, input: g / (1 - input * input))
-def atanh(input: Array) -> Array:
-    """Inverse hyperbolic tangent; NaN outside -1 to 1."""
-    return np.arctanh(input)
+sinh = _function("sinh", np.sinh, "Hyperbolic sine.", input=lambda g, input: g * np.cosh(input))
+cosh = _function("cosh", np.cosh, "Hyperbolic cosine.", input=lambda g, input: g * np.sinh(input))
+tanh = _function("tanh", np.tanh, "Hyperbolic tangent. Takes any shape, and keeps it.",
+                 input=lambda g, y: g * (1 - y * y))  # fmt: skip
+asinh = arcsinh = _function("asinh", np.arcsinh, "Inverse hyperbolic sine.",
+                            input=lambda g, input: g / np.sqrt(input * input + 1))  # fmt: skip
+acosh = arccosh = _function("acosh", np.arccosh, "Inverse hyperbolic cosine; NaN below 1.",
+                            input=lambda g, input: g / np.sqrt(input * input - 1))  # fmt: skip
+atanh = arctanh = _function("atanh", np.arctanh, "Inverse hyperbolic tangent; NaN outside -1 to 1.",
+                            input=lambda g, input: g / (1 - input * input))  # fmt: skip
 
 
 _TWO_OVER_SQRT_PI = 2 / math.sqrt(math.pi)
 
 
-@float_elementwise(input=lambda g, input: g * _TWO_OVER_SQRT_PI * np.exp(-input * input))
-def erf(input: Array) -> Array:
-    """``2 / sqrt(pi)`` times the integral of ``exp(-t**2)`` from 0 to ``input``."""
-    return special.erf(input)
-
-
-@float_elementwise(input=lambda g, input: -g * _TWO_OVER_SQRT_PI * np.exp(-input * input))
-def erfc(input: Array) -> Array:
-    """``1 - erf(input)``, precise where erf is nearly 1."""
-    return special.erfc(input)
+erf = _function("erf", special.erf, "``2 / sqrt(pi)`` times the integral of ``exp(-t**2)`` from 0 to ``input``.",
+                input=lambda g, input: g * _TWO_OVER_SQRT_PI * np.exp(-input * input))  # fmt: skip
+erfc = _function("erfc", special.erfc, "``1 - erf(input)``, precise where erf is nearly 1.",
+                 input=lambda g, input: -g * _TWO_OVER_SQRT_PI * np.exp(-input * input))  # fmt: skip
 
 
 def deg2rad(input: Any) -> Any:
@@ -448,31 +390,15 @@ def _sinc_input(g: Array, input: Array, y: Array) -> Array:
     return g * np.where(zero, input * (-math.pi**2 / 3), slope)
 
 
-@float_elementwise(input=_sinc_input)
-def sinc(input: Array) -> Array:
-    """``sin(pi * input) / (pi * input)``, which is 1 at 0."""
-    return np.sinc(input)
+sinc = _function("sinc", np.sinc, "``sin(pi * input) / (pi * input)``, which is 1 at 0.", input=_sinc_input)
 
 
 # -------------------------------------------------------------------------- rounding and choice
 
 
-@elementwise(input=_nothing)
-def floor(input: Array) -> Array:
-    """The largest whole number not above each element."""
-    return np.floor(input)
-
-
-@elementwise(input=_nothing)
-def ceil(input: Array) -> Array:
-    """The smallest whole number not below each element."""
-    return np.ceil(input)
-
-
-@elementwise(input=_nothing)
-def trunc(input: Array) -> Array:
-    """Each element without its fraction."""
-    return np.trunc(input)
+floor = _function("floor", np.floor, "The largest whole number not above each element.", elementwise, input=_nothing)
+ceil = _function("ceil", np.ceil, "The smallest whole number not below each element.", elementwise, input=_nothing)
+trunc = fix = _function("trunc", np.trunc, "Each element without its fraction.", elementwise, input=_nothing)
 
 
 @elementwise(input=_nothing)
@@ -609,131 +535,34 @@ def ldexp(input: Array, other: Array) -> Array:
 # ------------------------------------------------------------------------- comparison and logic
 
 
-@elementwise(inputs=("input", "other"))
-def eq(input: Array, other: Array) -> Array:
-    """Whether ``input == other``."""
-    return np.equal(input, other)
+eq = _discrete("eq", np.equal, "Whether ``input == other``.")
+ne = not_equal = _discrete("ne", np.not_equal, "Whether ``input != other``.")
+lt = less = _discrete("lt", np.less, "Whether ``input < other``.")
+le = less_equal = _discrete("le", np.less_equal, "Whether ``input <= other``.")
+gt = greater = _discrete("gt", np.greater, "Whether ``input > other``.")
+ge = greater_equal = _discrete("ge", np.greater_equal, "Whether ``input >= other``.")
+logical_and = _discrete("logical_and", np.logical_and, "Whether both are nonzero.")
+logical_or = _discrete("logical_or", np.logical_or, "Whether at least one is nonzero.")
+logical_xor = _discrete("logical_xor", np.logical_xor, "Whether exactly one is nonzero.")
+logical_not = _discrete("logical_not", np.logical_not, "Whether each element is zero.")
+bitwise_and = _discrete("bitwise_and", np.bitwise_and, "Bitwise (for bools: logical) and.", integers=True)
+bitwise_or = _discrete("bitwise_or", np.bitwise_or, "Bitwise (for bools: logical) or.", integers=True)
+bitwise_xor = _discrete("bitwise_xor", np.bitwise_xor, "Bitwise (for bools: logical) exclusive or.", integers=True)
+bitwise_not = _discrete("bitwise_not", np.invert, "Bitwise (for bools: logical) not.", integers=True)
+bitwise_left_shift = _discrete("bitwise_left_shift", np.left_shift, "``input * 2**other``, for integers.", integers=True)
+bitwise_right_shift = _discrete("bitwise_right_shift", np.right_shift, "``input / 2**other`` rounded down, for integers.",
+                                integers=True)  # fmt: skip
 
 
-@elementwise(inputs=("input", "other"))
-def ne(input: Array, other: Array) -> Array:
-    """Whether ``input != other``."""
-    return np.not_equal(input, other)
-
-
-@elementwise(inputs=("input", "other"))
-def lt(input: Array, other: Array) -> Array:
-    """Whether ``input < other``."""
-    return np.less(input, other)
-
-
-@elementwise(inputs=("input", "other"))
-def le(input: Array, other: Array) -> Array:
-    """Whether ``input <= other``."""
-    return np.less_equal(input, other)
-
-
-@elementwise(inputs=("input", "other"))
-def gt(input: Array, other: Array) -> Array:
-    """Whether ``input > other``."""
-    return np.greater(input, other)
-
-
-@elementwise(inputs=("input", "other"))
-def ge(input: Array, other: Array) -> Array:
-    """Whether ``input >= other``."""
-    return np.greater_equal(input, other)
-
-
-@elementwise(inputs=("input", "other"))
-def logical_and(input: Array, other: Array) -> Array:
-    """Whether both are nonzero."""
-    return np.logical_and(input, other)
-
-
-@elementwise(inputs=("input", "other"))
-def logical_or(input: Array, other: Array) -> Array:
-    """Whether at least one is nonzero."""
-    return np.logical_or(input, other)
-
-
-@elementwise(inputs=("input", "other"))
-def logical_xor(input: Array, other: Array) -> Array:
-    """Whether exactly one is nonzero."""
-    return np.logical_xor(input, other)
-
-
-@elementwise(inputs=("input",))
-def logical_not(input: Array) -> Array:
-    """Whether each element is zero."""
-    return np.logical_not(input)
-
-
-def _integers(name: str, *arrays: Array) -> None:
-    for array in arrays:
-        dtype = getattr(array, "dtype", np.dtype(type(array)))
-        if dtype.kind == "f":
-            raise TypeError(f"{name}: expected integer or bool tensors, got {dtype}")
-
-
-@elementwise(inputs=("input", "other"))
-def bitwise_and(input: Array, other: Array) -> Array:
-    """Bitwise (for bools: logical) and."""
-    _integers("bitwise_and", input, other)
-    return np.bitwise_and(input, other)
-
-
-@elementwise(inputs=("input", "other"))
-def bitwise_or(input: Array, other: Array) -> Array:
-    """Bitwise (for bools: logical) or."""
-    _integers("bitwise_or", input, other)
-    return np.bitwise_or(input, other)
-
-
-@elementwise(inputs=("input", "other"))
-def bitwise_xor(input: Array, other: Array) -> Array:
-    """Bitwise (for bools: logical) exclusive or."""
-    _integers("bitwise_xor", input, other)
-    return np.bitwise_xor(input, other)
-
-
-@elementwise(inputs=("input",))
-def bitwise_not(input: Array) -> Array:
-    """Bitwise (for bools: logical) not."""
-    _integers("bitwise_not", input)
-    return np.invert(input)
-
-
-@elementwise(inputs=("input", "other"))
-def bitwise_left_shift(input: Array, other: Array) -> Array:
-    """``input * 2**other``, for integers."""
-    _integers("bitwise_left_shift", input, other)
-    return np.left_shift(input, other)
-
-
-@elementwise(inputs=("input", "other"))
-def bitwise_right_shift(input: Array, other: Array) -> Array:
-    """``input / 2**other`` rounded down, for integers."""
-    _integers("bitwise_right_shift", input, other)
-    return np.right_shift(input, other)
+isnan = _discrete("isnan", np.isnan, "Whether each element is NaN.")
+isinf = _discrete("isinf", np.isinf, "Whether each element is infinite.")
+isfinite = _discrete("isfinite", np.isfinite, "Whether each element is neither NaN nor infinite.")
 
 
 @elementwise(inputs=("input",))
 def signbit(input: Array) -> Array:
     """Whether each element is negative, or -0."""
     return np.signbit(input) if input.dtype.kind == "f" else np.less(input, 0)
-
-
-@elementwise(inputs=("input",))
-def isnan(input: Array) -> Array:
-    """Whether each element is NaN."""
-    return np.isnan(input)
-
-
-@elementwise(inputs=("input",))
-def isinf(input: Array) -> Array:
-    """Whether each element is infinite."""
-    return np.isinf(input)
 
 
 @elementwise(inputs=("input",))
@@ -748,10 +577,6 @@ def isneginf(input: Array) -> Array:
     return np.equal(input, -math.inf)
 
 
-@elementwise(inputs=("input",))
-def isfinite(input: Array) -> Array:
-    """Whether each element is neither NaN nor infinite."""
-    return np.isfinite(input)
 
 
 @elementwise(inputs=("input", "other"))
@@ -780,17 +605,5 @@ true_divide = div
 negative = neg
 absolute = abs
 sgn = sign
-arcsin = asin
-arccos = acos
-arctan = atan
 arctan2 = atan2
-arcsinh = asinh
-arccosh = acosh
-arctanh = atanh
-fix = trunc
 clip = clamp
-not_equal = ne
-less = lt
-less_equal = le
-greater = gt
-greater_equal = ge
