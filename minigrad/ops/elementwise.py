@@ -549,9 +549,9 @@ bitwise_and = _discrete("bitwise_and", np.bitwise_and, "Bitwise (for bools: logi
 bitwise_or = _discrete("bitwise_or", np.bitwise_or, "Bitwise (for bools: logical) or.", integers=True)
 bitwise_xor = _discrete("bitwise_xor", np.bitwise_xor, "Bitwise (for bools: logical) exclusive or.", integers=True)
 bitwise_not = _discrete("bitwise_not", np.invert, "Bitwise (for bools: logical) not.", integers=True)
-bitwise_left_shift = _discrete("bitwise_left_shift", np.left_shift, "``input * 2**other``, for integers.", integers=True)
-bitwise_right_shift = _discrete("bitwise_right_shift", np.right_shift, "``input / 2**other`` rounded down, for integers.",
-                                integers=True)  # fmt: skip
+bitwise_left_shift = _discrete("bitwise_left_shift", np.left_shift, "``input * 2**other`` of integers.", integers=True)
+bitwise_right_shift = _discrete("bitwise_right_shift", np.right_shift,
+                                "``input / 2**other`` of integers, rounded down.", integers=True)  # fmt: skip
 
 
 isnan = _discrete("isnan", np.isnan, "Whether each element is NaN.")
