@@ -25,17 +25,16 @@ def is_inference_mode_enabled() -> bool:
 
 
 class _Switch:
-    """A context manager that is a decorator too. Each entry remembers what to go back to."""
+    """A context manager that is a decorator too, with or without parentheses."""
+
+    def __new__(cls, function: Any = None) -> Any:
+        return cls()(function) if callable(function) else super().__new__(cls)
 
     def __init__(self) -> None:
-        self._before: list[tuple[bool, bool]] = []
+        self._before: list[tuple[bool, bool]] = []  # what each entry found, to go back to
 
     def _set(self) -> None:
         raise NotImplementedError
-
-    def _again(self) -> _Switch:
-        """A switch like this one, for one call of a decorated function."""
-        return type(self)()
 
     def __enter__(self) -> None:
         self._before.append((mode.grad, mode.inference))
@@ -44,70 +43,49 @@ class _Switch:
     def __exit__(self, *_: object) -> None:
         mode.grad, mode.inference = self._before.pop()
 
+    def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """A call within it, which may run in several threads at once."""
+        before = mode.grad, mode.inference
+        self._set()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            mode.grad, mode.inference = before
+
     def __call__(self, function: F) -> F:
         if inspect.isclass(function):
             raise TypeError(f"{type(self).__name__}: decorate a function, not the class {function.__name__}")
-        if inspect.isgeneratorfunction(function):
-            return self._wrap_generator(function)
 
         @wraps(function)
         def switched(*args: Any, **kwargs: Any) -> Any:
-            with self._again():
-                return function(*args, **kwargs)
-
-        return switched  # type: ignore[return-value]
-
-    def _wrap_generator(self, function: Any) -> Any:
-        """Switched while the generator runs, and not while its consumer does."""
+            return self._call(function, *args, **kwargs)
 
         @wraps(function)
-        def switched(*args: Any, **kwargs: Any) -> Any:
-            generator = function(*args, **kwargs)
-            resume: Callable[[], Any] = lambda: next(generator)
+        def switched_generator(*args: Any, **kwargs: Any) -> Any:
+            """Switched while the generator runs, and not while its consumer does."""
+            generator: Any = function(*args, **kwargs)
+            resume, value = generator.send, None
             try:
                 while True:
+                    result = self._call(resume, value)
                     try:
-                        with self._again():
-                            value = resume()
-                    except StopIteration as end:
-                        return end.value
-                    try:
-                        sent = yield value
-                    except GeneratorExit:
-                        raise
+                        resume, value = generator.send, (yield result)
                     except BaseException as error:
-                        resume = lambda error=error: generator.throw(error)  # type: ignore[misc]
-                    else:
-                        resume = lambda sent=sent: generator.send(sent)  # type: ignore[misc]
-            finally:
-                with self._again():
-                    generator.close()
+                        resume, value = generator.throw, error
+            except StopIteration as end:
+                return end.value
 
-        return switched
+        return switched_generator if inspect.isgeneratorfunction(function) else switched  # type: ignore[return-value]
 
 
-class _PlainSwitch(_Switch):
-    """A switch without arguments, which decorates without parentheses as well."""
-
-    def __new__(cls, function: Any = None) -> Any:
-        switch = super().__new__(cls)
-        if function is None:
-            return switch
-        switch.__init__()  # type: ignore[misc]
-        return switch(function)
-
-    def __init__(self, function: Any = None) -> None:
-        super().__init__()
-
-
-class no_grad(_PlainSwitch):
+class no_grad(_Switch):
     """Record nothing: results require no gradient. ``with no_grad():``, ``@no_grad()`` or ``@no_grad``."""
 
     def _set(self) -> None:
         mode.grad = False
 
 
-class enable_grad(_PlainSwitch):
+class enable_grad(_Switch):
     """Record again, inside :class:`no_grad`."""
 
     def _set(self) -> None:
@@ -126,9 +104,6 @@ class set_grad_enabled(_Switch):
     def _set(self) -> None:
         mode.grad = self.mode
 
-    def _again(self) -> _Switch:
-        return set_grad_enabled(self.mode)
-
     def __enter__(self) -> None:
         self._before.append((self._previous, mode.inference))
         self._set()
@@ -144,23 +119,12 @@ class inference_mode(_Switch):
     Unlike PyTorch's, its tensors may be used in recorded operations afterwards.
     """
 
-    def __new__(cls, mode: Any = True) -> Any:
-        switch = super().__new__(cls)
-        if isinstance(mode, bool):
-            return switch
-        switch.__init__()  # type: ignore[misc]
-        return switch(mode)
-
     def __init__(self, mode: bool = True) -> None:
         super().__init__()
         self.mode = mode
 
     def _set(self) -> None:
-        mode.inference = self.mode
-        mode.grad = not self.mode
-
-    def _again(self) -> _Switch:
-        return inference_mode(self.mode)
+        mode.inference, mode.grad = self.mode, not self.mode
 
 
 class set_detect_anomaly:

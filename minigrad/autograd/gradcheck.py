@@ -20,6 +20,8 @@ import numpy as np
 from ..backprop import grad
 from ..engine import TensorBase, grad_mode, new_tensor
 
+Arrays = Sequence[np.ndarray]
+
 
 class GradcheckError(RuntimeError):
     """A gradient is not the derivative of its function.
@@ -53,7 +55,6 @@ def gradcheck(func: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, atol:
         fast_mode: first compare one random projection of the Jacobian. Only where that disagrees is
             the full comparison made, to tell what is wrong.
     """
-    inputs = (inputs,) if isinstance(inputs, TensorBase) else tuple(inputs)
     try:
         _Check("gradcheck", func, inputs, _Limits(eps, atol, rtol, nondet_tol)).run(fast_mode)
     except GradcheckError:
@@ -71,30 +72,25 @@ def gradgradcheck(func: Callable[..., Any], inputs: Any, grad_outputs: Any = Non
     The gradient is a function of the inputs and of ``grad_outputs``, the gradients that arrive at the
     differentiable outputs (random ones if None). Everything else is as in :func:`gradcheck`.
     """
-    inputs = (inputs,) if isinstance(inputs, TensorBase) else tuple(inputs)
     limits = _Limits(eps, atol, rtol, nondet_tol)
     first = _Check("gradgradcheck", func, inputs, limits)
-    with grad_mode(True):
-        outputs = first.outputs()
+    first.values()
     if grad_outputs is None:
-        grad_outputs = [new_tensor(_random(o.shape), True) for o in outputs]
-    elif isinstance(grad_outputs, TensorBase):
-        grad_outputs = [grad_outputs]
-    if len(grad_outputs) != len(outputs):
-        counts = f"{len(grad_outputs)} grad_outputs for {len(outputs)} differentiable outputs"
+        grad_outputs = [new_tensor(_random(shape), True) for shape in first.shapes]
+    arriving, count = _listed(grad_outputs), len(first.inputs)
+    if len(arriving) != len(first.shapes):
+        counts = f"{len(arriving)} grad_outputs for {len(first.shapes)} differentiable outputs"
         raise ValueError(f"gradgradcheck: got {counts}")
 
     def gradient(*args: Any) -> tuple[Any, ...]:
-        outs = first.outputs(args[: len(inputs)])
-        return first.gradients(outs, args[len(inputs) :], create_graph=True)
+        return first.gradients(first.outputs(args[:count]), args[count:], create_graph=True)
 
-    second = _Check("gradgradcheck", gradient, (*inputs, *grad_outputs), limits)
-    arriving = [f"the gradient arriving at {first.describe_output(k)}" for k in range(len(outputs))]
-    second.names = [*first.names, *arriving]
+    second = _Check("gradgradcheck", gradient, [*first.inputs, *arriving], limits)
+    second.names[count:] = [f"the gradient arriving at {first.output_name(k)}" for k in range(len(arriving))]
     second.output_names = [f"the gradient of {first.names[i]}" for i in first.checked]
     try:
-        plain = first.projected([g._array for g in grad_outputs])[1]
-        for name, g, expected in zip(second.output_names, gradient(*inputs, *grad_outputs), plain, strict=True):
+        plain = first.projected([g._array for g in arriving])[1]
+        for name, g, expected in zip(second.output_names, gradient(*second.inputs), plain, strict=True):
             second.compare(g._array, expected, limits.tolerance(expected), f"{name} is another one under create_graph")
         second.run(fast_mode)
     except GradcheckError as error:
@@ -108,6 +104,10 @@ def gradgradcheck(func: Callable[..., Any], inputs: Any, grad_outputs: Any = Non
                "computes with plain values where it must compute with Tensors?)"  # fmt: skip
         raise GradcheckError(f"{error}\nIt is {note}.", [*error.diagnosis, note]) from None
     return True
+
+
+def _listed(values: Any) -> list[Any]:
+    return [values] if isinstance(values, TensorBase) else list(values)
 
 
 def _random(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
@@ -130,7 +130,7 @@ def _units(shape: tuple[int, ...]) -> np.ndarray:
     return np.eye(math.prod(shape)).reshape(math.prod(shape), *shape)
 
 
-def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
+def _joined(arrays: Arrays) -> np.ndarray:
     """All elements as one vector."""
     return np.concatenate([np.ravel(a) for a in arrays]).astype(np.float64)
 
@@ -161,16 +161,22 @@ class _Slope(NamedTuple):
 class _Check:
     """One function at one point, and everything that is to be proven of it."""
 
-    def __init__(self, name: str, func: Callable[..., Any], inputs: tuple[Any, ...], limits: _Limits) -> None:
-        self.name, self.func, self.inputs, self.limits = name, func, inputs, limits
-        self.names = [f"input {i}" for i in range(len(inputs))]
+    f: np.ndarray  # the values there, as one vector
+    cotangents: Arrays  # that arrive at the outputs, at random
+    found: Arrays  # and the gradients of the checked inputs for these
+
+    def __init__(self, name: str, func: Callable[..., Any], inputs: Any, limits: _Limits) -> None:
+        self.name, self.func, self.inputs, self.limits = name, func, _listed(inputs), limits
+        self.names = [f"input {i}" for i in range(len(self.inputs))]
         self.output_names: list[str] | None = None
-        self.checked = [i for i, t in enumerate(inputs) if isinstance(t, TensorBase) and t.requires_grad]  # type: ignore[attr-defined]
+        places = {id(t): i for i, t in reversed([*enumerate(self.inputs)]) if getattr(t, "requires_grad", False)}
+        self.checked = sorted(places.values())  # of a tensor that is given twice the first
+        self.tensors = [self.inputs[i] for i in self.checked]
         if not self.checked:
             raise ValueError(f"{name}: none of the inputs requires a gradient, so there is nothing to check")
-        for i in self.checked:
-            if inputs[i].dtype != np.float64:
-                raise TypeError(f"{name}: {self.names[i]} is {inputs[i].dtype}, whose rounding hides the derivative; "
+        for i, x in zip(self.checked, self.tensors, strict=True):
+            if x.dtype != np.float64:
+                raise TypeError(f"{name}: {self.names[i]} is {x.dtype}, whose rounding hides the derivative; "
                                 "pass float64 (input.double())")  # fmt: skip
         self.chosen: list[int] = []  # which of the outputs are differentiable
         self.shapes: list[tuple[int, ...]] = []  # theirs
@@ -178,10 +184,10 @@ class _Check:
 
     # ------------------------------------------------------------------------- evaluation
 
-    def outputs(self, inputs: tuple[Any, ...] | None = None) -> list[Any]:
+    def outputs(self, inputs: Sequence[Any] | None = None) -> list[Any]:
         """The differentiable outputs."""
         result = self.func(*(self.inputs if inputs is None else inputs))
-        results = list(result) if isinstance(result, (tuple, list)) else [result]
+        results = result if isinstance(result, (tuple, list)) else [result]
         if not self.chosen:
             tensors = [k for k, r in enumerate(results) if isinstance(r, TensorBase) and r.dtype.kind == "f"]
             if not tensors:
@@ -196,8 +202,16 @@ class _Check:
             raise GradcheckError(f"{self.name}: the shapes of the outputs change from call to call: {shapes}")
         return chosen
 
+    def output_name(self, k: int) -> str:
+        return self.output_names[self.chosen[k]] if self.output_names else f"output {self.chosen[k]}"
+
+    def values(self) -> np.ndarray:
+        """The differentiable outputs as one vector."""
+        with grad_mode(True):  # func may itself differentiate
+            return _joined([o._array for o in self.outputs()])
+
     @contextmanager
-    def placed(self, tensors: Sequence[Any], arrays: Sequence[np.ndarray]) -> Iterator[None]:
+    def placed(self, tensors: Sequence[Any], arrays: Arrays) -> Iterator[None]:
         """Within it ``tensors`` have ``arrays`` for values, wherever ``func`` finds them."""
         before = [t._array for t in tensors]
         for tensor, array in zip(tensors, arrays, strict=True):
@@ -208,17 +222,15 @@ class _Check:
             for tensor, array in zip(tensors, before, strict=True):
                 tensor._array = array
 
-    def gradients(self, outputs: Sequence[Any], cotangents: Sequence[Any],
-                  create_graph: bool = False) -> tuple[Any, ...]:  # fmt: skip
+    def gradients(self, outputs: Sequence[Any], cotangents: Sequence[Any], create_graph: bool = False) -> Any:
         """The gradient of each checked input, zeros where none arrives; arrays, or Tensors if ``create_graph``."""
-        tensors = [self.inputs[i] for i in self.checked]
         if self.constant:
-            found = tuple(new_tensor(np.zeros(t.shape)) for t in tensors)
+            found = tuple(new_tensor(np.zeros(x.shape)) for x in self.tensors)
         else:
-            found = grad(outputs, tensors, cotangents, True, create_graph, materialize_grads=True)
+            found = grad(outputs, self.tensors, cotangents, True, create_graph, materialize_grads=True)
         return found if create_graph else tuple(g._array for g in found)
 
-    def projected(self, cotangents: Sequence[np.ndarray]) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    def projected(self, cotangents: Arrays) -> tuple[np.ndarray, Arrays]:
         """The outputs as one vector, and the gradients for the given ``cotangents``."""
         with grad_mode(True):
             outputs = self.outputs()
@@ -228,31 +240,29 @@ class _Check:
         """For each checked input its Jacobian, one row per input element and one column per output element."""
         with grad_mode(True):
             outputs = self.outputs()
-        units = [(output, unit) for output in outputs for unit in _units(output.shape)]
-        jacobians = [np.empty((math.prod(self.inputs[i].shape), len(units))) for i in self.checked]
-        for k, (output, unit) in enumerate(units):
-            for jacobian, g in zip(jacobians, self.gradients([output], [new_tensor(unit)]), strict=True):
+        units = [([output], [new_tensor(unit)]) for output in outputs for unit in _units(output.shape)]
+        jacobians = [np.empty((x._array.size, len(units))) for x in self.tensors]
+        for k, unit in enumerate(units):
+            for jacobian, g in zip(jacobians, self.gradients(*unit), strict=True):
                 jacobian[:, k] = np.ravel(g)
         return jacobians
 
     # ------------------------------------------------------------------ numerical derivative
 
-    def slope(self, tensors: Sequence[Any], directions: Sequence[Sequence[np.ndarray]], f: np.ndarray,
-              steps: np.ndarray) -> _Slope:  # fmt: skip
+    def slope(self, tensors: Sequence[Any], directions: Sequence[Arrays], steps: np.ndarray) -> _Slope:
         """Derivatives along ``directions`` (an array per tensor), by differences over ``steps`` (one each) and half."""
         points = []
         for direction, step in zip(directions, steps, strict=True):
             for t in (step, -step, step / 2, -step / 2):
                 moved = [x._array + t * d for x, d in zip(tensors, direction, strict=True)]
-                # A step may leave the domain; func may itself differentiate.
-                with self.placed(tensors, moved), np.errstate(all="ignore"), grad_mode(True):
-                    points.append(_joined([o._array for o in self.outputs()]))
-        values = np.array(points).reshape(len(steps), 2, 2, f.size)  # directions, step, side, outputs
+                with self.placed(tensors, moved), np.errstate(all="ignore"):  # a step may leave the domain
+                    points.append(self.values())
+        values = np.array(points).reshape(len(steps), 2, 2, self.f.size)  # directions, step, side, outputs
         h = steps.reshape(-1, 1)
         steps = np.stack([h, h / 2], 1)  # directions, step, 1
-        right, left = (values[:, :, 0] - f) / steps, (f - values[:, :, 1]) / steps
+        right, left = (values[:, :, 0] - self.f) / steps, (self.f - values[:, :, 1]) / steps
         (wide, narrow), gap = np.moveaxis(right + left, 1, 0) / 2, np.abs(right - left)
-        noise = 4e-16 * (1 + np.abs(f)) / h
+        noise = 4e-16 * (1 + np.abs(self.f)) / h
         return _Slope(
             value=(4 * narrow - wide) / 3,
             error=np.abs(narrow - wide) / 3 + noise,
@@ -263,18 +273,18 @@ class _Check:
             jump=np.zeros(narrow.shape, bool),
         )
 
-    def numerical(self, tensor: Any, f: np.ndarray, expected: np.ndarray) -> _Slope:
+    def numerical(self, tensor: Any, expected: np.ndarray) -> _Slope:
         """The Jacobian by differences; with smaller steps wherever it is not the ``expected`` one."""
         x, eps = tensor._array, self.limits.eps
         directions = [[unit] for unit in _units(x.shape)]
         units = np.maximum(1, np.abs(x.reshape(-1)))
-        best = self.slope([tensor], directions, f, math.sqrt(eps) * units)
+        best = self.slope([tensor], directions, math.sqrt(eps) * units)
         doubtful = ~(np.abs(best.value - expected) <= self.limits.tolerance(best.value)) | best.bent
         best.bent[:] = False
         rows = np.flatnonzero(doubtful.any(axis=1))
         if not rows.size:
             return best
-        finer = [self.slope([tensor], [directions[row] for row in rows], f, h * units[rows])
+        finer = [self.slope([tensor], [directions[row] for row in rows], h * units[rows])
                  for h in (math.sqrt(eps) / 10, math.sqrt(eps) / 100, eps)]  # fmt: skip
         for found in finer:
             better = ~(best.error[rows] <= found.error)  # also where the first steps left the domain
@@ -282,7 +292,7 @@ class _Check:
             best.error[rows] = np.where(better, found.error, best.error[rows])
         before, last = finer[-2:]
         gap, gap_before = last.right - last.left, before.right - before.left
-        noise = 4e-14 * (1 + np.abs(f)) / (eps * units[rows].reshape(-1, 1))
+        noise = 4e-14 * (1 + np.abs(self.f)) / (eps * units[rows].reshape(-1, 1))
         apart = np.abs(gap) > noise + self.limits.tolerance(last.value)
         best.jump[rows] = apart & (np.abs(gap) > 5 * np.abs(gap_before))
         best.bent[rows] = apart & (np.abs(gap - gap_before) < 0.2 * np.abs(gap))
@@ -293,17 +303,16 @@ class _Check:
 
     def run(self, fast: bool) -> None:
         """Raise a GradcheckError unless everything holds."""
-        before = [np.array(self.inputs[i]._array) for i in self.checked]
-        with grad_mode(True):
-            f = _joined([o._array for o in self.outputs()])
-        for i, old in zip(self.checked, before, strict=True):
-            if not np.array_equal(self.inputs[i]._array, old, equal_nan=True):
+        before = [np.array(x._array) for x in self.tensors]
+        self.f = self.values()
+        for i, x, old in zip(self.checked, self.tensors, before, strict=True):
+            if not np.array_equal(x._array, old, equal_nan=True):
                 raise GradcheckError(f"{self.name}: func changes {self.names[i]} in place")
-        cotangents = [_random(shape, seed) for seed, shape in enumerate(self.shapes)]
-        gradients = self.run_twice(f, cotangents)
-        if not (fast and self.agrees_in_projection(f, cotangents, gradients)):
-            self.compare_jacobians(f, cotangents, gradients)
-        self.compare_layouts(f, cotangents, gradients)
+        self.cotangents = [_random(shape, seed) for seed, shape in enumerate(self.shapes)]
+        self.run_twice()
+        if not (fast and self.agrees_in_projection()):
+            self.compare_jacobians()
+        self.compare_layouts()
 
     def compare(self, actual: np.ndarray, expected: np.ndarray, tolerance: Any, complaint: str,
                 advice: str = "") -> None:  # fmt: skip
@@ -317,105 +326,92 @@ class _Check:
             message = f"{self.name}: {complaint}\n{_count(wrong)}; element {where} is {values}.{advice}"
             raise GradcheckError(message, [complaint])
 
-    def run_twice(self, f: np.ndarray, cotangents: list[np.ndarray]) -> tuple[np.ndarray, ...]:
-        """The gradients, after proving that values and gradients are the same in each call."""
-        (values, gradients), (_, again) = self.projected(cotangents), self.projected(cotangents)
+    def run_twice(self) -> None:
+        """Prove that values and gradients are the same in each call."""
+        (values, self.found), (_, again) = self.projected(self.cotangents), self.projected(self.cotangents)
         nondet = self.limits.nondet
-        self.compare(values, f, nondet, "func is not deterministic: its values differ from call to call")
-        for i, g, other in zip(self.checked, gradients, again, strict=True):
+        self.compare(values, self.f, nondet, "func is not deterministic: its values differ from call to call")
+        for i, g, other in zip(self.checked, self.found, again, strict=True):
             self.compare(other, g, nondet, f"the gradient of {self.names[i]} is not deterministic")
-        return gradients
 
-    def agrees_in_projection(self, f: np.ndarray, cotangents: list[np.ndarray],
-                             gradients: tuple[np.ndarray, ...]) -> bool:  # fmt: skip
+    def agrees_in_projection(self) -> bool:
         """Whether the Jacobian of all inputs together agrees when multiplied by a random vector on each side."""
-        distinct = {id(self.inputs[i]): (self.inputs[i], g) for i, g in zip(self.checked, gradients, strict=True)}
-        tensors, gradients = zip(*distinct.values(), strict=True)
-        directions = [_random(g.shape, 1000 + k) for k, g in enumerate(gradients)]
-        slope = self.slope(tensors, [directions], f, np.array([math.sqrt(self.limits.eps)]))
-        expected = float(sum(np.sum(g * d) for g, d in zip(gradients, directions, strict=True)))
-        return abs(slope.value[0] @ _joined(cotangents) - expected) <= self.limits.tolerance(expected)
+        directions = [_random(g.shape, 1000 + k) for k, g in enumerate(self.found)]
+        slope = self.slope(self.tensors, [directions], np.array([math.sqrt(self.limits.eps)]))
+        expected = _joined(self.found) @ _joined(directions)
+        return bool(abs(slope.value[0] @ _joined(self.cotangents) - expected) <= self.limits.tolerance(expected))
 
-    def compare_jacobians(self, f: np.ndarray, cotangents: list[np.ndarray], gradients: tuple[np.ndarray, ...]) -> None:
+    def compare_jacobians(self) -> None:
         """Compare every element, which tells all about a rule that is linear in what arrives, and prove that it is."""
         jacobians = dict(zip(self.checked, self.analytical(), strict=True))
-        for (i, analytical), gradient in zip(jacobians.items(), gradients, strict=True):
-            slope = self.numerical(self.inputs[i], f, analytical)
+        for (i, analytical), gradient in zip(jacobians.items(), self.found, strict=True):
+            slope = self.numerical(self.inputs[i], analytical)
             tolerance = self.limits.tolerance(slope.value)
             wrong = ~(np.abs(analytical - slope.value) <= tolerance)
             low, high = np.minimum(slope.left, slope.right), np.maximum(slope.left, slope.right)
             wrong &= ~(slope.bent & (low - tolerance <= analytical) & (analytical <= high + tolerance))
             if wrong.any():
-                self.report(i, jacobians, slope, wrong, f)
+                self.report(i, jacobians, slope, wrong)
             if slope.bent.any():
                 row, column = map(int, np.argwhere(slope.bent)[0])
                 at = f"element {_unravel(row, gradient.shape)} of {self.names[i]}"
                 sides = f"{slope.left[row, column]:.6g} and {slope.right[row, column]:.6g}"
                 warnings.warn(f"{self.name}: a kink at {at}: one-sided derivatives {sides}; the gradient "
                               f"{analytical[row, column]:.6g} lies between them and is accepted", stacklevel=4)
-            linear = (analytical @ _joined(cotangents)).reshape(gradient.shape)
+            linear = (analytical @ _joined(self.cotangents)).reshape(gradient.shape)
             complaint = f"the gradient of {self.names[i]} is not linear in the gradient that arrives (is it used?)"
             self.compare(gradient, linear, self.limits.tolerance(linear) + self.limits.nondet, complaint)
 
-    def compare_layouts(self, f: np.ndarray, cotangents: list[np.ndarray], gradients: tuple[np.ndarray, ...]) -> None:
+    def compare_layouts(self) -> None:
         """Prove that nothing depends on how the inputs and the arriving gradients lie in memory."""
-        inputs = {id(self.inputs[i]): self.inputs[i] for i in self.checked}.values()
-        plain = [t._array for t in inputs]
-        ones = [np.ones(shape) for shape in self.shapes]
+        plain = [x._array for x in self.tensors]
+        ones = self.projected([np.ones(shape) for shape in self.shapes])[1]
         expanded = [np.broadcast_to(np.ones(()), shape) for shape in self.shapes]
-        for state, arrays, arriving, expected_gradients in (
-            ("the inputs are not contiguous", map(scattered, plain), cotangents, gradients),
-            ("the gradient that arrives is not contiguous", plain, list(map(scattered, cotangents)), gradients),
-            ("the gradient that arrives is expanded from one number", plain, expanded, self.projected(ones)[1]),
+        for state, arrays, arriving, gradients in (
+            ("inputs are not contiguous", list(map(scattered, plain)), self.cotangents, self.found),
+            ("gradient that arrives is not contiguous", plain, list(map(scattered, self.cotangents)), self.found),
+            ("gradient that arrives is expanded from one number", plain, expanded, ones),
         ):
-            with self.placed(list(inputs), list(arrays)):
+            with self.placed(self.tensors, arrays):
                 values, found = self.projected(arriving)
             names = ["values are", *(f"gradient of {self.names[i]} is" for i in self.checked)]
-            for name, actual, expected in zip(names, (values, *found), (f, *expected_gradients), strict=True):
+            for name, actual, expected in zip(names, (values, *found), (self.f, *gradients), strict=True):
                 rounding = 1e-9 * (1 + np.abs(expected).max(initial=0.0))
                 tolerance = np.minimum(self.limits.tolerance(expected), rounding) + self.limits.nondet
-                self.compare(actual, expected, tolerance, f"the {name} wrong where {state}",
+                self.compare(actual, expected, tolerance, f"the {name} wrong where the {state}",
                              "\nIt is right for contiguous memory and only wrong for a non-contiguous layout.")
 
-    # ---------------------------------------------------------------------------- the report
-
-    def describe_output(self, k: int) -> str:
-        return self.output_names[self.chosen[k]] if self.output_names else f"output {self.chosen[k]}"
-
-    def report(self, i: int, jacobians: dict[int, np.ndarray], slope: _Slope, wrong: np.ndarray,
-               f: np.ndarray) -> None:  # fmt: skip
+    def report(self, i: int, jacobians: dict[int, np.ndarray], slope: _Slope, wrong: np.ndarray) -> None:
         """Raise a GradcheckError that says what is wrong, where, and what it looks like."""
         x = self.inputs[i]._array
         ends = np.cumsum([math.prod(shape) for shape in self.shapes])
         k = int(np.searchsorted(ends, np.flatnonzero(wrong.any(axis=0))[0], "right"))  # the first output that is wrong
-        out_shape = self.shapes[k]
+        output, out_shape = self.output_name(k), self.shapes[k]
         part = slice(ends[k] - math.prod(out_shape), ends[k])
-        n, a, bad = slope.value[:, part], jacobians[i][:, part], wrong[:, part]
+        slope = _Slope(*(values[:, part] for values in slope))
+        n, a, bad = slope.value, jacobians[i][:, part], wrong[:, part]
         distance = np.where(bad, np.nan_to_num(np.abs(a - n), nan=np.inf), -1)
         row, column = place = _unravel(np.argmax(distance), distance.shape)
+        at = f"element {_unravel(row, x.shape)} of {self.names[i]}"
         others = {
-            self.names[j]: self.numerical(self.inputs[j], f, jacobian).value[:, part]
+            self.names[j]: self.numerical(self.inputs[j], jacobian).value[:, part]
             for j, jacobian in jacobians.items() if j != i and self.inputs[j].shape == x.shape
         }  # fmt: skip
-        diagnosis = list(_diagnose(n, a, bad, x, out_shape, f[part], others, self.constant))
-        if not diagnosis and (where := _describe_part(bad, x)):
-            diagnosis = [f"an error only{where}"]
-        at = f"element {_unravel(row, x.shape)} of {self.names[i]}"
-        left, right, bent, jump, error = (
-            values[:, part][place] for values in (slope.left, slope.right, slope.bent, slope.jump, slope.error)
-        )
-        if jump:
+        if slope.jump[place]:
             diagnosis = [f"a jump of func at {at}: it has no derivative there, so choose another point"]
-        elif bent:
-            sides = f"with the gradient outside the one-sided derivatives {left:.6g} and {right:.6g}"
-            diagnosis.insert(0, f"a kink of func at {at}, {sides}")
-        output = self.describe_output(k)
+        elif self.constant:
+            diagnosis = ["a graph that was cut: no output requires a gradient (detach(), data, numpy(), no_grad()?)"]
+        else:
+            diagnosis = list(_diagnose(n, a, bad, x, out_shape, self.f[part], others))
+        if slope.bent[place]:
+            sides = f"{slope.left[place]:.6g} and {slope.right[place]:.6g}"
+            diagnosis.insert(0, f"a kink of func at {at}, with the gradient outside the one-sided derivatives {sides}")
         lines = [
             f"{self.name}: the derivative of {output} (shape {out_shape}) "
             f"with respect to {self.names[i]} (shape {x.shape}) is wrong.",
             *([f"It looks like {'; or '.join(diagnosis[:3])}."] if diagnosis else []),
             f"{_count(bad)}, most at {at} and element {_unravel(column, out_shape)} of {output}: "
-            f"numerical {n[place]:.10g} (to about {error:.0e}), analytical {a[place]:.10g}; "
+            f"numerical {n[place]:.10g} (to about {slope.error[place]:.0e}), analytical {a[place]:.10g}; "
             f"allowed is atol {self.limits.atol:g} + rtol {self.limits.rtol:g} * |numerical|.",
             *_show(n, a, bad, x.shape, out_shape),
         ]
@@ -449,19 +445,18 @@ def _show(n: np.ndarray, a: np.ndarray, bad: np.ndarray, in_shape: tuple[int, ..
 
 
 def _diagnose(n: np.ndarray, a: np.ndarray, bad: np.ndarray, x: np.ndarray, out_shape: tuple[int, ...], f: np.ndarray,
-              others: dict[str, np.ndarray], constant: bool) -> Iterator[str]:  # fmt: skip
+              others: dict[str, np.ndarray]) -> Iterator[str]:  # fmt: skip
     """What would make the numerical Jacobian ``n`` into the analytical one ``a``, simplest first."""
     scale, largest = np.abs(n).max(initial=0.0) + np.abs(a).max(initial=0.0), np.abs(n).max(initial=1e-300)
 
     def same(guess: np.ndarray, where: Any = slice(None)) -> bool:
-        return bool(np.all(np.abs(a - guess)[where] <= 1e-4 * np.abs(guess)[where] + 1e-6 * scale))
+        guess = guess.reshape(n.shape)[where]
+        return bool(np.all(np.abs(a[where] - guess) <= 1e-4 * np.abs(guess) + 1e-6 * scale))
 
     if not np.isfinite(n).all():
         yield "a point at the edge of the domain: func gives NaN or infinity right beside it"
     elif not np.isfinite(a).all():
         yield f"a gradient that is not finite at element {_unravel(np.argwhere(~np.isfinite(a))[0][0], x.shape)} of it"
-    elif constant:
-        yield "a graph that was cut: no output requires a gradient (detach(), data, numpy(), no_grad() in func?)"
     elif (relative := float(np.abs(a - n)[bad].max() / largest)) < 2e-3:
         dtype = "float32" if relative < 2e-6 else "float16"
         yield f"rounding: the gradient is right to {relative:.0e} of its largest element, as if computed in {dtype}"
@@ -469,30 +464,29 @@ def _diagnose(n: np.ndarray, a: np.ndarray, bad: np.ndarray, x: np.ndarray, out_
         yield "a gradient where func does not depend on the input at all"
     elif same(0 * n):
         yield "a missing gradient: none arrives (a graph that was cut by detach(), data or numpy(), or a dropped term)"
+    elif same(0 * n, bad):
+        yield from _missing_sum(bad, out_shape)
+        yield f"a dropped term: the gradient is 0{_describe_part(bad, x)}"
     else:
-        where = _describe_part(bad, x)
-        if same(0 * n, bad):
-            yield from _missing_sum(bad, out_shape)
-            yield f"a dropped term: the gradient is 0{where}"
-            return
-        odd = None  # a factor that nobody would write: the last resort
-        factor = float(np.sum((a * n)[bad]) / max(np.sum(n[bad] ** 2), 1e-300))
-        if np.abs(n[bad]).max() > 1e-9 * scale and same(factor * n, bad):
-            text, plausible = _name_factor(factor, x.shape, out_shape)
-            text += "" if same(factor * n) else where
-            if plausible:
+        factor, shift = np.sum((a * n)[bad]) / max(np.sum(n[bad] ** 2), 1e-300), (a - n)[bad].mean()
+        text, plausible = _name_factor(float(factor), x.shape, out_shape)
+        guesses = list(_guesses(n, a, x, f, out_shape, others))
+        guesses.insert(0 if plausible else len(guesses), (text, factor * n))  # a factor that nobody would write: last
+        if bad.sum() > 1:
+            guesses.append((f"a constant added: analytical = numerical + {shift:.6g}", n + shift))
+        found = False
+        for text, guess in guesses:
+            if same(guess):
+                found = True
                 yield text
-            else:
-                odd = text
-        yield from (text for text, guess in _guesses(n, x, f, out_shape, others) if same(guess.reshape(n.shape)))
-        matches = np.array([[np.allclose(r, s, rtol=1e-4, atol=1e-8) for s in n] for r in a])
-        if len(n) > 1 and matches.any(0).all() and matches.any(1).all():
-            yield "a permutation: the right values stand at the wrong input elements"
-        if odd:
-            yield odd
-        difference = (a - n)[bad]
-        if difference.size > 1 and np.ptp(difference) <= 1e-5 * scale:
-            yield f"a constant added: analytical = numerical + {difference.mean():.6g}{where}"
+            elif text.startswith(_LOCAL) and same(guess, bad):
+                found = True
+                yield text + _describe_part(bad, x)
+        if not found and (where := _describe_part(bad, x)):
+            yield f"an error only{where}"
+
+
+_LOCAL = ("a wrong sign", "a constant")  # hypotheses that may hold where the errors are alone
 
 
 def _name_factor(factor: float, in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> tuple[str, bool]:
@@ -501,22 +495,22 @@ def _name_factor(factor: float, in_shape: tuple[int, ...], out_shape: tuple[int,
 
     if math.isclose(factor, -1, rel_tol=1e-4):
         return "a wrong sign", True
-    minus = "-" if factor < 0 else ""
-    text = f"a constant factor: analytical = {minus}%s * numerical%s"
+    text, size = f"a constant factor: analytical = {'-' if factor < 0 else ''}%s * numerical", abs(factor)
     roots = {"pi": math.pi, "2 pi": 2 * math.pi, "log(2)": math.log(2), "log(10)": math.log(10),
              "sqrt(2)": math.sqrt(2), "sqrt(pi)": math.sqrt(math.pi), "sqrt(2 pi)": math.sqrt(2 * math.pi)}  # fmt: skip
     for name, value in (roots | {f"1 / ({name})": 1 / value for name, value in roots.items()}).items():
-        if math.isclose(abs(factor), value, rel_tol=1e-5):
-            return text % (name, ""), True
+        if math.isclose(size, value, rel_tol=1e-5):
+            return text % name, True
     sizes = {math.prod(in_shape): "number of elements of the input"}
     for shape, what in ((out_shape, "output"), (in_shape, "input")):
-        sizes |= {size: f"size of dimension {d} of the {what}" for d, size in enumerate(shape)}
-    ratio = Fraction(abs(factor)).limit_denominator(max(12, *sizes))
-    if not math.isclose(abs(factor), ratio, rel_tol=1e-5):
-        return text % (f"{abs(factor):.6g}", ""), False
-    size = ratio.numerator if ratio.denominator == 1 else ratio.denominator
-    hint = f" ({size} is the {sizes[size]})" if size > 1 and size in sizes else ""
-    return text % (ratio, hint), ratio.numerator <= 16 or bool(hint)
+        sizes |= {length: f"size of dimension {d} of the {what}" for d, length in enumerate(shape)}
+    ratio = Fraction(size).limit_denominator(max(12, *sizes))
+    if not math.isclose(size, ratio, rel_tol=1e-5):
+        return text % f"{size:.6g}", False
+    whole = ratio.numerator if ratio.denominator == 1 else ratio.denominator
+    if whole > 1 and whole in sizes:
+        return f"{text % ratio} ({whole} is the {sizes[whole]})", True
+    return text % ratio, ratio.numerator <= 16
 
 
 def _describe_part(bad: np.ndarray, x: np.ndarray) -> str:
@@ -547,7 +541,7 @@ def _missing_sum(bad: np.ndarray, out_shape: tuple[int, ...]) -> Iterator[str]:
                    f"(only what comes from index {np.argmin(missing)} arrives)")  # fmt: skip
 
 
-def _guesses(n: np.ndarray, x: np.ndarray, f: np.ndarray, out_shape: tuple[int, ...],
+def _guesses(n: np.ndarray, a: np.ndarray, x: np.ndarray, f: np.ndarray, out_shape: tuple[int, ...],
              others: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:  # fmt: skip
     """The Jacobians that common errors would make of the right one, ``n``."""
     if n.shape[0] == n.shape[1] > 1:
@@ -562,6 +556,9 @@ def _guesses(n: np.ndarray, x: np.ndarray, f: np.ndarray, out_shape: tuple[int, 
             for text, guess in ((f"times {name}", n * value), (f"divided by {name}", n / value)):
                 yield f"a factor too many or too few: analytical = numerical {text}", guess
                 yield f"a factor too many or too few: analytical = -numerical {text}", -guess
+    matches = np.array([[np.allclose(r, s, rtol=1e-4, atol=1e-8) for s in n] for r in a])
+    if len(n) > 1 and matches.any(axis=0).all():
+        yield "a permutation: the right values stand at the wrong input elements", n[matches.argmax(axis=1)]
 
 
 def _moved(values: np.ndarray, dims: range, what: str) -> Iterator[tuple[str, np.ndarray]]:
