@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from minigrad.arguments import check_dims
+
 from . import functional as F
 from . import init
 from .layer import Layer, WeightedLayer
@@ -16,14 +18,14 @@ class _Plain(Layer):
     """An activation without options."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(locals())
 
 
 class _Inplace(Layer):
     """An activation whose only option is to work in place."""
 
     def __init__(self, inplace: bool = False) -> None:
-        super().__init__(inplace=inplace)
+        super().__init__(locals())
 
 
 class ReLU(_Inplace, function=F.relu):
@@ -81,60 +83,57 @@ class Hardtanh(Layer, function=F.hardtanh):
     """``x`` restricted to ``min_val`` .. ``max_val``. Takes any shape, and keeps it."""
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
-        super().__init__(min_val=min_val, max_val=max_val, inplace=inplace)
+        super().__init__(locals())
 
 
 class LeakyReLU(Layer, function=F.leaky_relu):
     """``x`` where positive, else ``negative_slope * x``. Takes any shape, and keeps it."""
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
-        super().__init__(negative_slope=negative_slope, inplace=inplace)
+        super().__init__(locals())
 
 
-class PReLU(WeightedLayer):
+class PReLU(WeightedLayer, function=F.prelu):
     """``x`` where positive, else ``weight * x``, with a slope that is learned, one for all channels or one for each.
 
     Takes any shape, and keeps it.
     """
 
+    shown = ("num_parameters",)
+
     def __init__(self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None) -> None:
-        super().__init__(num_parameters=num_parameters)
-        self.init = init
+        super().__init__(locals())
         self._add_parameters(device, dtype, weight=num_parameters)
 
     def reset_parameters(self) -> None:
         """Set the slope to its initial value."""
         init.constant_(self.weight, self.init)
 
-    def forward(self, input: Any) -> Any:
-        return F.prelu(input, self.weight)
 
-
-class RReLU(Layer):
+class RReLU(Layer, function=F.rrelu):
     """:class:`LeakyReLU` with slopes drawn from ``lower`` .. ``upper`` in training, and their mean otherwise."""
 
     def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False) -> None:
-        super().__init__(lower=lower, upper=upper, inplace=inplace)
-
-    def forward(self, input: Any) -> Any:
-        return F.rrelu(input, self.lower, self.upper, self.training, self.inplace)
+        super().__init__(locals())
 
 
 class Threshold(Layer, function=F.threshold):
     """``x`` where above ``threshold``, else ``value``. Takes any shape, and keeps it."""
 
     def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
-        super().__init__(threshold=threshold, value=value, inplace=inplace)
+        super().__init__(locals())
 
 
-class ELU(Layer, function=F.elu):
+class _Exponential(Layer):
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__(locals())
+
+
+class ELU(_Exponential, function=F.elu):
     """``x`` where positive, else ``alpha * (exp(x) - 1)``. Takes any shape, and keeps it."""
 
-    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
-        super().__init__(alpha=alpha, inplace=inplace)
 
-
-class CELU(ELU, function=F.celu):
+class CELU(_Exponential, function=F.celu):
     """``x`` where positive, else ``alpha * (exp(x / alpha) - 1)``. Takes any shape, and keeps it."""
 
 
@@ -145,7 +144,7 @@ class GELU(Layer, function=F.gelu):
     """
 
     def __init__(self, approximate: str = "none") -> None:
-        super().__init__(approximate=approximate)
+        super().__init__(locals())
 
 
 class Softplus(Layer, function=F.softplus):
@@ -155,19 +154,21 @@ class Softplus(Layer, function=F.softplus):
     """
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
-        super().__init__(beta=beta, threshold=threshold)
+        super().__init__(locals())
 
 
-class Hardshrink(Layer, function=F.hardshrink):
-    """``x`` where ``|x| > lambd``, else 0. Takes any shape, and keeps it."""
-
+class _Shrink(Layer):
     unnamed = 1
 
     def __init__(self, lambd: float = 0.5) -> None:
-        super().__init__(lambd=lambd)
+        super().__init__(locals())
 
 
-class Softshrink(Hardshrink, function=F.softshrink):
+class Hardshrink(_Shrink, function=F.hardshrink):
+    """``x`` where ``|x| > lambd``, else 0. Takes any shape, and keeps it."""
+
+
+class Softshrink(_Shrink, function=F.softshrink):
     """``x`` moved towards 0 by ``lambd``, and 0 where that would change its sign. Takes any shape, and keeps it."""
 
 
@@ -175,21 +176,23 @@ class GLU(Layer, function=F.glu):
     """``a * sigmoid(b)`` of the two halves of the input along ``dim``. From (..., 2n, ...) to (..., n, ...)."""
 
     def __init__(self, dim: int = -1) -> None:
-        super().__init__(dim=dim)
+        super().__init__(locals())
 
 
-class Softmax(Layer, function=F.softmax):
+class _Softmax(Layer):
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__(locals())
+
+
+class Softmax(_Softmax, function=F.softmax):
     """``exp(x)`` divided by its sum along ``dim``. Takes any shape, and keeps it."""
 
-    def __init__(self, dim: int | None = None) -> None:
-        super().__init__(dim=dim)
 
-
-class Softmin(Softmax, function=F.softmin):
+class Softmin(_Softmax, function=F.softmin):
     """The softmax of ``-x`` along ``dim``. Takes any shape, and keeps it."""
 
 
-class LogSoftmax(Softmax, function=F.log_softmax):
+class LogSoftmax(_Softmax, function=F.log_softmax):
     """The logarithm of the softmax along ``dim``. Takes any shape, and keeps it."""
 
 
@@ -197,6 +200,5 @@ class Softmax2d(_Plain):
     """The softmax over the channels of (N, C, H, W) or (C, H, W)."""
 
     def forward(self, input: Any) -> Any:
-        if input.ndim not in (3, 4):
-            raise ValueError(f"Softmax2d: expected an input of 3 or 4 dimensions, got shape {tuple(input.shape)}")
+        check_dims("Softmax2d", (3, 4), input=input)
         return F.softmax(input, -3)

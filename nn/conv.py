@@ -23,18 +23,19 @@ class _Base(WeightedLayer):
         "padding": 0, "dilation": 1, "output_padding": 0, "groups": 1, "bias": True, "padding_mode": "zeros"
     }  # fmt: skip
 
-    def __init__(self, device: Any, dtype: Any, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        super().__init__(arguments)
         self._check_sizes("in_channels", "out_channels", "groups")
         for name in ("in_channels", "out_channels"):
             if (channels := getattr(self, name)) % self.groups:
                 raise ValueError(f"{type(self).__name__}: {name}={channels} must be divisible by groups={self.groups}")
-        for name in options.keys() & _SMALLEST:
-            if self.transposed or not isinstance(options[name], str):
-                setattr(self, name, ntuple(options[name], self.dims, type(self).__name__, name, _SMALLEST[name]))
+        for name in arguments.keys() & _SMALLEST:
+            if self.transposed or not isinstance(arguments[name], str):
+                setattr(self, name, ntuple(arguments[name], self.dims, type(self).__name__, name, _SMALLEST[name]))
         channels = (self.out_channels, self.in_channels)[:: -1 if self.transposed else 1]
         shape = (channels[0], channels[1] // self.groups, *self.kernel_size)
-        self._add_parameters(device, dtype, weight=shape, bias=self.out_channels if self.bias else None)
+        bias = self.out_channels if self.bias else None
+        self._add_parameters(arguments["device"], arguments["dtype"], weight=shape, bias=bias)
 
     def extra_repr(self) -> str:
         return super().extra_repr().replace("'", "")  # as PyTorch prints it: padding=same
@@ -44,9 +45,7 @@ class _Conv(_Base):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0,
                  dilation: Any = 1, groups: int = 1, bias: bool = True, padding_mode: str = "zeros",
                  device: Any = None, dtype: Any = None) -> None:  # fmt: skip
-        super().__init__(device, dtype, in_channels=in_channels, out_channels=out_channels, kernel_size=kernel_size,
-                         stride=stride, padding=padding, dilation=dilation, groups=groups, bias=bias,
-                         padding_mode=padding_mode)  # fmt: skip
+        super().__init__(locals())
         pairs = padding_pairs(type(self).__name__, padding, self.dims, self.kernel_size, self.stride, self.dilation)
         self._around = [width for pair in reversed(pairs) for width in pair]  # as F.pad takes it
 
@@ -91,9 +90,7 @@ class _ConvTranspose(_Base):
                  padding_mode: str = "zeros", device: Any = None, dtype: Any = None) -> None:  # fmt: skip
         if padding_mode != "zeros":
             raise ValueError(f'{type(self).__name__}: only "zeros" padding mode is supported, got {padding_mode!r}')
-        super().__init__(device, dtype, in_channels=in_channels, out_channels=out_channels, kernel_size=kernel_size,
-                         stride=stride, padding=padding, dilation=dilation, output_padding=output_padding,
-                         groups=groups, bias=bias, padding_mode=padding_mode)  # fmt: skip
+        super().__init__(locals())
 
     def forward(self, input: Any, output_size: Sequence[int] | None = None) -> Any:
         extra = self.output_padding if output_size is None else self._extra(input, tuple(output_size))

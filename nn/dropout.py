@@ -5,7 +5,7 @@ All keep the shape of the input. In evaluation they do nothing.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from minigrad.arguments import check_probability
 
@@ -18,10 +18,7 @@ class _Dropout(Layer):
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         check_probability(type(self).__name__, p)
-        super().__init__(p=p, inplace=inplace)
-
-    def forward(self, input: Any) -> Any:
-        return self.function(input, self.p, self.training, self.inplace)
+        super().__init__(locals())
 
 
 class Dropout(_Dropout, function=F.dropout):

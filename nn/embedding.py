@@ -20,8 +20,9 @@ class _Table(WeightedLayer):
         "padding_idx": None, "max_norm": None, "norm_type": 2.0, "scale_grad_by_freq": False, "sparse": False
     }  # fmt: skip
 
-    def __init__(self, weight: Any, freeze: bool, device: Any, dtype: Any, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        weight, freeze = arguments.pop("_weight"), arguments.pop("_freeze", False)
+        super().__init__(arguments)
         self._check_sizes("num_embeddings", "embedding_dim", minimum=0)
         name, rows, shape = type(self).__name__, self.num_embeddings, (self.num_embeddings, self.embedding_dim)
         if self.padding_idx is not None:
@@ -29,7 +30,7 @@ class _Table(WeightedLayer):
                 raise ValueError(f"{name}: padding_idx {self.padding_idx} is out of range for {rows} embeddings")
             self.padding_idx %= rows
         if weight is None:
-            self._add_parameters(device, dtype, weight=shape)
+            self._add_parameters(arguments["device"], arguments["dtype"], weight=shape)
         elif tuple(weight.shape) == shape:
             self.weight = Parameter(weight)
         else:
@@ -44,16 +45,16 @@ class _Table(WeightedLayer):
                 self.weight[self.padding_idx] = 0
 
     @classmethod
-    def from_pretrained(cls, embeddings: Any, freeze: bool = True, *args: Any, **options: Any) -> Any:
+    def from_pretrained(cls: Any, embeddings: Any, freeze: bool = True, *args: Any, **options: Any) -> Any:
         """The layer for a given table, which is not trained if ``freeze``; options are the constructor's."""
         if embeddings.ndim != 2:
             raise ValueError(f"from_pretrained: embeddings must be a table, got shape {tuple(embeddings.shape)}")
-        layer: Any = cls(*embeddings.shape, *args, _weight=embeddings, **options)
+        layer = cls(*embeddings.shape, *args, _weight=embeddings, **options)
         layer.weight.requires_grad = not freeze
         return layer
 
 
-class Embedding(_Table):
+class Embedding(_Table, function=F.embedding):
     """The vectors at the given indices: (...) to (..., embedding_dim); see :func:`F.embedding`.
 
     The table ``weight`` (num_embeddings, embedding_dim) starts normally distributed.
@@ -68,16 +69,10 @@ class Embedding(_Table):
                  max_norm: float | None = None, norm_type: float = 2.0, scale_grad_by_freq: bool = False,
                  sparse: bool = False, _weight: Any = None, _freeze: bool = False, device: Any = None,
                  dtype: Any = None) -> None:  # fmt: skip
-        super().__init__(_weight, _freeze, device, dtype, num_embeddings=num_embeddings, embedding_dim=embedding_dim,
-                         padding_idx=padding_idx, max_norm=max_norm, norm_type=norm_type,
-                         scale_grad_by_freq=scale_grad_by_freq, sparse=sparse)  # fmt: skip
-
-    def forward(self, input: Any) -> Any:
-        return F.embedding(input, self.weight, self.padding_idx, self.max_norm, self.norm_type,
-                           self.scale_grad_by_freq, self.sparse)  # fmt: skip
+        super().__init__(locals())
 
 
-class EmbeddingBag(_Table):
+class EmbeddingBag(_Table, function=F.embedding_bag):
     """The sum, mean or maximum of the vectors in each bag of indices; see :func:`F.embedding_bag`.
 
     Bags (B, L), or all indices in a row (N,) with the ``offsets`` (B,) at which bags begin, to (B, embedding_dim).
@@ -94,11 +89,7 @@ class EmbeddingBag(_Table):
                  scale_grad_by_freq: bool = False, mode: str = "mean", sparse: bool = False, _weight: Any = None,
                  include_last_offset: bool = False, padding_idx: int | None = None, device: Any = None,
                  dtype: Any = None) -> None:  # fmt: skip
-        super().__init__(_weight, False, device, dtype, num_embeddings=num_embeddings, embedding_dim=embedding_dim,
-                         max_norm=max_norm, norm_type=norm_type, scale_grad_by_freq=scale_grad_by_freq, mode=mode,
-                         sparse=sparse, include_last_offset=include_last_offset, padding_idx=padding_idx)  # fmt: skip
+        super().__init__(locals())
 
     def forward(self, input: Any, offsets: Any = None, per_sample_weights: Any = None) -> Any:
-        return F.embedding_bag(input, self.weight, offsets, self.max_norm, self.norm_type, self.scale_grad_by_freq,
-                               self.mode, self.sparse, per_sample_weights, self.include_last_offset,
-                               self.padding_idx)  # fmt: skip
+        return super().forward(input, offsets=offsets, per_sample_weights=per_sample_weights)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from inspect import signature
 from typing import Any, ClassVar
 
 import minigrad
@@ -16,33 +17,42 @@ from .parameter import Parameter
 class Layer(Module):
     """A module whose options are attributes, and are printed.
 
-    Its class names the function that it computes, as in ``class ReLU(Layer, function=F.relu)``. That gets what
-    the layer is called with, and the options by their names. Layers that need more define ``forward``. ``dims`` tells
-    classes that differ by nothing else over how many dimensions they go.
+    Its class names the function that it computes, as in ``class ReLU(Layer, function=F.relu)``. That gets what the
+    layer is called with and, by their names, those options, weights and the mode ``training`` that it has parameters
+    for. Layers that need more define ``forward``.
+
+    Other words in the line of a class are its attributes: ``dims`` tells classes that differ by nothing else over how
+    many dimensions they go.
+
+    Args:
+        arguments: the ``locals()`` of the constructor, which are the options; ``device`` and ``dtype`` are not kept.
     """
 
-    function: Callable[..., Any]
+    function: Callable[..., Any] = Module.forward
     dims: Any
     shown: tuple[str, ...] | None = None  # which options are printed; None means all
+    others: tuple[str, ...] = ("training",)  # what besides options the function may get
     unnamed = 0  # how many of them are printed without their names
     usual: ClassVar[dict[str, Any]] = {"inplace": False}  # values that go without saying
 
-    def __init_subclass__(cls, function: Callable[..., Any] | None = None, dims: Any = None, **rest: Any) -> None:
-        super().__init_subclass__(**rest)
+    def __init_subclass__(cls, function: Callable[..., Any] | None = None, **attributes: Any) -> None:
+        super().__init_subclass__()
         if function is not None:
             cls.function = staticmethod(function)
-        if dims is not None:
-            cls.dims = dims
+        for name, value in attributes.items():
+            setattr(cls, name, value)
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, arguments: dict[str, Any]) -> None:
         super().__init__()
-        self._options = tuple(options)
-        for name, value in options.items():
-            setattr(self, name, value)
+        self._options = [name for name in arguments if name not in ("self", "__class__", "device", "dtype")]
+        for name in self._options:
+            setattr(self, name, arguments[name])
+        known = (*self._options, *self.others)
+        self._passed = [name for name in signature(self.function).parameters if name in known]
 
     def forward(self, *inputs: Any, **more: Any) -> Any:
         own = self.__dict__
-        return self.function(*inputs, **more, **{name: own[name] for name in self._options})
+        return self.function(*inputs, **more, **{name: own[name] for name in self._passed})
 
     def _check_sizes(self, *names: str, minimum: int = 1) -> None:
         """Raise unless these options are ints of at least ``minimum``."""
@@ -68,6 +78,7 @@ class Layer(Module):
 class WeightedLayer(Layer):
     """A layer with parameters."""
 
+    others = ("weight", "bias")
     weight: Any
     bias: Any
 

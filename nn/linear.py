@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from . import functional as F
-from .layer import Layer, WeightedLayer
+from .layer import WeightedLayer
+from .module import Module
 
 
-class Identity(Layer):
+class Identity(Module):
     """The input unchanged, of any shape; all arguments are ignored."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -29,7 +30,7 @@ class Linear(WeightedLayer):
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, device: Any = None,
                  dtype: Any = None) -> None:  # fmt: skip
-        super().__init__(in_features=in_features, out_features=out_features, bias=bias)
+        super().__init__(locals())
         self._check_sizes("in_features", "out_features", minimum=0)
         self._add_parameters(device, dtype, weight=(out_features, in_features), bias=out_features if bias else None)
 
@@ -41,7 +42,7 @@ class NonDynamicallyQuantizableLinear(Linear):
     """A Linear of the name that PyTorch prints it under in ``MultiheadAttention``."""
 
 
-class Bilinear(WeightedLayer):
+class Bilinear(WeightedLayer, function=F.bilinear):
     """``input1 @ weight[k] @ input2 + bias[k]`` for each output feature k.
 
     (..., in1_features) and (..., in2_features) to (..., out_features). Weight (out_features, in1_features,
@@ -50,13 +51,10 @@ class Bilinear(WeightedLayer):
 
     def __init__(self, in1_features: int, in2_features: int, out_features: int, bias: bool = True,
                  device: Any = None, dtype: Any = None) -> None:  # fmt: skip
-        super().__init__(in1_features=in1_features, in2_features=in2_features, out_features=out_features, bias=bias)
+        super().__init__(locals())
         self._check_sizes("in1_features", "in2_features", "out_features")
         shape = (out_features, in1_features, in2_features)
         self._add_parameters(device, dtype, weight=shape, bias=out_features if bias else None)
 
     def _fan_in(self) -> int:
         return self.in1_features
-
-    def forward(self, input1: Any, input2: Any) -> Any:
-        return F.bilinear(input1, input2, self.weight, self.bias)

@@ -1,7 +1,7 @@
-"""Losses as modules. Each calls the function of the same meaning in ``nn.functional``.
+"""Losses and distances as modules. Each calls the function of the same meaning in ``nn.functional``.
 
-``reduction`` is "mean", "sum", or "none" for the loss of each element or sample. ``size_average`` and ``reduce``
-are PyTorch's old words for it.
+The ``reduction`` of a loss is "mean", "sum", or "none" for the loss of each element or sample. ``size_average`` and
+``reduce`` are PyTorch's old words for it.
 """
 
 from __future__ import annotations
@@ -10,28 +10,47 @@ from collections.abc import Callable
 from typing import Any
 
 from . import functional as F
-from .distance import PairwiseDistance
 from .layer import Layer
 
 
-class _Loss(Layer):
-    """Any loss; its ``weights`` are buffers."""
+class CosineSimilarity(Layer, function=F.cosine_similarity):
+    """The cosine of the angle between two inputs along ``dim``; norms count as at least ``eps``.
+
+    Inputs that broadcast to one shape, which the result has without ``dim``.
+    """
 
     shown = ()
 
-    def __init__(self, size_average: bool | None = None, reduce: bool | None = None,
-                 weights: dict[str, Any] | None = None, **options: Any) -> None:  # fmt: skip
-        if size_average is not None or reduce is not None:
+    def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
+        super().__init__(locals())
+
+
+class PairwiseDistance(Layer, function=F.pairwise_distance):
+    """The ``p``-norm of ``x1 - x2 + eps``: (N, D) or (D,) to (N,) or (), with ``keepdim`` to (N, 1) or (1,)."""
+
+    shown = ()
+
+    def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
+        super().__init__(locals())
+
+
+class _Loss(Layer):
+    """Any loss; its weights are buffers."""
+
+    shown = ()
+
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        if arguments.get("size_average") is not None or arguments.get("reduce") is not None:
             raise NotImplementedError(f"{type(self).__name__}: size_average and reduce are obsolete; use reduction=")
-        super().__init__(**options)
-        for name, weight in (weights or {}).items():
-            self.register_buffer(name, weight)
-            self._options += (name,)
+        super().__init__(arguments)
+        for name in ("weight", "pos_weight"):
+            if name in arguments:
+                self._register("buffer", name, arguments[name])
 
 
 class _PlainLoss(_Loss):
     def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
-        super().__init__(size_average, reduce, reduction=reduction)
+        super().__init__(locals())
 
 
 class L1Loss(_PlainLoss, function=F.l1_loss):
@@ -70,7 +89,7 @@ class SmoothL1Loss(_Loss, function=F.smooth_l1_loss):
 
     def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
                  beta: float = 1.0) -> None:  # fmt: skip
-        super().__init__(size_average, reduce, reduction=reduction, beta=beta)
+        super().__init__(locals())
 
 
 class HuberLoss(_Loss, function=F.huber_loss):
@@ -80,7 +99,7 @@ class HuberLoss(_Loss, function=F.huber_loss):
     """
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
-        super().__init__(reduction=reduction, delta=delta)
+        super().__init__(locals())
 
 
 class CrossEntropyLoss(_Loss, function=F.cross_entropy):
@@ -97,8 +116,7 @@ class CrossEntropyLoss(_Loss, function=F.cross_entropy):
     def __init__(self, weight: Any = None, size_average: bool | None = None, ignore_index: int = -100,
                  reduce: bool | None = None, reduction: str = "mean",
                  label_smoothing: float = 0.0) -> None:  # fmt: skip
-        super().__init__(size_average, reduce, {"weight": weight}, ignore_index=ignore_index, reduction=reduction,
-                         label_smoothing=label_smoothing)  # fmt: skip
+        super().__init__(locals())
 
 
 class NLLLoss(_Loss, function=F.nll_loss):
@@ -106,22 +124,24 @@ class NLLLoss(_Loss, function=F.nll_loss):
 
     def __init__(self, weight: Any = None, size_average: bool | None = None, ignore_index: int = -100,
                  reduce: bool | None = None, reduction: str = "mean") -> None:  # fmt: skip
-        super().__init__(size_average, reduce, {"weight": weight}, ignore_index=ignore_index, reduction=reduction)
+        super().__init__(locals())
 
 
-class BCELoss(_Loss, function=F.binary_cross_entropy):
+class _ElementLoss(_Loss):
+    def __init__(self, weight: Any = None, size_average: bool | None = None, reduce: bool | None = None,
+                 reduction: str = "mean") -> None:  # fmt: skip
+        super().__init__(locals())
+
+
+class BCELoss(_ElementLoss, function=F.binary_cross_entropy):
     """``-target * log(input) - (1 - target) * log(1 - input)``, for probabilities.
 
     Args:
         weight: of each element; it broadcasts to the input's shape.
     """
 
-    def __init__(self, weight: Any = None, size_average: bool | None = None, reduce: bool | None = None,
-                 reduction: str = "mean") -> None:  # fmt: skip
-        super().__init__(size_average, reduce, {"weight": weight}, reduction=reduction)
 
-
-class MultiLabelSoftMarginLoss(BCELoss, function=F.multilabel_soft_margin_loss):
+class MultiLabelSoftMarginLoss(_ElementLoss, function=F.multilabel_soft_margin_loss):
     """:class:`BCEWithLogitsLoss` of (..., C), averaged over the classes."""
 
 
@@ -135,7 +155,7 @@ class BCEWithLogitsLoss(_Loss, function=F.binary_cross_entropy_with_logits):
 
     def __init__(self, weight: Any = None, size_average: bool | None = None, reduce: bool | None = None,
                  reduction: str = "mean", pos_weight: Any = None) -> None:  # fmt: skip
-        super().__init__(size_average, reduce, {"weight": weight, "pos_weight": pos_weight}, reduction=reduction)
+        super().__init__(locals())
 
 
 class KLDivLoss(_Loss, function=F.kl_div):
@@ -150,7 +170,7 @@ class KLDivLoss(_Loss, function=F.kl_div):
 
     def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
                  log_target: bool = False) -> None:  # fmt: skip
-        super().__init__(size_average, reduce, reduction=reduction, log_target=log_target)
+        super().__init__(locals())
 
 
 class PoissonNLLLoss(_Loss, function=F.poisson_nll_loss):
@@ -166,7 +186,7 @@ class PoissonNLLLoss(_Loss, function=F.poisson_nll_loss):
 
     def __init__(self, log_input: bool = True, full: bool = False, size_average: bool | None = None, eps: float = 1e-8,
                  reduce: bool | None = None, reduction: str = "mean") -> None:  # fmt: skip
-        super().__init__(size_average, reduce, log_input=log_input, full=full, eps=eps, reduction=reduction)
+        super().__init__(locals())
 
 
 class GaussianNLLLoss(_Loss, function=F.gaussian_nll_loss):
@@ -181,7 +201,7 @@ class GaussianNLLLoss(_Loss, function=F.gaussian_nll_loss):
     """
 
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
-        super().__init__(full=full, eps=eps, reduction=reduction)
+        super().__init__(locals())
 
 
 class HingeEmbeddingLoss(_Loss, function=F.hinge_embedding_loss):
@@ -192,13 +212,13 @@ class HingeEmbeddingLoss(_Loss, function=F.hinge_embedding_loss):
 
     def __init__(self, margin: float = 1.0, size_average: bool | None = None, reduce: bool | None = None,
                  reduction: str = "mean") -> None:  # fmt: skip
-        super().__init__(size_average, reduce, margin=margin, reduction=reduction)
+        super().__init__(locals())
 
 
 class _PairLoss(_Loss):
     def __init__(self, margin: float = 0.0, size_average: bool | None = None, reduce: bool | None = None,
                  reduction: str = "mean") -> None:  # fmt: skip
-        super().__init__(size_average, reduce, margin=margin, reduction=reduction)
+        super().__init__(locals())
 
 
 class MarginRankingLoss(_PairLoss, function=F.margin_ranking_loss):
@@ -228,7 +248,7 @@ class TripletMarginLoss(_Loss, function=F.triplet_margin_loss):
     def __init__(self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False,
                  size_average: bool | None = None, reduce: bool | None = None,
                  reduction: str = "mean") -> None:  # fmt: skip
-        super().__init__(size_average, reduce, margin=margin, p=p, eps=eps, swap=swap, reduction=reduction)
+        super().__init__(locals())
 
 
 class TripletMarginWithDistanceLoss(_Loss, function=F.triplet_margin_with_distance_loss):
@@ -236,8 +256,8 @@ class TripletMarginWithDistanceLoss(_Loss, function=F.triplet_margin_with_distan
 
     def __init__(self, *, distance_function: Callable[[Any, Any], Any] | None = None, margin: float = 1.0,
                  swap: bool = False, reduction: str = "mean") -> None:  # fmt: skip
-        distance = distance_function or PairwiseDistance()
-        super().__init__(distance_function=distance, margin=margin, swap=swap, reduction=reduction)
+        distance_function = distance_function or PairwiseDistance()
+        super().__init__(locals())
 
 
 class MultiMarginLoss(_Loss, function=F.multi_margin_loss):
@@ -252,7 +272,7 @@ class MultiMarginLoss(_Loss, function=F.multi_margin_loss):
 
     def __init__(self, p: int = 1, margin: float = 1.0, weight: Any = None, size_average: bool | None = None,
                  reduce: bool | None = None, reduction: str = "mean") -> None:  # fmt: skip
-        super().__init__(size_average, reduce, {"weight": weight}, p=p, margin=margin, reduction=reduction)
+        super().__init__(locals())
 
 
 class CTCLoss(_Loss, function=F.ctc_loss):
@@ -267,4 +287,4 @@ class CTCLoss(_Loss, function=F.ctc_loss):
     """
 
     def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> None:
-        super().__init__(blank=blank, reduction=reduction, zero_infinity=zero_infinity)
+        super().__init__(locals())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import minigrad
+from minigrad.arguments import check_dims, ints
 
 from . import functional as F
 from . import init
@@ -31,13 +31,13 @@ class _NormBase(_Affine):
     """Normalization of channels, with running averages of their mean and variance."""
 
     _version = 2  # as in PyTorch: version 1 had no num_batches_tracked
+    shown = ("num_features", "eps", "momentum", "affine", "bias", "track_running_stats")
     # ``dims``: how many dimensions an input may have
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
                  track_running_stats: bool = True, device: Any = None, dtype: Any = None, *,
                  bias: bool = True) -> None:  # fmt: skip
-        super().__init__(num_features=num_features, eps=eps, momentum=momentum, affine=affine, bias=bias,
-                         track_running_stats=track_running_stats)  # fmt: skip
+        super().__init__(locals())
         self._check_sizes("num_features", minimum=0)
         for name in ("running_mean", "running_var", "num_batches_tracked"):
             self.register_buffer(name, None)
@@ -59,15 +59,10 @@ class _NormBase(_Affine):
         self.reset_running_stats()
         super().reset_parameters()
 
-    def _check_dims(self, input: Any) -> None:
-        if input.ndim not in self.dims:
-            dims, shape = " or ".join(map(str, self.dims)), tuple(input.shape)
-            raise ValueError(f"{type(self).__name__}: expected an input of {dims} dimensions, got {shape}")
-
 
 class _BatchNorm(_NormBase):
     def forward(self, input: Any) -> Any:
-        self._check_dims(input)
+        check_dims(type(self).__name__, self.dims, input=input)
         momentum, mean, var = self.momentum or 0.0, self.running_mean, self.running_var
         if self.training and not self.track_running_stats:
             mean = var = None
@@ -109,7 +104,7 @@ class _InstanceNorm(_NormBase):
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
     def forward(self, input: Any) -> Any:
-        self._check_dims(input)
+        check_dims(type(self).__name__, self.dims, input=input)
         single = input.ndim == self.dims[0]
         by_input = self.training or not self.track_running_stats
         y = F.instance_norm(input.unsqueeze(0) if single else input, self.running_mean, self.running_var, self.weight,
@@ -132,7 +127,7 @@ class InstanceNorm3d(_InstanceNorm, dims=(4, 5)):
     """:class:`InstanceNorm1d` for (N, C, D, H, W) or (C, D, H, W)."""
 
 
-class LayerNorm(_Affine):
+class LayerNorm(_Affine, function=F.layer_norm):
     """The last dimensions, of the sizes ``normalized_shape``, with mean 0 and variance 1: :func:`F.layer_norm`.
 
     Args:
@@ -143,31 +138,25 @@ class LayerNorm(_Affine):
 
     def __init__(self, normalized_shape: Any, eps: Any = 1e-5, elementwise_affine: bool = True,
                  bias: bool = True, device: Any = None, dtype: Any = None) -> None:  # fmt: skip
-        shape = tuple(normalized_shape) if isinstance(normalized_shape, Sequence) else (normalized_shape,)
-        super().__init__(normalized_shape=shape, eps=eps, elementwise_affine=elementwise_affine, bias=bias)
-        self._add_affine(shape, elementwise_affine, bias, device, dtype)
-
-    def forward(self, input: Any) -> Any:
-        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+        normalized_shape = ints((normalized_shape,), "LayerNorm", "normalized_shape")
+        super().__init__(locals())
+        self._add_affine(normalized_shape, elementwise_affine, bias, device, dtype)
 
 
-class RMSNorm(LayerNorm):
+class RMSNorm(_Affine, function=F.rms_norm):
     """The last dimensions divided by the root of their mean square: :func:`F.rms_norm`; see :class:`LayerNorm`.
 
     Takes (..., ``*normalized_shape``), and keeps the shape.
     """
 
-    shown = ("normalized_shape", "eps", "elementwise_affine")
-
     def __init__(self, normalized_shape: Any, eps: float | None = None, elementwise_affine: bool = True,
                  device: Any = None, dtype: Any = None) -> None:  # fmt: skip
-        super().__init__(normalized_shape, eps, elementwise_affine, False, device, dtype)
+        normalized_shape = ints((normalized_shape,), "RMSNorm", "normalized_shape")
+        super().__init__(locals())
+        self._add_affine(normalized_shape, elementwise_affine, False, device, dtype)
 
-    def forward(self, input: Any) -> Any:
-        return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
 
-
-class GroupNorm(_Affine):
+class GroupNorm(_Affine, function=F.group_norm):
     """Each of ``num_groups`` groups of the channels of (N, C, ...) with mean 0 and variance 1: :func:`F.group_norm`.
 
     Args:
@@ -180,14 +169,11 @@ class GroupNorm(_Affine):
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, device: Any = None,
                  dtype: Any = None, *, bias: bool = True) -> None:  # fmt: skip
-        super().__init__(num_groups=num_groups, num_channels=num_channels, eps=eps, affine=affine, bias=bias)
+        super().__init__(locals())
         self._check_sizes("num_groups", "num_channels")
         if num_channels % num_groups:
             raise ValueError(f"GroupNorm: num_channels={num_channels} must be divisible by num_groups={num_groups}")
         self._add_affine(num_channels, affine, bias, device, dtype)
-
-    def forward(self, input: Any) -> Any:
-        return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
 
 class LocalResponseNorm(Layer, function=F.local_response_norm):
@@ -196,4 +182,4 @@ class LocalResponseNorm(Layer, function=F.local_response_norm):
     unnamed = 1
 
     def __init__(self, size: int, alpha: float = 0.0001, beta: float = 0.75, k: float = 1.0) -> None:
-        super().__init__(size=size, alpha=alpha, beta=beta, k=k)
+        super().__init__(locals())

@@ -18,8 +18,8 @@ class _MaxPool(Layer):
 
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
                  return_indices: bool = False, ceil_mode: bool = False) -> None:  # fmt: skip
-        super().__init__(kernel_size=kernel_size, stride=kernel_size if stride is None else stride, padding=padding,
-                         dilation=dilation, ceil_mode=ceil_mode, return_indices=return_indices)  # fmt: skip
+        stride = kernel_size if stride is None else stride
+        super().__init__(locals())
 
 
 class MaxPool1d(_MaxPool, function=F.max_pool1d):
@@ -61,9 +61,10 @@ class AvgPool1d(Layer, function=F.avg_pool1d):
 
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
                  count_include_pad: bool = True) -> None:  # fmt: skip
-        window = {"kernel_size": kernel_size, "stride": kernel_size if stride is None else stride, "padding": padding}
-        window = {name: ntuple(value, 1, "AvgPool1d", name) for name, value in window.items()}
-        super().__init__(**window, ceil_mode=ceil_mode, count_include_pad=count_include_pad)
+        kernel_size = ntuple(kernel_size, 1, "AvgPool1d", "kernel_size")
+        stride = kernel_size if stride is None else ntuple(stride, 1, "AvgPool1d", "stride")
+        padding = ntuple(padding, 1, "AvgPool1d", "padding")
+        super().__init__(locals())
 
 
 class _AvgPool(Layer):
@@ -71,9 +72,8 @@ class _AvgPool(Layer):
 
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
                  count_include_pad: bool = True, divisor_override: int | None = None) -> None:  # fmt: skip
-        super().__init__(kernel_size=kernel_size, stride=kernel_size if stride is None else stride, padding=padding,
-                         ceil_mode=ceil_mode, count_include_pad=count_include_pad,
-                         divisor_override=divisor_override)  # fmt: skip
+        stride = kernel_size if stride is None else stride
+        super().__init__(locals())
 
 
 class AvgPool2d(_AvgPool, function=F.avg_pool2d):
@@ -90,7 +90,7 @@ class AvgPool3d(_AvgPool, function=F.avg_pool3d):
 
 class _AdaptiveAvgPool(Layer):
     def __init__(self, output_size: Any) -> None:
-        super().__init__(output_size=output_size)
+        super().__init__(locals())
 
 
 class AdaptiveAvgPool1d(_AdaptiveAvgPool, function=F.adaptive_avg_pool1d):
@@ -113,7 +113,7 @@ class _AdaptiveMaxPool(Layer):
     shown = ("output_size",)
 
     def __init__(self, output_size: Any, return_indices: bool = False) -> None:
-        super().__init__(output_size=output_size, return_indices=return_indices)
+        super().__init__(locals())
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPool, function=F.adaptive_max_pool1d):

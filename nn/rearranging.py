@@ -1,11 +1,34 @@
-"""Layers that resize images, or move elements between channels, space and patches."""
+"""Layers that change the shape: of images, or by moving elements between channels, space and patches."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+from minigrad.ops.shaping import flatten
 
 from . import functional as F
 from .layer import Layer
+
+
+class Flatten(Layer, function=flatten):
+    """Make one dimension of all from ``start_dim`` to ``end_dim``: by default (N, ...) to (N, their product)."""
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        super().__init__(locals())
+
+
+class Unflatten(Layer):
+    """Split dimension ``dim`` into dimensions of the sizes ``unflattened_size``, one of which may be -1.
+
+    From (..., a * b, ...) to (..., a, b, ...).
+    """
+
+    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
+        super().__init__(locals())
+
+    def forward(self, input: Any) -> Any:
+        return input.unflatten(self.dim, self.unflattened_size)
 
 
 class Upsample(Layer, function=F.interpolate):
@@ -13,10 +36,11 @@ class Upsample(Layer, function=F.interpolate):
 
     def __init__(self, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
                  align_corners: bool | None = None, recompute_scale_factor: bool | None = None) -> None:  # fmt: skip
-        several = isinstance(scale_factor, (tuple, list))
-        factor = tuple(map(float, scale_factor)) if several else scale_factor and float(scale_factor)
-        super().__init__(size=size, scale_factor=factor, mode=mode, align_corners=align_corners,
-                         recompute_scale_factor=recompute_scale_factor)  # fmt: skip
+        if isinstance(scale_factor, (tuple, list)):
+            scale_factor = tuple(map(float, scale_factor))
+        elif scale_factor:
+            scale_factor = float(scale_factor)
+        super().__init__(locals())
         self.shown = ("size" if scale_factor is None else "scale_factor", "mode")
 
 
@@ -38,21 +62,21 @@ class PixelShuffle(Layer, function=F.pixel_shuffle):
     """(..., C * r**2, H, W) as (..., C, H * r, W * r): channels become pixels (Shi et al. 2016)."""
 
     def __init__(self, upscale_factor: int) -> None:
-        super().__init__(upscale_factor=upscale_factor)
+        super().__init__(locals())
 
 
 class PixelUnshuffle(Layer, function=F.pixel_unshuffle):
     """(..., C, H * r, W * r) as (..., C * r**2, H, W): pixels become channels."""
 
     def __init__(self, downscale_factor: int) -> None:
-        super().__init__(downscale_factor=downscale_factor)
+        super().__init__(locals())
 
 
 class ChannelShuffle(Layer):
     """The channels of (N, C, ...) dealt out in turn from ``groups`` equal parts (Zhang et al. 2017)."""
 
     def __init__(self, groups: int) -> None:
-        super().__init__(groups=groups)
+        super().__init__(locals())
 
     def forward(self, input: Any) -> Any:
         if self.groups < 1 or input.ndim < 3 or input.shape[1] % self.groups:
@@ -72,7 +96,7 @@ class Unfold(Layer, function=F.unfold):
     """
 
     def __init__(self, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> None:
-        super().__init__(kernel_size=kernel_size, dilation=dilation, padding=padding, stride=stride)
+        super().__init__(locals())
 
 
 class Fold(Layer, function=F.fold):
@@ -83,5 +107,4 @@ class Fold(Layer, function=F.fold):
 
     def __init__(self, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
                  stride: Any = 1) -> None:  # fmt: skip
-        super().__init__(output_size=output_size, kernel_size=kernel_size, dilation=dilation, padding=padding,
-                         stride=stride)  # fmt: skip
+        super().__init__(locals())

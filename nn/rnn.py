@@ -66,17 +66,18 @@ class RNNBase(_Recurrent):
         bidirectional: a second recurrence per layer, from the last step to the first.
     """
 
-    usual: ClassVar = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
+    usual: ClassVar = {
+        "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False, "proj_size": 0
+    }  # fmt: skip
 
     def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
                  batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, proj_size: int = 0,
                  device: Any = None, dtype: Any = None) -> None:  # fmt: skip
-        name = type(self).__name__
+        super().__init__(locals())
+        name, self.dropout = type(self).__name__, float(dropout)
         if proj_size:
             raise NotImplementedError(f"{name}: proj_size={proj_size} is not available; put a Linear layer on top")
         check_probability(name, dropout, "dropout")
-        super().__init__(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers, bias=bias,
-                         batch_first=batch_first, dropout=float(dropout), bidirectional=bidirectional)  # fmt: skip
         self._check_sizes("num_layers")
         if dropout and num_layers == 1:
             warnings.warn(f"{name}: dropout={dropout} acts between layers, of which there is only one", stacklevel=2)
@@ -138,24 +139,20 @@ class RNN(RNNBase):
                          device=device, dtype=dtype)  # fmt: skip
 
 
-class LSTM(RNNBase):
+class LSTM(RNNBase, mode="lstm"):
     """``c = f * c + i * g``, ``h = o * tanh(c)`` at each step (Hochreiter and Schmidhuber 1997); see :class:`RNNBase`.
 
     i, f, o are sigmoids and g is tanh of ``W_ih x + b_ih + W_hh h + b_hh``, whose parts are in the order i, f,
     g, o. The states, given and returned, are tuples (h, c).
     """
 
-    mode = "lstm"
 
-
-class GRU(RNNBase):
+class GRU(RNNBase, mode="gru"):
     """``h = (1 - z) * n + z * h`` at each step (Cho et al. 2014); see :class:`RNNBase`.
 
     r and z are sigmoids of ``W_ih x + b_ih + W_hh h + b_hh``, and ``n = tanh(W_ih x + b_ih + r * (W_hh h + b_hh))``,
     with parts of the weights in the order r, z, n.
     """
-
-    mode = "gru"
 
 
 class _Cell(_Recurrent):
@@ -163,7 +160,7 @@ class _Cell(_Recurrent):
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None,
                  dtype: Any = None) -> None:  # fmt: skip
-        super().__init__(input_size=input_size, hidden_size=hidden_size, bias=bias)
+        super().__init__(locals())
         self._add_weights([""], 1, device, dtype)
 
     def forward(self, input: Any, hx: Any = None) -> Any:
@@ -192,13 +189,9 @@ class RNNCell(_Cell):
         return super().extra_repr() + (", nonlinearity=relu" if self.mode == "relu" else "")
 
 
-class LSTMCell(_Cell):
+class LSTMCell(_Cell, mode="lstm"):
     """One step of :class:`LSTM`; the state is a tuple (h, c). See :class:`RNNCell`."""
 
-    mode = "lstm"
 
-
-class GRUCell(_Cell):
+class GRUCell(_Cell, mode="gru"):
     """One step of :class:`GRU`; see :class:`RNNCell`."""
-
-    mode = "gru"

@@ -37,9 +37,9 @@ class MultiheadAttention(WeightedLayer):
                  add_bias_kv: bool = False, add_zero_attn: bool = False, kdim: int | None = None,
                  vdim: int | None = None, batch_first: bool = False, device: Any = None,
                  dtype: Any = None) -> None:  # fmt: skip
-        E, kdim, vdim = embed_dim, embed_dim if kdim is None else kdim, embed_dim if vdim is None else vdim
-        super().__init__(embed_dim=E, num_heads=num_heads, kdim=kdim, vdim=vdim, dropout=dropout,
-                         add_zero_attn=add_zero_attn, batch_first=batch_first)  # fmt: skip
+        kdim, vdim = embed_dim if kdim is None else kdim, embed_dim if vdim is None else vdim
+        super().__init__(locals())
+        E = embed_dim
         self._check_sizes("embed_dim", "num_heads")
         if E % num_heads:
             raise ValueError(f"MultiheadAttention: embed_dim {E} must be divisible by num_heads {num_heads}")

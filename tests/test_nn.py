@@ -746,6 +746,16 @@ def test_every_layer_has_pytorchs_arguments_and_a_docstring() -> None:
             assert inspect.signature(kind), name
 
 
+def test_a_layer_is_of_another_kind_only_where_it_is_in_pytorch() -> None:
+    """So that ``isinstance(layer, nn.Softmax)`` does not find a LogSoftmax."""
+    kinds = [kind for kind in vars(nn).values() if isinstance(kind, type) and issubclass(kind, nn.Module)]
+    pairs = [(a, b) for a in kinds for b in kinds if issubclass(a, b) and b not in (a, nn.Module)]
+    assert sorted((a.__name__, b.__name__) for a, b in pairs) == [
+        ("UpsamplingBilinear2d", "Upsample"), ("UpsamplingNearest2d", "Upsample"),
+        ("ZeroPad1d", "ConstantPad1d"), ("ZeroPad2d", "ConstantPad2d"), ("ZeroPad3d", "ConstantPad3d"),
+    ]  # fmt: skip
+
+
 def test_functional_call() -> None:
     net = Net()
     x, scale = images(), mg.full((1,), 3.0, requires_grad=True)

@@ -27,8 +27,9 @@ def _with_gradient(value: float) -> Any:
 
 ERRORS = [
     ("BatchNorm1d dims", lambda: nn.BatchNorm1d(3)(mg.zeros(3)), ValueError,
-     r"BatchNorm1d: expected an input of 2 or 3"),
-    ("BatchNorm2d dims", lambda: nn.BatchNorm2d(3)(mg.zeros(2, 3, 4)), ValueError, r"4 dimensions, got \(2, 3, 4\)"),
+     r"BatchNorm1d: input must have 2 or 3 dimensions, got shape \(3,\)"),
+    ("BatchNorm2d dims", lambda: nn.BatchNorm2d(3)(mg.zeros(2, 3, 4)), ValueError,
+     r"4 dimensions, got shape \(2, 3, 4\)"),
     ("BatchNorm channels", lambda: nn.BatchNorm1d(3)(mg.zeros(2, 4)), ValueError,
      r"running_mean.*\(3,\), expected \(4,\) for.*\(2, 4\)"),
     ("BatchNorm one value", lambda: nn.BatchNorm1d(3)(mg.zeros(1, 3)), ValueError, "more than one value"),
