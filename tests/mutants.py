@@ -101,9 +101,6 @@ EQUIVALENT = {
         "_layer_norm_gradients: " + _ANEW.format("input, input") + " -> " + _ANEW.format("input, eps"),
         "_layer_norm_gradients: " + _ANEW.format("input, input") + " -> " + _ANEW.format("input, memory"),
     ],
-    "weights come with what is spread": [
-        "_cross_entropy_input: spread is not None -> weight is not None",
-    ],
     "b, a sum that contains a, is -inf only where a is": [
         "_exp_difference: np.equal(a, -math.inf) -> np.equal(b, -math.inf)",
     ],

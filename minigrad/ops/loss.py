@@ -44,27 +44,27 @@ def _check(name: str, reduction: str, input: Any, target: Any, target_name: str 
         )
 
 
-def _check_weight(name: str, weight: Any, shape: tuple[int, ...]) -> None:
-    """Raise unless a weight for each element broadcasts to the shape of the loss."""
+def _scaled(name: str, loss: Any, weight: Any, same: bool = False) -> Any:
+    """``loss`` with a weight for each element: one that broadcasts to it or, with ``same``, is of its shape."""
+    if weight is None:
+        return loss
     try:
-        fits = np.broadcast_shapes(weight.shape, shape) == shape
+        fits = (weight.shape if same else np.broadcast_shapes(weight.shape, loss.shape)) == loss.shape
     except ValueError:
         fits = False
     if not fits:
-        raise ValueError(f"{name}: weight of shape {weight.shape} does not broadcast to the input's shape {shape}")
+        problem = "is not of" if same else "does not broadcast to"
+        raise ValueError(f"{name}: weight of shape {weight.shape} {problem} the input's shape {loss.shape}")
+    return loss * weight
 
 
 # ------------------------------------------------------------------------------------ regression
 
 
-def _weighted(name: str, loss: Any, weight: Any, reduction: str) -> Any:
+def _averaged(name: str, loss: Any, weight: Any, reduction: str) -> Any:
     """The mean with weights divides by their sum."""
-    if weight is None:
-        return _reduce(loss, reduction)
-    if weight.shape != loss.shape:
-        raise ValueError(f"{name}: weight has shape {weight.shape} but input has {loss.shape}; they must be the same")
-    loss = loss * weight
-    return sum(loss) / sum(weight) if reduction == "mean" else _reduce(loss, reduction)
+    loss = _scaled(name, loss, weight, same=True)
+    return sum(loss) / sum(weight) if reduction == "mean" and weight is not None else _reduce(loss, reduction)
 
 
 def _mse_input(g: Array, input: Array, target: Array) -> Array:
@@ -86,7 +86,7 @@ def mse_loss(input: Any, target: Any, *, reduction: str = "mean", weight: Any = 
     _check("mse_loss", reduction, input, target)
     if weight is None and reduction == "mean" and input.dtype is target.dtype and fast(input._array):
         return _mse_loss(input, target)
-    return _weighted("mse_loss", square(input - target), weight, reduction)
+    return _averaged("mse_loss", square(input - target), weight, reduction)
 
 
 def l1_loss(input: Any, target: Any, *, reduction: str = "mean", weight: Any = None) -> Any:
@@ -95,7 +95,7 @@ def l1_loss(input: Any, target: Any, *, reduction: str = "mean", weight: Any = N
     Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
     """
     _check("l1_loss", reduction, input, target)
-    return _weighted("l1_loss", abs(input - target), weight, reduction)
+    return _averaged("l1_loss", abs(input - target), weight, reduction)
 
 
 @float_elementwise(input=lambda g, input, delta: g * np.clip(input, -delta, delta))
@@ -113,12 +113,7 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     _check("huber_loss", reduction, input, target)
     if delta <= 0:
         raise ValueError(f"huber_loss: delta must be above 0, got {delta}")
-    loss = _huber(input - target, delta)
-    if weight is not None:
-        if weight.shape != loss.shape:
-            raise ValueError(f"huber_loss: weight has shape {weight.shape} but input has {loss.shape}")
-        loss = loss * weight
-    return _reduce(loss, reduction)
+    return _reduce(_scaled("huber_loss", _huber(input - target, delta), weight, same=True), reduction)
 
 
 def smooth_l1_loss(input: Any, target: Any, *, reduction: str = "mean", beta: float = 1.0) -> Any:
@@ -216,43 +211,29 @@ def nll_loss(input: Any, target: Any, weight: Any = None, *, ignore_index: int =
     return _reduce(np.reshape(loss, target.shape), reduction)  # the mean of nothing is NaN
 
 
-def _column(value: Any, rows: int) -> Any:
-    """A number, or one for each of the rows, as a column (rows, 1)."""
-    return np.broadcast_to(np.reshape(value, (-1, 1)), (rows, 1))
-
-
-def _cross_entropy_input(g: Array, input: Array, target: Array, share: Any, spread: Any, weight: Any,
-                         memory: list | None) -> Array:  # fmt: skip
+def _cross_entropy_input(g: Array, input: Array, target: Array, share: Any, memory: list | None) -> Array:
     at_target = g * share
     if memory:
         return kernels.cross_entropy_gradient(at_target, target, *memory)
-    rows = input.shape[0]
-    at_target = _column(at_target, rows)
-    dense = softmax(input, 1) * at_target
-    if spread is not None:
-        everywhere = _column(g * spread, rows)
-        dense = dense + softmax(input, 1) * (everywhere * np.sum(weight)) - everywhere * weight
-    return scatter_add(dense, 1, np.expand_dims(target, 1), -at_target)
+    column = np.broadcast_to(np.reshape(at_target, (-1, 1)), (input.shape[0], 1))
+    return scatter_add(softmax(input, 1) * column, 1, np.expand_dims(target, 1), -column)
 
 
-@primitive(inputs=("input", "target", "share", "spread", "weight"), input=_cross_entropy_input, quiet=True)
-def _cross_entropy(input: Array, target: Array, share: Any, spread: Any, weight: Any, total: bool,
-                   memory: Any = None) -> Array:  # fmt: skip
-    """``share * -log p[target] + spread * sum(weight * -log p)`` for each row, or their total: softmax and loss in one.
+@primitive(inputs=("input", "target", "share"), input=_cross_entropy_input, quiet=True)
+def _cross_entropy(input: Array, target: Array, share: Any, total: bool, memory: Any = None) -> Array:
+    """``share * -log p[target]`` for each row, or the total of them: softmax and loss in one.
 
     ``p`` is ``softmax(input)`` of each row (places, classes), of which backward is ``p - onehot``, scaled.
     """
-    if spread is None and fast(input):
+    if fast(input):
         loss, *kept = kernels.cross_entropy(input, target, memory is not None)
         if memory is not None:
             memory.extend(kept)
         loss *= share
         return np.add.reduce(loss) if total else loss
     z = input - np.max(input, axis=1, keepdims=True)
-    log_total = np.log(np.sum(np.exp(z), axis=1, keepdims=True))
-    loss = share * np.squeeze(log_total - np.take_along_axis(z, np.expand_dims(target, 1), 1), 1)
-    if spread is not None:
-        loss = loss + spread * np.sum(weight * (log_total - z), axis=1)
+    at_target = np.squeeze(np.take_along_axis(z, np.expand_dims(target, 1), 1), 1)
+    loss = share * (np.log(np.sum(np.exp(z), axis=1)) - at_target)
     return np.sum(loss) if total else loss
 
 
@@ -276,12 +257,13 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, *, ignore_index: 
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     rows = _by_place("cross_entropy", input, target)
     index, share, counts = _shares("cross_entropy", input, rows, target, weight, ignore_index, reduction)
-    spread = weights = None
-    if label_smoothing:
-        spread, share = counts * (label_smoothing / rows.shape[1]), share * (1 - label_smoothing)
-        weights = _per_class("cross_entropy", weight, rows) if weight is not None else np.ones_like(rows[0])
     total = reduction != "none" and rows.shape[0] > 0
-    loss = _cross_entropy(rows, index, share, spread, weights, total=total, memory=None)
+    loss = _cross_entropy(rows, index, share * (1 - label_smoothing), total=total, memory=None)
+    if label_smoothing:
+        logs = log_softmax(rows, 1)
+        logs = logs if weight is None else logs * _per_class("cross_entropy", weight, rows)
+        spread = sum(logs, 1) * (counts * (-label_smoothing / rows.shape[1]))
+        loss = loss + (sum(spread) if total else spread)
     if total:
         return loss
     return _reduce(loss if input.ndim == 2 else np.reshape(loss, target.shape), reduction)  # of nothing: NaN
@@ -332,11 +314,7 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, *, reducti
             "binary_cross_entropy: input must hold probabilities, all from 0 to 1, but it ranges from "
             f"{values.min():.6g} to {values.max():.6g}; for logits use binary_cross_entropy_with_logits"
         )
-    loss = _binary_cross_entropy(input, target)
-    if weight is not None:
-        _check_weight("binary_cross_entropy", weight, loss.shape)
-        loss = loss * weight
-    return _reduce(loss, reduction)
+    return _reduce(_scaled("binary_cross_entropy", _binary_cross_entropy(input, target), weight), reduction)
 
 
 @float_elementwise(input=lambda g, input, target: g * (sigmoid(input) - target), target=lambda g, input: -g * input)
@@ -355,12 +333,8 @@ def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None
     if pos_weight is None:
         loss = _binary_cross_entropy_with_logits(input, target)
     else:
-        _check_weight(name, pos_weight, input.shape)
-        loss = (1 - target) * input - ((pos_weight - 1) * target + 1) * logsigmoid(input)
-    if weight is not None:
-        _check_weight(name, weight, loss.shape)
-        loss = loss * weight
-    return _reduce(loss, reduction)
+        loss = (1 - target) * input - (_scaled(name, target, pos_weight - 1) + 1) * logsigmoid(input)
+    return _reduce(_scaled(name, loss, weight), reduction)
 
 
 def soft_margin_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
@@ -380,10 +354,7 @@ def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, *, 
     _check("multilabel_soft_margin_loss", reduction, input, target)
     if input.ndim == 0:
         raise ValueError("multilabel_soft_margin_loss: input has no dimension for the classes; expected (..., C)")
-    loss = _binary_cross_entropy_with_logits(input, target)
-    if weight is not None:
-        _check_weight("multilabel_soft_margin_loss", weight, loss.shape)
-        loss = loss * weight
+    loss = _scaled("multilabel_soft_margin_loss", _binary_cross_entropy_with_logits(input, target), weight)
     return _reduce(mean(loss, -1), reduction)
 
 

@@ -318,7 +318,7 @@ ERRORS = [
     ("mse shapes", lambda: F.mse_loss(_x(4), _x(4, 1)), ValueError,
      r"mse_loss: input has shape \(4,\) but target has \(4, 1\)"),
     ("mse reduction", lambda: F.mse_loss(_x(2), _x(2), reduction="avg"), ValueError, "none, mean, sum, got 'avg'"),
-    ("mse weight", lambda: F.mse_loss(_x(2), _x(2), weight=_x(1)), ValueError, r"mse_loss: weight has shape \(1,\)"),
+    ("mse weight", lambda: F.mse_loss(_x(2), _x(2), weight=_x(1)), ValueError, r"mse_loss: weight of shape \(1,\)"),
     ("mse positional", lambda: F.mse_loss(_x(2), _x(2), True), TypeError, "positional"),
     ("l1 shapes", lambda: F.l1_loss(_x(2), _x(3)), ValueError, "l1_loss: .*broadcasting"),
     ("huber delta", lambda: F.huber_loss(_x(2), _x(2), delta=0.0), ValueError, "delta must be above 0"),
