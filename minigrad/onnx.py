@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
 from typing import Any
@@ -102,16 +101,14 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
         value = self.value[tuple(map(_plain, items))]
         if not all(item is None or isinstance(item, (int, slice)) for item in items):
             return self._gather(items, value)
-        cuts, axis = [], 0
-        for item in items:
-            if item is not None:
+        cuts = []
+        for axis, item in enumerate(item for item in items if item is not None):
+            if item != slice(None):
                 part = item if isinstance(item, slice) else slice(item, item + 1 or None)
                 step = part.step or 1
                 first, end = (0, _FAR) if step > 0 else (_FAR, -_FAR)
-                if part != slice(None):
-                    cuts.append((first if part.start is None else part.start, end if part.stop is None else part.stop,
-                                 axis, step))  # fmt: skip
-                axis += 1
+                start, stop = first if part.start is None else part.start, end if part.stop is None else part.stop
+                cuts.append((start, stop, axis, step))
         name = self.graph.op("Slice", self, *np.array(cuts).T) if cuts else self.name
         if not all(isinstance(item, slice) for item in items):
             name = self.graph.op("Reshape", name, np.array(value.shape, np.int64))
@@ -137,20 +134,26 @@ def _write(target: Any, source: Any) -> Any:
     return target.become(source)
 
 
+def _mapped(function: Callable[[Any], Any], value: Any) -> Any:
+    """``value``, or all that its tuples, lists and dicts hold, as ``function`` turns it."""
+    if isinstance(value, dict):
+        return {key: _mapped(function, part) for key, part in value.items()}
+    if isinstance(value, (tuple, list)):
+        parts = [_mapped(function, part) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    return function(value)
+
+
 def _plain(value: Any) -> Any:
     """``value`` with arrays of the example for traced ones."""
-    if isinstance(value, (tuple, list)):
-        return type(value)(map(_plain, value))
-    return value.value if isinstance(value, Traced) else value
+    return _mapped(lambda part: part.value if isinstance(part, Traced) else part, value)
 
 
-@dataclass
-class Node:
-    kind: str
-    inputs: list[str]
-    output: str
-    attributes: dict[str, Any]
-    place: str  # the module that computes it
+def _tensors(value: Any) -> list[Any]:
+    """The tensors in an argument or a result."""
+    parts: list[Any] = []
+    _mapped(parts.append, value)
+    return [part for part in parts if isinstance(part, TensorBase)]
 
 
 class Graph(Watcher):
@@ -158,7 +161,7 @@ class Graph(Watcher):
 
     def __init__(self, parameters: dict[int, str], paths: dict[int, str]) -> None:
         self.parameters, self.paths = parameters, paths  # names of arrays and of modules, by id
-        self.nodes: list[Node] = []
+        self.nodes: list[Any] = []  # of ONNX
         self.constants: dict[str, np.ndarray] = {}
         self.outputs: list[Traced] = []
         self.current = ""  # the operation
@@ -173,9 +176,12 @@ class Graph(Watcher):
 
     def op(self, kind: str, *inputs: Any, **attributes: Any) -> str:
         """Add a node; the name of its output."""
-        name = f"{kind}_{len(self.nodes)}"
-        self.nodes.append(Node(kind, [self.name(value) for value in inputs], name, attributes, self.place))
-        return name
+        from onnx.helper import make_node
+
+        output = f"{kind}_{len(self.nodes)}"
+        path = f"{self.place}/{output}".lstrip("/")
+        self.nodes.append(make_node(kind, list(map(self.name, inputs)), [output], path, **attributes))
+        return output
 
     def name(self, value: Any) -> str:
         """The name of an input of a node, which may be a constant."""
@@ -187,9 +193,11 @@ class Graph(Watcher):
 
     def cast(self, value: Any, dtype: np.dtype) -> Any:
         """``value`` as an input of that dtype."""
+        from onnx.helper import np_dtype_to_tensor_dtype
+
         if not isinstance(value, Traced):
-            return value if isinstance(value, np.ndarray) and value.dtype == dtype else np.asarray(value, dtype)
-        return value.name if value.dtype == dtype else self.op("Cast", value, to=dtype)
+            return np.asarray(value, dtype)
+        return value.name if value.dtype == dtype else self.op("Cast", value, to=np_dtype_to_tensor_dtype(dtype))
 
     def call(self, function: Callable, name: str, args: Any, options: dict[str, Any]) -> Any:
         """A function of NumPy."""
@@ -198,7 +206,7 @@ class Graph(Watcher):
         elementwise = name in _UFUNCS and not options
         if not (elementwise or name in _FUNCTIONS or name in _OF_SHAPES or name.endswith("_like")):
             raise self.error(f"NumPy's {name} has no counterpart")
-        value = function(*_plain(args), **{key: _plain(option) for key, option in options.items()})
+        value = function(*_plain(args), **_plain(options))
         if elementwise:
             dtype = np.result_type(*_plain(args)) if value.dtype.kind == "b" else value.dtype
             dtype = np.dtype(bool) if name.startswith("logical") else dtype
@@ -274,9 +282,13 @@ def _extreme(kind: str, graph: Graph, y: Any, x: Any, axis: Any = None, keepdims
     return graph.op(kind, np.ravel(x) if axis is None else x, axis=axis or 0, keepdims=int(keepdims))
 
 
+def _sides(widths: Any) -> list[int]:
+    """What is added before each dimension, and then what is added after each."""
+    return np.ravel(widths, "F").tolist()
+
+
 def _pad(graph: Graph, y: Any, x: Any, widths: Any, value: Any = 0, **options: Any) -> str:
-    value = np.asarray(options.get("constant_values", value), y.dtype)
-    return graph.op("Pad", x, np.array([low for low, _ in widths] + [high for _, high in widths]), value)
+    return graph.op("Pad", x, np.array(_sides(widths)), np.asarray(options.get("constant_values", value), y.dtype))
 
 
 _OF_SHAPES = ("shape", "ndim", "size", "arange", "result_type", "can_cast", "may_share_memory", "shares_memory")
@@ -307,10 +319,6 @@ def _linear(graph: Graph, y: Any, x: Any, weight: Any, bias: Any) -> str:
     return name if bias is None else graph.op("Add", name, bias)
 
 
-def _sides(padding: Any) -> list[int]:
-    return [low for low, _ in padding] + [high for _, high in padding]
-
-
 def _convolution(graph: Graph, y: Any, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any,
                  groups: int) -> str:  # fmt: skip
     return graph.op("Conv", x, weight, *([] if bias is None else [bias]), kernel_shape=weight.shape[2:], strides=stride,
@@ -332,15 +340,11 @@ def _pool(graph: Graph, kind: str, y: Any, x: Any, windows: Any, **attributes: A
     return name if len(lead) == 2 else graph.op("Reshape", name, np.array(y.shape))
 
 
-def _max_pool(graph: Graph, y: Any, x: Any, windows: Any) -> str:
-    return _pool(graph, "MaxPool", y, x, windows, dilations=windows.dilation, pads=_sides(windows.padding))
-
-
 def _avg_pool(graph: Graph, y: Any, x: Any, windows: Any, divisor: Any) -> str:
     if any(map(any, windows.padding)):
         x = np.pad(x, ((0, 0),) * (x.ndim - len(windows.padding)) + windows.padding)
     name = _pool(graph, "AveragePool", y, x, windows)
-    divisor = divisor if isinstance(divisor, (int, float)) else counts(_plain(x), windows, divisor)
+    divisor = divisor if isinstance(divisor, (int, float)) else counts(y, windows, divisor)
     factor = np.asarray(math.prod(windows.kernel) / divisor, y.dtype)
     return name if np.all(factor == 1) else graph.op("Mul", name, factor)
 
@@ -362,8 +366,10 @@ def _gelu(graph: Graph, y: Any, x: Any, approximate: str) -> str | None:
 
 
 _OPERATIONS: dict[str, Callable] = {
-    "linear": _linear, "convolution": _convolution, "convolution_input": _transposed, "max_pool": _max_pool,
-    "avg_pool": _avg_pool, "resample": _resample, "pad": _pad, "gelu": _gelu,
+    "linear": _linear, "convolution": _convolution, "convolution_input": _transposed, "avg_pool": _avg_pool,
+    "resample": _resample, "pad": _pad, "gelu": _gelu,
+    "max_pool": lambda graph, y, x, windows: _pool(
+        graph, "MaxPool", y, x, windows, dilations=windows.dilation, pads=_sides(windows.padding)),
     "relu": lambda graph, y, x: graph.op("Relu", x),
     "sigmoid": lambda graph, y, x: graph.op("Sigmoid", graph.cast(x, y.dtype)),
     "erf": lambda graph, y, x: graph.op("Erf", graph.cast(x, y.dtype)),
@@ -376,45 +382,35 @@ _OPERATIONS: dict[str, Callable] = {
 # ---------------------------------------------------------------------------------------- the file
 
 
-def _leaves(value: Any) -> list[Any]:
-    """The tensors in an argument or a result."""
-    if isinstance(value, (tuple, list)):
-        return [leaf for part in value for leaf in _leaves(part)]
-    return [value] if isinstance(value, TensorBase) else []
-
-
-def _replaced(value: Any, tensors: Any) -> Any:
-    """``value`` with the tensors in it replaced by the next ones."""
-    if isinstance(value, (tuple, list)):
-        return type(value)(_replaced(part, tensors) for part in value)
-    return next(tensors) if isinstance(value, TensorBase) else value
-
-
 def _trace(model: Any, args: tuple, names: Sequence[str], symbols: dict[tuple[str, int], str],
            sizes: dict[str, int]) -> Graph:  # fmt: skip
     """Call the model with inputs of the open sizes given."""
     members = [*model.named_parameters(), *model.named_buffers()] if hasattr(model, "named_parameters") else []
     modules = model.named_modules() if hasattr(model, "named_modules") else ()
     graph = Graph({id(t._array): name for name, t in members}, {id(module): path for path, module in modules})
-    inputs = []
-    for name, tensor in zip(names, _leaves(args), strict=True):
-        array = tensor._array
+    left = iter(names)
+
+    def traced(part: Any) -> Any:
+        if not isinstance(part, TensorBase):
+            return part
+        name, array = next(left), part._array
         for (place, axis), symbol in symbols.items():
             if place == name:
                 array = np.take(array, np.arange(sizes[symbol]) % array.shape[axis], axis)
-        inputs.append(new_tensor(Traced(graph, array, name)))
+        return new_tensor(Traced(graph, array, name))
+
     with grad_mode(False), graph:
-        arrays = [tensor._array for tensor in _leaves(model(*_replaced(args, iter(inputs))))]
+        arrays = [tensor._array for tensor in _tensors(model(*_mapped(traced, args)))]
         graph.outputs = [a if isinstance(a, Traced) else Traced(graph, a, graph.op("Identity", a)) for a in arrays]
     return graph
 
 
-def _used(graph: Graph) -> list[Node]:
+def _used(graph: Graph) -> list[Any]:
     """The nodes that the outputs need."""
     needed, used = {output.name for output in graph.outputs}, []
     for node in reversed(graph.nodes):
-        if node.output in needed:
-            needed.update(node.inputs)
+        if node.output[0] in needed:
+            needed.update(node.input)
             used.append(node)
     return used[::-1]
 
@@ -424,74 +420,74 @@ class _File:
 
     def __init__(self, places: dict[str, tuple[str, int]], sizes: dict[str, int], graph: Graph,
                  others: dict[str, Graph]) -> None:  # fmt: skip
-        import onnx
-
-        self.onnx, self.places, self.sizes, self.graph, self.others = onnx, places, sizes, graph, others
+        self.places, self.sizes, self.graph, self.others = places, sizes, graph, others
         self.nodes: list[Any] = []
-        self.initializers: dict[str, Any] = {}
+        self.initializers: dict[str, Any] = {}  # None for what nodes compute
         for node, *same in zip_longest(_used(graph), *map(_used, others.values())):
-            facts = [n and (n.kind, n.inputs, n.attributes) for n in (node, *same)]
-            if any(other != facts[0] for other in facts):
+            if any(other != node for other in same):
                 raise self.error(node or graph.nodes[-1])
-            for k, name in enumerate(node.inputs):
+            for k, name in enumerate(node.input):
                 if name in graph.constants and name not in self.initializers:
-                    self.constant(node, name, inferred=node.kind == "Reshape" and k == 1)
-            path = f"{node.place}/{node.output}".lstrip("/")
-            self.add(node.kind, node.inputs, [node.output], path, **node.attributes)
+                    self.constant(node, name, inferred=node.op_type == "Reshape" and k == 1)
+            self.nodes.append(node)
 
-    def error(self, node: Node) -> NotImplementedError:
-        return NotImplementedError(f"onnx.export: in module {node.place!r}, how {node.output} depends on the sizes "
-                                   f"{', '.join(self.sizes)} cannot be expressed; make fewer dynamic")  # fmt: skip
+    def error(self, node: Any) -> NotImplementedError:
+        return NotImplementedError(f"onnx.export: how {node.name} depends on the sizes {', '.join(self.sizes)} "
+                                   "cannot be expressed; make fewer dynamic")  # fmt: skip
 
-    def add(self, kind: str, inputs: Sequence[str], outputs: Sequence[str], name: str = "", **attributes: Any) -> None:
-        if "to" in attributes:
-            attributes["to"] = self.onnx.helper.np_dtype_to_tensor_dtype(attributes["to"])
-        self.nodes.append(self.onnx.helper.make_node(kind, inputs, outputs, name or outputs[0], **attributes))
+    def add(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
+        """Add a node that no module computes; the name of its output."""
+        from onnx.helper import make_node
+
+        output = output or f"{kind}_of_size_{len(self.nodes)}"
+        self.nodes.append(make_node(kind, inputs, [output], output, **attributes))
+        return output
 
     def store(self, name: str, value: np.ndarray) -> str:
-        value = np.ascontiguousarray(value).reshape(value.shape)
-        self.initializers[name] = self.onnx.numpy_helper.from_array(value, name)
+        from onnx.numpy_helper import from_array
+
+        self.initializers[name] = from_array(np.ascontiguousarray(value).reshape(value.shape), name)
         return name
 
-    def constant(self, node: Node, name: str, inferred: bool) -> None:
+    def constant(self, node: Any, name: str, inferred: bool) -> None:
         """A constant input of ``node``, which for another size of the model's inputs may be another."""
         value = self.graph.constants[name]
         found = {symbol: g.constants[name] for symbol, g in self.others.items()}
+        self.initializers[name] = None
         if all(v.shape == value.shape for v in found.values()):
             varies = np.any([v != value for v in found.values()], 0) & (value == value)  # NaN stays NaN
-            if not varies.any():
-                self.store(name, value)
-            elif inferred and varies.sum() == 1:
+            if inferred and varies.sum() == 1:
                 self.store(name, np.where(varies, -1, value))
-            else:
+            elif varies.any():
                 self.sized(node, name, value, found)
+            else:
+                self.store(name, value)
         else:  # the same along dimensions of open size
             fixed = [all(v.shape[axis] == n for v in found.values()) for axis, n in enumerate(value.shape)]
             core = value[tuple(slice(None) if f else slice(1) for f in fixed)]
             if not all(np.array_equal(v, np.broadcast_to(core, v.shape)) for v in [value, *found.values()]):
                 raise self.error(node)
             shapes = {symbol: np.array(v.shape) for symbol, v in found.items()}
-            self.sized(node, f"{name}_shape", np.array(value.shape), shapes)
-            self.add("Expand", [self.store(f"{name}_core", core), f"{name}_shape"], [name])
-        self.initializers.setdefault(name, None)
+            shape = self.sized(node, f"{name}_shape", np.array(value.shape), shapes)
+            self.add("Expand", self.store(f"{name}_core", core), shape, output=name)
 
-    def sized(self, node: Node, name: str, value: np.ndarray, found: dict[str, np.ndarray]) -> None:
+    def sized(self, node: Any, name: str, value: np.ndarray, found: dict[str, np.ndarray]) -> str:
         """Compute integers that are open sizes times constants, from what they are when each size is doubled."""
-        factor, last = value, f"{name}_factor"
+        if value.dtype != np.int64:
+            raise self.error(node)
+        factor, product = value, f"{name}_factor"
         for symbol, doubled in found.items():
             grows = doubled != value
-            if value.dtype != np.int64 or np.any(doubled[grows] != 2 * value[grows]):
+            factor, rest = np.divmod(factor, np.where(grows, self.sizes[symbol], 1))
+            if rest.any() or np.any(doubled != value << grows):
                 raise self.error(node)
             if grows.any():
-                factor = np.where(grows, factor // self.sizes[symbol], factor)
-                (place, axis), part = self.places[symbol], f"{name}_{symbol}"
-                self.add("Shape", [place], [f"{part}_size"], start=axis, end=axis + 1)
-                one = self.store("one", np.array([1]))
-                self.add("Where", [self.store(f"{part}_grows", grows), f"{part}_size", one], [f"{part}_sizes"])
-                self.add("Mul", [last, f"{part}_sizes"], [part])
-                last = part
+                place, axis = self.places[symbol]
+                size = self.add("Shape", place, start=axis, end=axis + 1)
+                sizes = self.add("Pow", size, self.store(f"{name}_{symbol}", grows.astype(np.int64)))
+                product = self.add("Mul", product, sizes)
         self.store(f"{name}_factor", factor)
-        self.add("Identity", [last], [name])
+        return self.add("Identity", product, output=name)
 
 
 def export(model: Any, args: Any, f: Any = None, *, input_names: Sequence[str] | None = None,
@@ -520,7 +516,7 @@ def export(model: Any, args: Any, f: Any = None, *, input_names: Sequence[str] |
     if opset_version < 18:
         raise NotImplementedError(f"onnx.export: opset_version must be at least 18, got {opset_version}")
     args = args if isinstance(args, tuple) else (args,)
-    tensors = _leaves(args)
+    tensors = _tensors(args)
     names = list(input_names or (f"input_{k}" for k in range(len(tensors))))
     if len(names) != len(tensors):
         raise ValueError(f"onnx.export: {len(names)} input_names for {len(tensors)} tensors in args")
@@ -554,7 +550,7 @@ def export(model: Any, args: Any, f: Any = None, *, input_names: Sequence[str] |
         for symbol, other in others.items():
             same = zip(dims, output.shape, other.outputs[k].shape, strict=True)
             dims = [d if a == b else symbol if a == sizes[symbol] else None for d, a, b in same]
-        file.add("Identity", [output.name], [name])
+        file.add("Identity", output.name, output=name)
         outputs.append(described(name, output, dims))
     constants = [value for value in file.initializers.values() if value is not None]
     proto = onnx.helper.make_model(
