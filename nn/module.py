@@ -264,9 +264,8 @@ class Module:
         if remove_duplicate:
             memo.add(self)
         yield prefix, self
-        for name, kind in self._kinds.items():
-            if kind == "module" and (module := self.__dict__[name]) is not None:
-                yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
+        for name, module in self._own("module"):
+            yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
 
     def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
         """The module itself and all below it."""
@@ -277,8 +276,8 @@ class Module:
         """The parameters, buffers or children of this module, and with ``recurse`` of all below it."""
         seen = set()
         for path, module in self.named_modules(None, prefix, remove_duplicate) if recurse else [(prefix, self)]:
-            for name, found in module._kinds.items():
-                if found == kind and (member := module.__dict__[name]) is not None and id(member) not in seen:
+            for name, member in module._own(kind):
+                if id(member) not in seen:
                     if remove_duplicate:
                         seen.add(id(member))
                     yield f"{path}.{name}" if path else name, member
@@ -311,25 +310,22 @@ class Module:
 
     def get_submodule(self, target: str) -> Module:
         """The module with the dotted name ``target``; AttributeError if there is none."""
-        module = self
-        for name in target.split(".") if target else ():
-            module = module._member("module", name, target)
-        return module
-
-    def _member(self, kind: str, name: str, target: str) -> Any:
-        if (found := dict(self._own(kind)).get(name)) is None:
-            raise AttributeError(f"{type(self).__name__} has no {kind} {name!r} (in {target!r})")
-        return found
+        return self._member("module", target) if target else self
 
     def get_parameter(self, target: str) -> Parameter:
         """The parameter with the dotted name ``target``; AttributeError if there is none."""
-        path, _, name = target.rpartition(".")
-        return self.get_submodule(path)._member("parameter", name, target)
+        return self._member("parameter", target)
 
     def get_buffer(self, target: str) -> Tensor:
         """The buffer with the dotted name ``target``; AttributeError if there is none."""
+        return self._member("buffer", target)
+
+    def _member(self, kind: str, target: str) -> Any:
         path, _, name = target.rpartition(".")
-        return self.get_submodule(path)._member("buffer", name, target)
+        owner = self.get_submodule(path)
+        if (found := dict(owner._own(kind)).get(name)) is None:
+            raise AttributeError(f"{type(owner).__name__} has no {kind} {name!r} (in {target!r})")
+        return found
 
     def apply(self, fn: Callable[[Module], Any]) -> Self:
         """Call ``fn`` on every module of the tree, children first; to initialise, for example."""
@@ -366,10 +362,8 @@ class Module:
         """Put ``fn`` of it in place of the data of every parameter, gradient and buffer."""
         for module in self.modules():
             for _, param in module._own("parameter"):
-                grad, param.grad = param.grad, None
-                param.data = fn(param.data)
-                if grad is not None:
-                    param.grad = fn(grad.detach()).requires_grad_(grad.requires_grad)
+                for tensor in [param] if param.grad is None else [param, param.grad]:
+                    tensor.data = fn(tensor.data)
             for name, buffer in module._own("buffer"):
                 module._buffers[name] = fn(buffer)
         return self
@@ -379,16 +373,9 @@ class Module:
 
         Integer buffers stay integers. The module is changed, and returned. The only device is the CPU.
         """
-        dtypes = {Tensor(0.0, dtype=dtype).to(*args, **kwargs).dtype for dtype in ("float32", "float64")}
-        if len(dtypes) > 1:  # the arguments name none
-            return self
-        dtype = dtypes.pop()
-        if dtype.kind != "f":
+        if (dtype := Tensor(0.0).to(*args, **kwargs).dtype).kind != "f":
             raise TypeError(f"Module.to: only floating-point dtypes are possible, got {dtype}")
-        return self._cast(dtype)
-
-    def _cast(self, dtype: Any) -> Self:
-        return self._apply(lambda tensor: tensor.to(dtype=dtype) if tensor.dtype.kind == "f" else tensor)
+        return self._apply(lambda tensor: tensor.to(*args, **kwargs) if tensor.dtype.kind == "f" else tensor)
 
     def type(self, dst_type: Any) -> Self:
         """Cast all parameters and buffers to ``dst_type``."""
@@ -396,15 +383,15 @@ class Module:
 
     def half(self) -> Self:
         """Cast floating-point parameters and buffers to float16."""
-        return self._cast("float16")
+        return self.to(dtype="float16")
 
     def float(self) -> Self:
         """Cast floating-point parameters and buffers to float32."""
-        return self._cast("float32")
+        return self.to(dtype="float32")
 
     def double(self) -> Self:
         """Cast floating-point parameters and buffers to float64."""
-        return self._cast("float64")
+        return self.to(dtype="float64")
 
     def cpu(self) -> Self:
         """The module itself: everything is on the CPU."""
@@ -617,9 +604,7 @@ class _BackwardObserver:
 
     def departed(self, grads: tuple) -> tuple:
         """The gradients of the outputs are known."""
-        for hook in self.before:
-            grads = _replaced(grads, hook(self.module, grads), "a full backward pre-hook")
-        self.grad_output = grads
+        self.grad_output = grads = self._replaced(grads, self.before)
         if self.grad_input is not None:
             self.arrived(self.grad_input)
         return grads
@@ -628,9 +613,17 @@ class _BackwardObserver:
         """The gradients of the inputs are known."""
         if self.grad_output is None:  # a second derivative, on its way through the inputs alone
             return grads
-        for hook in self.after:
-            grads = _replaced(grads, hook(self.module, grads, self.grad_output), "a full backward hook")
-        self.grad_output = None
+        grad_output, self.grad_output = self.grad_output, None
+        return self._replaced(grads, self.after, grad_output)
+
+    def _replaced(self, grads: tuple, hooks: list[Callable], *more: Any) -> tuple:
+        """What the hooks make of the gradients, one after the other; those that return None leave them."""
+        for hook in hooks:
+            new = hook(self.module, grads, *more)
+            new = grads if new is None else new if isinstance(new, tuple) else (new,)
+            if len(new) != len(grads):
+                raise RuntimeError(f"a full backward hook must return None or {len(grads)} gradient(s), got {len(new)}")
+            grads = new
         return grads
 
     def _observed(self, values: tuple, hook: Callable[[tuple], tuple]) -> tuple:
@@ -646,13 +639,3 @@ class _BackwardObserver:
 
         observed = dict(zip(places, observe(*[values[i] for i in places], hook=show), strict=True))
         return tuple(observed.get(i, value) for i, value in enumerate(values))
-
-
-def _replaced(grads: tuple, replacement: Any, what: str) -> tuple:
-    """The gradients that a hook returned, or if that is None, those that it was called with."""
-    if replacement is None:
-        return grads
-    new = replacement if isinstance(replacement, tuple) else (replacement,)
-    if len(new) != len(grads):
-        raise RuntimeError(f"{what} must return None or {len(grads)} gradient(s), got {len(new)}")
-    return new
