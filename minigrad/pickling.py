@@ -1,7 +1,7 @@
 """Pickles as PyTorch writes them: of objects in which each tensor refers to a storage, memory that is kept elsewhere.
 
 A pickle is a little program, and Python's own reader runs whatever it says. Here it is run by
-:func:`unpickle`, which can build only what this module knows: **no file can make it run other code**, but
+:class:`Unpickler`, which can build only what this module knows: **no file can make it run other code**, but
 for the classes and functions that the program itself allows with :func:`safe_globals`.
 """
 
@@ -148,16 +148,12 @@ class Pickler(pickle._Pickler):
             self.numbers[key] = len(self.storages)
             self.storages.append(root.ravel("K"))
             self.owners.append(root)
-        offset = (array.__array_interface__["data"][0] - root.__array_interface__["data"][0]) // size
-        strides = _row_major(array.shape)
-        if not array.flags.c_contiguous:  # a dimension of size 1 may have any stride, even a negative one
+        offset = (array.ctypes.data - root.ctypes.data) // size
+        if array.flags.c_contiguous:
+            strides = tuple(math.prod(array.shape[i + 1 :]) for i in range(array.ndim))
+        else:  # a dimension of size 1 may have any stride, even a negative one
             strides = tuple(step // size if n > 1 else 1 for n, step in zip(array.shape, array.strides, strict=True))
         return Storage(array.dtype.name, str(self.numbers[key]), root.size), offset if array.size else 0, strides
-
-
-def _row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The strides, in elements, of an array without gaps."""
-    return tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
 
 
 # ----------------------------------------------------------------------------------------- reading
@@ -174,11 +170,9 @@ def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, requires_
     elif last >= storage.size:
         raise LoadError(f"load: a tensor of shape {size} and stride {stride} at {offset} exceeds its storage "
                         f"of {storage.size} elements")  # fmt: skip
-    elif stride == _row_major(size):
-        array = storage[offset : last + 1].reshape(size)
     else:
         steps = [step * storage.itemsize for step in stride]
-        array = np.lib.stride_tricks.as_strided(storage[offset:], size, steps)
+        array = np.ndarray(size, storage.dtype, storage, offset * storage.itemsize, steps)
     return new_tensor(array, requires_grad is True and array.dtype.kind == "f")
 
 
@@ -245,15 +239,6 @@ def _key(value: Any) -> Any:
     return value
 
 
-def _no_memory(storage: Storage) -> np.ndarray:
-    raise LoadError("load: a storage in an unexpected place")
-
-
-def unpickle(file: Any, memory_of: Callable[[Storage], np.ndarray] = _no_memory) -> Any:
-    """Run a pickle's program up to its end; ``memory_of`` gives the elements of a storage."""
-    return _Unpickler(file, memory_of).load()
-
-
 class _Instructions(dict):
     """What a reader does at each instruction."""
 
@@ -261,12 +246,15 @@ class _Instructions(dict):
         raise LoadError(f"load: the file's pickle contains the instruction {chr(code)!r}, which is not supported")
 
 
-class _Unpickler(pickle._Unpickler):
-    """Python's own reader, the one in Python, with only the instructions that build what :func:`load` may build."""
+class Unpickler(pickle._Unpickler):
+    """Python's own reader, the one in Python, with only the instructions that build what :func:`load` may build.
+
+    ``memory_of`` gives the elements of a storage, if the pickle may have any.
+    """
 
     append: Callable[[Any], None]  # to the stack
 
-    def __init__(self, file: Any, memory_of: Callable[[Storage], np.ndarray]) -> None:
+    def __init__(self, file: Any, memory_of: Callable[[Storage], np.ndarray] | None = None) -> None:
         super().__init__(file)
         self.memory_of = memory_of
         self.stack: list[Any] = []
@@ -284,13 +272,13 @@ class _Unpickler(pickle._Unpickler):
 
     def persistent_load(self, pid: Any) -> np.ndarray:
         match pid:
-            case ("storage", Global(module="torch") as kind, str(key), _, int(numel), *view) if numel >= 0:
+            case ("storage", Global(module="torch") as kind, str(key), _, int(n), *view) if n >= 0 and self.memory_of:
                 dtype = _NAMES.get(kind.name.removesuffix("Storage"))
                 if dtype is None:
                     raise LoadError(f"load: {kind} has a dtype that minigrad does not have")
                 if any(part is not None for part in view):
                     raise LoadError("load: views of storages in PyTorch's old format are not supported")
-                return self.memory_of(Storage(dtype, key, numel))
+                return self.memory_of(Storage(dtype, key, n))
         raise LoadError("load: unknown description of a storage")
 
     def load_reduce(self) -> None:
@@ -324,14 +312,11 @@ class _Unpickler(pickle._Unpickler):
         items = self.pop_mark()  # type: ignore[attr-defined]
         _expect(self.stack[-1], set).update(map(_key, items))
 
-    _plain = ("PROTO FRAME STOP MARK BINPUT LONG_BINPUT MEMOIZE BINGET LONG_BINGET NONE NEWTRUE NEWFALSE EMPTY_DICT "
+    _names = ("PROTO FRAME STOP MARK BINPUT LONG_BINPUT MEMOIZE BINGET LONG_BINGET NONE NEWTRUE NEWFALSE EMPTY_DICT "
               "EMPTY_LIST EMPTY_TUPLE EMPTY_SET BININT BININT1 BININT2 LONG1 LONG4 BINFLOAT BINUNICODE BINUNICODE8 "
               "SHORT_BINUNICODE BINBYTES BINBYTES8 SHORT_BINBYTES TUPLE TUPLE1 TUPLE2 TUPLE3 APPEND APPENDS GLOBAL "
-              "STACK_GLOBAL BINPERSID")  # fmt: skip
+              "STACK_GLOBAL BINPERSID REDUCE NEWOBJ BUILD SETITEM SETITEMS ADDITEMS")  # fmt: skip
     dispatch = _Instructions()
-    for _name in _plain.split():
-        dispatch[getattr(pickle, _name)[0]] = pickle._Unpickler.dispatch[getattr(pickle, _name)[0]]
-    for _code, _load in ((pickle.REDUCE, load_reduce), (pickle.NEWOBJ, load_newobj), (pickle.BUILD, load_build),
-                         (pickle.SETITEM, load_setitem), (pickle.SETITEMS, load_setitems),
-                         (pickle.ADDITEMS, load_additems)):  # fmt: skip
-        dispatch[_code[0]] = _load
+    for _name in _names.split():
+        _load = pickle._Unpickler.dispatch[getattr(pickle, _name)[0]]
+        dispatch[getattr(pickle, _name)[0]] = vars().get(_load.__name__, _load)  # the one from above, if there is one

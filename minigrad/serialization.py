@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from .devices import check_device
-from .pickling import LoadError, Pickler, Storage, safe_globals, unpickle  # noqa: F401
+from .pickling import LoadError, Pickler, Storage, Unpickler, safe_globals  # noqa: F401
 
 _ALIGNMENT = 64  # of storages in the file, as in PyTorch
 
@@ -174,8 +174,6 @@ def _load(file: BinaryIO, path: Any) -> Any:
 
 
 def _load_archive(archive: Any, file: _Reader, path: Any) -> Any:
-    import zlib
-
     infos = {info.filename.partition("/")[2]: info for info in archive.infolist()}
     if "data.pkl" not in infos:
         kind = "a TorchScript archive" if "constants.pkl" in infos else "a zip file of another kind"
@@ -190,17 +188,13 @@ def _load_archive(archive: Any, file: _Reader, path: Any) -> Any:
         if info.compress_type != 0:
             raise LoadError(f"load: {name} is compressed")
         file.claim(info.file_size, name)
+        if whole is None:
+            return np.frombuffer(bytearray(archive.read(info)), np.uint8)
         file.seek(info.header_offset + 26)
         begin = info.header_offset + 30 + sum(struct.unpack("<HH", file.read(4)))
         if begin + info.file_size > file.size:
             raise LoadError(f"load: {name} ends beyond the end of the file")
-        if whole is not None:
-            return whole[begin : begin + info.file_size]
-        file.seek(begin)
-        content = np.frombuffer(bytearray(file.read(info.file_size)), np.uint8)
-        if zlib.crc32(content.data) != info.CRC:
-            raise LoadError(f"load: {name} is damaged: its checksum is wrong")
-        return content
+        return whole[begin : begin + info.file_size]
 
     if "byteorder" in infos:
         order = read("byteorder").tobytes().decode()
@@ -213,14 +207,14 @@ def _load_archive(archive: Any, file: _Reader, path: Any) -> Any:
             storages[wanted.key] = decode(read(f"data/{wanted.key}"), wanted, order)
         return storages[wanted.key]
 
-    return unpickle(io.BytesIO(read("data.pkl").tobytes()), fetch)
+    return Unpickler(io.BytesIO(read("data.pkl").tobytes()), fetch).load()
 
 
 def _load_legacy(file: _Reader) -> Any:
     """The format before PyTorch 1.6: pickles of a magic number, a version, the system and the object; then memory."""
-    if unpickle(file) != 0x1950A86A20F9469CFC6C:
+    if Unpickler(file).load() != 0x1950A86A20F9469CFC6C:
         raise LoadError("load: the file is not one that torch.save writes")
-    version, system = unpickle(file), unpickle(file)
+    version, system = Unpickler(file).load(), Unpickler(file).load()
     if version != 1001 or not isinstance(system, dict):
         raise LoadError("load: unknown version of PyTorch's old format")
     storages: dict[str, tuple[Storage, np.ndarray]] = {}
@@ -232,8 +226,8 @@ def _load_legacy(file: _Reader) -> Any:
             storages[wanted.key] = wanted, np.zeros(wanted.numel, dtype)
         return storages[wanted.key][1]
 
-    result = unpickle(file, allocate)
-    keys = unpickle(file)
+    result = Unpickler(file, allocate).load()
+    keys = Unpickler(file).load()
     if type(keys) is not list or any(type(key) is not str for key in keys) or set(keys) != set(storages):
         raise LoadError("load: the list of storages does not match the object")
     for key in keys:
