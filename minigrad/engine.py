@@ -285,34 +285,28 @@ _SCALARS = frozenset((int, float, bool, type(None)))
 class Primitive:
     """The definition of an operation: forward on arrays, and a rule for each input."""
 
-    def __init__(self, forward: Callable, rules: dict[str, Callable], promotion: str | None, broadcasts: bool,
-                 view: bool, outputs: int, joint: Callable | None, inputs: Sequence[str]) -> None:  # fmt: skip
-        self.forward = forward
+    def __init__(self, forward: Callable, rules: dict[str, Callable], promotion: str | None = None,
+                 broadcasts: bool = False, joint: Callable | None = None, inputs: Sequence[str] = ()) -> None:  # fmt: skip
+        self.forward, self.rules, self.joint = forward, rules, joint
+        self.promotion, self.broadcasts = promotion, broadcasts
         self.name = forward.__name__.strip("_")
-        self.promotion = promotion
-        self.broadcasts = broadcasts
-        self.view = view
-        self.outputs = outputs
-        self.rules = rules
-        self.joint = joint
         self.inputs = list(inputs) or list(rules)
         # Read from the code object: inspect.signature takes ten times as long, at every import.
         function = inspect.unwrap(forward)
         code = function.__code__
-        self.variadic = bool(code.co_flags & inspect.CO_VARARGS)
-        positional = code.co_varnames[: code.co_argcount]
-        keyword_only = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
-        star = (code.co_varnames[code.co_argcount + code.co_kwonlyargcount],) if self.variadic else ()
-        names = [*positional, *star, *keyword_only]
+        self.variadic = bool(code.co_flags & inspect.CO_VARARGS)  # then nothing else is positional
+        count = code.co_argcount + code.co_kwonlyargcount
+        names = [*code.co_varnames[count : count + self.variadic], *code.co_varnames[:count]]
         if names[: len(self.inputs)] != self.inputs:
             raise TypeError(f"{self.name}: the rules {self.inputs} must name the first parameters of {names}")
         self.options = names[len(self.inputs) :]
         self.option_names = dict.fromkeys(self.options).keys()
-        self.positional = positional
+        self.positional = code.co_varnames[: code.co_argcount]
         self.calls: dict[tuple, dict[str, str]] = {}  # ways to call it that were seen to fit
         defaults = function.__defaults__ or ()
-        self.defaults = dict(zip(positional[len(positional) - len(defaults) :], defaults, strict=True))
+        self.defaults = dict(zip(self.positional[code.co_argcount - len(defaults) :], defaults, strict=True))
         self.defaults |= function.__kwdefaults__ or {}
+        self.optional = {n: self.defaults[n] for n in self.options if n in self.defaults}
         self.plans: dict[int, Plan] = {}
 
     def plan(self, mask: int) -> Plan:
@@ -323,8 +317,11 @@ class Primitive:
 
     def bind(self, args: tuple, options: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
         """Split the arguments of a call into its inputs, and all its options by name."""
-        if options.keys() == self.option_names and (self.variadic or len(args) == len(self.inputs)):
-            return args, options  # as the operations themselves call each other
+        if self.variadic or len(args) == len(self.inputs):
+            if options.keys() == self.option_names:
+                return args, options  # as the operations themselves call each other
+            if not options and len(self.optional) == len(self.options):
+                return args, self.optional
         call = len(args), *options
         if call not in self.calls:
             self.calls[call] = self._check_call(len(args), options)
@@ -494,7 +491,7 @@ def _for_input(rule: Callable, index: int, g: Any, *saved: Any) -> Any:
 
 
 def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: bool = False, quiet: bool = False,
-              outputs: int = 1, joint: Callable | None = None, inputs: Sequence[str] = (), **rules: Callable,
+              joint: Callable | None = None, inputs: Sequence[str] = (), **rules: Callable,
               ) -> Callable[[Callable[P, Any]], Callable[P, Any]]:  # fmt: skip
     """Make a function on arrays an operation: recorded when called on Tensors, and registered.
 
@@ -510,13 +507,12 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
         broadcasts: the inputs broadcast against each other; the engine sums the gradients back.
         view: the output may share memory with the first input.
         quiet: what is outside the function's domain becomes infinite or NaN without a warning.
-        outputs: how many arrays the function returns (a tuple if more than one).
         joint: one rule that returns the gradients of all ``inputs`` together, where they share work.
             It may ask for ``needs``, a tuple that tells which of them are wanted.
     """
 
     def define(forward: Callable[P, Any]) -> Callable[P, Any]:
-        definition = Primitive(forward, rules, promotion, broadcasts, view, outputs, joint, inputs)
+        definition = Primitive(forward, rules, promotion, broadcasts, joint, inputs)
         arity = None if definition.variadic else len(definition.inputs)
         if definition.options:
             arity = -1  # bind every call
@@ -691,7 +687,7 @@ def _cast(input: Array) -> Array:
 
 def hidden(forward: Callable, **rules: Callable) -> Plan:
     """The plan of an operation of the engine's own, which nobody calls."""
-    return Plan(Primitive(forward, rules, None, False, False, 1, None, ()), mask=1)
+    return Plan(Primitive(forward, rules), mask=1)
 
 
 _CAST = hidden(_cast, input=lambda g: g)
@@ -737,33 +733,27 @@ def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
 # ------------------------------------------------------------------------------- what is going on
 
 
-class grad_mode:
+class _Switched:
+    """Give a switch of this thread another value, within a ``with`` block."""
+
+    __slots__ = ("before", "name", "value")
+
+    def __init__(self, name: str, value: Any) -> None:
+        self.name, self.value = name, value
+
+    def __enter__(self) -> None:
+        self.before = getattr(mode, self.name)
+        setattr(mode, self.name, self.value)
+
+    def __exit__(self, *_: object) -> None:
+        setattr(mode, self.name, self.before)
+
+
+def grad_mode(enabled: bool) -> _Switched:
     """Switch recording on or off in this thread, within a ``with`` block."""
-
-    __slots__ = ("before", "enabled")
-
-    def __init__(self, enabled: bool) -> None:
-        self.enabled = enabled
-
-    def __enter__(self) -> None:
-        self.before = mode.grad
-        mode.grad = self.enabled
-
-    def __exit__(self, *_: object) -> None:
-        mode.grad = self.before
+    return _Switched("grad", enabled)
 
 
-class calling:
+def calling(module: Any) -> _Switched:
     """Tell the watchers of this thread, within a ``with`` block, that ``module`` is being called."""
-
-    __slots__ = ("before", "module")
-
-    def __init__(self, module: Any) -> None:
-        self.module = module
-
-    def __enter__(self) -> None:
-        self.before = mode.modules
-        mode.modules = (*self.before, self.module)
-
-    def __exit__(self, *_: object) -> None:
-        mode.modules = self.before
+    return _Switched("modules", (*mode.modules, module))

@@ -44,7 +44,7 @@ from .test_ops import SPECS
 ROOT = Path(__file__).parents[1]
 # Own tests that have another name.
 OTHER_FILES = {"observing": "nn", "loss": "losses", "recurrent": "rnn", "attention": "transformer"}
-NOT_RULES = {"promotion", "broadcasts", "view", "outputs", "inputs", "integers"}
+NOT_RULES = {"promotion", "broadcasts", "view", "inputs", "integers"}
 
 _ANEW = "_standardize_gradients(g, input, weight, bias, {}, needs, dims, shape, eps)"
 EQUIVALENT = {

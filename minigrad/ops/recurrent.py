@@ -63,7 +63,7 @@ def _recurrence_gradients(g: tuple, y: tuple, tensors: tuple, mode: str, steps: 
     return tuple(None if edge is None else found.get(edge) for edge in edges)
 
 
-@primitive(inputs=("tensors",), joint=_recurrence_gradients, outputs=5)
+@primitive(inputs=("tensors",), joint=_recurrence_gradients)
 def _recurrence(*tensors: Array, mode: str, steps: kernels.Spans) -> tuple[Array, ...]:
     """All states, and the last state (and cell) of each sequence; then what backward needs.
 
