@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import partial, update_wrapper, wraps
 from operator import index
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -52,6 +52,16 @@ def check_kind(name: str, kinds: str, **tensors: Any) -> None:
 
 
 MATRICES = range(2, 65)  # numbers of dimensions
+SPATIAL = {1: "length", 2: "height, width", 3: "depth, height, width"}
+
+
+def check_spatial(name: str, n: int, input: Any) -> None:
+    """Raise unless ``input`` has ``n`` dimensions after the channels, with or without a batch."""
+    if not hasattr(input, "dtype"):
+        raise TypeError(f"{name}: input must be a Tensor, got {type(input).__name__}")
+    if input.ndim not in (n + 1, n + 2):
+        raise ValueError(f"{name}: input must have shape (batch, channels, {SPATIAL[n]}) or (channels, {SPATIAL[n]}), "
+                         f"got {input.shape}")  # fmt: skip
 
 
 def along(dim: int, item: Any) -> tuple[Any, ...]:
@@ -109,3 +119,14 @@ def numpy_keywords(function: Callable[P, T]) -> Callable[P, T]:
         return function(*args, **options)
 
     return renamed
+
+
+def in_dimensions(n: int, function: Callable[Concatenate[int, P], T]) -> Callable[P, T]:
+    """``function``, whose first argument is how many dimensions it works on, for ``n``: ``conv_nd`` as ``conv2d``."""
+
+    def fixed(*args: P.args, **options: P.kwargs) -> T:
+        return function(n, *args, **options)
+
+    update_wrapper(update_wrapper(fixed, function), partial(function, n), (), ())  # which has the right signature
+    fixed.__name__ = fixed.__qualname__ = function.__name__.strip("_").replace("_nd", f"{n}d")
+    return fixed

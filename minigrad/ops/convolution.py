@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import ntuple
+from ..arguments import SPATIAL, check_spatial, in_dimensions, ntuple
 from ..engine import primitive
 from ..kernels import convolution as kernels
 from ..kernels import normalization
@@ -21,7 +21,6 @@ from .shaping import reshape, squeeze, unsqueeze
 
 Sizes = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
-_SIZES = {1: "length", 2: "height, width", 3: "depth, height, width"}
 
 
 def _bias_rule(g: Array) -> Array:
@@ -68,18 +67,15 @@ def _convolution_weight(grad: Array, input: Array, kernel: Sizes, stride: Sizes,
 
 def _check(name: str, n: int, input: Any, weight: Any, bias: Any, groups: Any, transposed: bool = False) -> None:
     """Raise unless the operands of a convolution in ``n`` dimensions fit each other."""
-    for argument, value in (("input", input), ("weight", weight), ("bias", bias)):
+    check_spatial(name, n, input)
+    for argument, value in (("weight", weight), ("bias", bias)):
         if not hasattr(value, "dtype") and not (value is None and argument == "bias"):
             raise TypeError(f"{name}: {argument} must be a Tensor, got {type(value).__name__}")
         if value is not None and value.dtype != input.dtype:
             raise TypeError(f"{name}: {argument} is {value.dtype}, input {input.dtype}; convert one with .to(dtype)")
-    sizes = _SIZES[n]
-    if input.ndim not in (n + 1, n + 2):
-        raise ValueError(f"{name}: input must have shape (batch, channels, {sizes}) or (channels, {sizes}), "
-                         f"got {input.shape}")  # fmt: skip
     if weight.ndim != n + 2:
         order = "in_channels, out_channels / groups" if transposed else "out_channels, in_channels / groups"
-        raise ValueError(f"{name}: weight must have shape ({order}, {sizes}), got {weight.shape}")
+        raise ValueError(f"{name}: weight must have shape ({order}, {SPATIAL[n]}), got {weight.shape}")
     if not isinstance(groups, int) or groups < 1:
         raise ValueError(f"{name}: groups must be an int of at least 1, got {groups!r}")
     if weight.shape[0] % groups:
@@ -111,42 +107,15 @@ def padding_pairs(name: str, padding: Any, n: int, kernel: Sizes, stride: Sizes,
     return tuple((t // 2, t - t // 2) for t in total)
 
 
-def _convolve(n: int, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
-              dilation: Any = 1, groups: int = 1) -> Any:  # fmt: skip
-    name = f"conv{n}d"
-    _check(name, n, input, weight, bias, groups)
-    kernel = weight.shape[2:]
-    stride = ntuple(stride, n, name, "stride", 1)
-    dilation = ntuple(dilation, n, name, "dilation", 1)
-    padding = padding_pairs(name, padding, n, kernel, stride, dilation)
-    unbatched = input.ndim == n + 1
-    if min(kernels.positions(input.shape[-n:], kernel, stride, padding, dilation)) < 1:
-        extent = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel))
-        padded = tuple(before + size + after for size, (before, after) in zip(input.shape[-n:], padding))
-        raise ValueError(f"{name}: the kernel covers {extent} (weight {weight.shape}, dilation {dilation}), "
-                         f"more than the padded input {padded} (shape {input.shape})")  # fmt: skip
-    if unbatched:
-        input = unsqueeze(input, 0)
-    y = _convolution(input, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
-    return squeeze(y, 0) if unbatched else y
-
-
-def conv1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-           groups: int = 1) -> Any:  # fmt: skip
-    """Cross-correlation over one dimension: see :func:`conv2d`.
-
-    Input (N, C, L), weight (out, C / groups, k), result (N, out, L_out).
-    """
-    return _convolve(1, input, weight, bias, stride, padding, dilation, groups)
-
-
-def conv2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-           groups: int = 1) -> Any:  # fmt: skip
+def _conv_nd(n: int, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
+          groups: int = 1) -> Any:  # fmt: skip
     """Cross-correlation: ``y[n, f, i, j] = bias[f] + sum_cuv weight[f, c, u, v] * input[n, c, i + u, j + v]``.
 
+    That is conv2d; conv1d and conv3d do the same over one and three dimensions.
+
     Args:
-        input: (N, C, H, W), or (C, H, W) for a single sample.
-        weight: (F, C / groups, kh, kw).
+        input: (N, C, L), (N, C, H, W) or (N, C, D, H, W); or without N for a single sample.
+        weight: (F, C / groups, kh, kw), with a size for each dimension.
         bias: (F,) or None.
         stride: step between neighbouring outputs; an int or one for each dimension, as all that follow.
         padding: zeros on either side of the input; ``"valid"`` is 0, ``"same"`` (stride 1 only) keeps
@@ -154,20 +123,39 @@ def conv2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: 
         dilation: step between the input elements that neighbouring kernel elements meet.
         groups: into how many groups channels are divided, each seeing only its own.
     """
-    return _convolve(2, input, weight, bias, stride, padding, dilation, groups)
+    name = f"conv{n}d"
+    _check(name, n, input, weight, bias, groups)
+    kernel = weight.shape[2:]
+    stride = ntuple(stride, n, name, "stride", 1)
+    dilation = ntuple(dilation, n, name, "dilation", 1)
+    padding = padding_pairs(name, padding, n, kernel, stride, dilation)
+    if min(kernels.positions(input.shape[-n:], kernel, stride, padding, dilation)) < 1:
+        extent = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel))
+        padded = tuple(before + size + after for size, (before, after) in zip(input.shape[-n:], padding))
+        raise ValueError(f"{name}: the kernel covers {extent} (weight {weight.shape}, dilation {dilation}), "
+                         f"more than the padded input {padded} (shape {input.shape})")  # fmt: skip
+    batch = input if input.ndim == n + 2 else unsqueeze(input, 0)
+    y = _convolution(batch, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    return y if batch is input else squeeze(y, 0)
 
 
-def conv3d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-           groups: int = 1) -> Any:  # fmt: skip
-    """Cross-correlation over three dimensions: see :func:`conv2d`.
+conv1d = in_dimensions(1, _conv_nd)
+conv2d = in_dimensions(2, _conv_nd)
+conv3d = in_dimensions(3, _conv_nd)
 
-    Input (N, C, D, H, W), weight (out, C / groups, kD, kH, kW), result (N, out, D_out, H_out, W_out).
+
+def _conv_transpose_nd(n: int, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+                    output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Any:  # fmt: skip
+    """The adjoint of the convolution: each input element adds its multiple of the kernel to the output.
+
+    Args:
+        input: (N, C, L), (N, C, H, W) or (N, C, D, H, W); or without N for a single sample.
+        weight: (C, F / groups, kh, kw), that of a convolution from F to C channels, with a size for each dimension.
+        bias: (F,) or None.
+        stride, padding, dilation, groups: those of that convolution.
+        output_padding: added to the output's size behind, to choose among the sizes that the
+            convolution maps to the size of ``input``.
     """
-    return _convolve(3, input, weight, bias, stride, padding, dilation, groups)
-
-
-def _convolve_transposed(n: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any,
-                         groups: int, dilation: Any) -> Any:  # fmt: skip
     name = f"conv_transpose{n}d"
     _check(name, n, input, weight, bias, groups, transposed=True)
     stride = ntuple(stride, n, name, "stride", 1)
@@ -176,57 +164,24 @@ def _convolve_transposed(n: int, input: Any, weight: Any, bias: Any, stride: Any
     extra = ntuple(output_padding, n, name, "output_padding")
     if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation)):
         raise ValueError(f"{name}: output_padding {extra} must be smaller than stride {stride} or dilation {dilation}")
-    spatial = tuple(
-        (size - 1) * s - 2 * p + d * (k - 1) + e + 1
-        for size, s, p, d, k, e in zip(input.shape[-n:], stride, padding, dilation, weight.shape[2:], extra)
-    )
+    sizes = zip(input.shape[-n:], stride, padding, dilation, weight.shape[2:], extra)
+    spatial = tuple((size - 1) * s - 2 * p + d * (k - 1) + e + 1 for size, s, p, d, k, e in sizes)
     if min(spatial) < 1:
-        raise ValueError(
-            f"{name}: input {input.shape} and weight {weight.shape} would give an output of size {spatial}"
-        )
-    unbatched = input.ndim == n + 1
-    if unbatched:
-        input = unsqueeze(input, 0)
+        shapes = f"input {input.shape} and weight {weight.shape}"
+        raise ValueError(f"{name}: {shapes} would give an output of size {spatial}")
     # Taking the extra size from the padding behind makes the convolution map the output to exactly the input.
     pairs = tuple((p, p - e) for p, e in zip(padding, extra))
-    y = _convolution_input(input, weight, spatial=spatial, stride=stride, padding=pairs, dilation=dilation,
+    batch = input if input.ndim == n + 2 else unsqueeze(input, 0)
+    y = _convolution_input(batch, weight, spatial=spatial, stride=stride, padding=pairs, dilation=dilation,
                            groups=groups)  # fmt: skip
     if bias is not None:
-        y = _add(y, reshape(bias, (bias.shape[0], *(1 for _ in spatial))))
-    return squeeze(y, 0) if unbatched else y
+        y = _add(y, reshape(bias, (*bias.shape, *(1 for _ in spatial))))
+    return y if batch is input else squeeze(y, 0)
 
 
-def conv_transpose1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
-                     output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Any:  # fmt: skip
-    """Transposed convolution over one dimension: see :func:`conv_transpose2d`.
-
-    Input (N, C, L), weight (C, out / groups, k), result (N, out, L_out).
-    """
-    return _convolve_transposed(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
-
-
-def conv_transpose2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
-                     output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Any:  # fmt: skip
-    """The adjoint of :func:`conv2d`: each input element adds its multiple of the kernel to the output.
-
-    Args:
-        input: (N, C, H, W) or (C, H, W).
-        weight: (C, F / groups, kh, kw), that of a convolution from F to C channels.
-        bias: (F,) or None.
-        stride, padding, dilation, groups: those of that convolution.
-        output_padding: added to the output's size behind, to choose among the sizes that the
-            convolution maps to the size of ``input``.
-    """
-    return _convolve_transposed(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
-
-
-def conv_transpose3d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
-                     output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Any:  # fmt: skip
-    """Transposed convolution over three dimensions: see :func:`conv_transpose2d`.
-
-    Input (N, C, D, H, W), weight (C, out / groups, kD, kH, kW), result (N, out, D_out, H_out, W_out).
-    """
-    return _convolve_transposed(3, input, weight, bias, stride, padding, output_padding, groups, dilation)
+conv_transpose1d = in_dimensions(1, _conv_transpose_nd)
+conv_transpose2d = in_dimensions(2, _conv_transpose_nd)
+conv_transpose3d = in_dimensions(3, _conv_transpose_nd)
 
 
 # -------------------------------------------------------------------------------------- patches
@@ -268,24 +223,20 @@ def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, st
     if input.ndim not in (3, 4):
         raise ValueError(f"unfold: input must have shape (N, C, H, W) or (C, H, W), got {tuple(input.shape)}")
     options, out = _patch_options("unfold", input.shape[-2:], kernel_size, dilation, padding, stride)
-    unbatched = input.ndim == 3
-    patches = _im2col(unsqueeze(input, 0) if unbatched else input, **options)
-    columns = reshape(patches, (patches.shape[0], patches.shape[1] * prod(options["kernel"]), prod(out)))
-    return squeeze(columns, 0) if unbatched else columns
+    patches = _im2col(input if input.ndim == 4 else unsqueeze(input, 0), **options)
+    return reshape(patches, (*input.shape[:-3], input.shape[-3] * prod(options["kernel"]), prod(out)))
 
 
 def fold(input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
     """Columns (N, C * kh * kw, L) added up where they overlap in images (N, C, *output_size): col2im."""
     if input.ndim not in (2, 3):
-        raise ValueError(
-            f"fold: input must have shape (N, C * kh * kw, L) or (C * kh * kw, L), got {tuple(input.shape)}"
-        )
+        raise ValueError(f"fold: input must have shape (N, C * kh * kw, L) or (C * kh * kw, L), got {input.shape}")
     spatial = ntuple(output_size, 2, "fold", "output_size", 1)
     options, out = _patch_options("fold", spatial, kernel_size, dilation, padding, stride)
     kernel = options["kernel"]
     if input.shape[-2] % prod(kernel) or input.shape[-1] != prod(out):
         raise ValueError(f"fold: input must have shape (N, C * {prod(kernel)}, {prod(out)}) for output_size {spatial} "
                          f"and kernel_size {kernel}, got {tuple(input.shape)}")  # fmt: skip
-    batch = input.shape[0] if input.ndim == 3 else 1
-    y = _col2im(reshape(input, (batch, input.shape[-2] // prod(kernel), *kernel, *out)), spatial=spatial, **options)
+    y = _col2im(reshape(input, (*(input.shape[:-2] or (1,)), input.shape[-2] // prod(kernel), *kernel, *out)),
+                spatial=spatial, **options)  # fmt: skip
     return y if input.ndim == 3 else squeeze(y, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from ..arguments import ntuple
+from ..arguments import check_kind, check_spatial, in_dimensions, ntuple
 from ..engine import primitive
 from ..kernels import pooling as kernels
 from ..kernels.pooling import Sizes, Windows
@@ -16,21 +16,12 @@ from .resize import resample
 from .shaping import reshape
 
 Pairs = tuple[tuple[int, int], ...]
-_SIZES = {1: "length", 2: "height, width", 3: "depth, height, width"}
-
-
-def _check(name: str, n: int, input: Any) -> None:
-    if not hasattr(input, "dtype"):
-        raise TypeError(f"{name}: input must be a Tensor, got {type(input).__name__}")
-    if input.ndim not in (n + 1, n + 2):
-        raise ValueError(f"{name}: input must have shape (batch, channels, {_SIZES[n]}) or (channels, {_SIZES[n]}), "
-                         f"got {input.shape}")  # fmt: skip
 
 
 def _windows(name: str, n: int, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any,
              ceil_mode: bool) -> Windows:  # fmt: skip
     """Where the windows are, from the arguments of a pooling function."""
-    _check(name, n, input)
+    check_spatial(name, n, input)
     spatial = tuple(input.shape[-n:])
     kernel = ntuple(kernel_size, n, name, "kernel_size", 1)
     stride = kernel if stride is None or stride == () else ntuple(stride, n, name, "stride", 1)
@@ -86,27 +77,12 @@ def _max_pool_indices(input: Array, output: Array, windows: Windows) -> Array:
     return kernels.max_pool_indices(input, output, windows)
 
 
-def _max(n: int, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
-         return_indices: bool) -> Any:  # fmt: skip
-    windows = _windows(f"max_pool{n}d", n, input, kernel_size, stride, padding, dilation, ceil_mode)
-    if input.dtype.kind == "b":
-        raise TypeError(f"max_pool{n}d: a bool tensor has no order; convert it with .to(dtype)")
-    y = _max_pool(input, windows=windows)
-    return (y, _max_pool_indices(input, y, windows=windows)) if return_indices else y
-
-
-def max_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
-               ceil_mode: bool = False, return_indices: bool = False) -> Any:  # fmt: skip
-    """The largest element of each window of the last dimension: see :func:`max_pool2d`."""
-    return _max(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
-
-
-def max_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
-               ceil_mode: bool = False, return_indices: bool = False) -> Any:  # fmt: skip
-    """The largest element of each window of the last two dimensions; of equal ones the first gets the gradient.
+def _max_pool_nd(n: int, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+                 ceil_mode: bool = False, return_indices: bool = False) -> Any:  # fmt: skip
+    """The largest element of each window of the last dimensions; of equal ones the first gets the gradient.
 
     Args:
-        input: (N, C, H, W) or (C, H, W).
+        input: (N, C, L), (N, C, H, W) or (N, C, D, H, W); or without N.
         kernel_size: size of the windows; an int or one for each dimension, as all that follow.
         stride: step between windows; None means ``kernel_size``.
         padding: how far windows reach beyond the input on either side, at most half of them.
@@ -114,13 +90,20 @@ def max_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
         ceil_mode: keep the last window even if it reaches beyond the padding.
         return_indices: return also where the elements are, counted over all pooled dimensions.
     """
-    return _max(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    windows = _windows(f"max_pool{n}d", n, input, kernel_size, stride, padding, dilation, ceil_mode)
+    if input.dtype.kind == "b":
+        raise TypeError(f"max_pool{n}d: a bool tensor has no order; convert it with .to(dtype)")
+    return _maxima(input, windows, return_indices)
 
 
-def max_pool3d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
-               ceil_mode: bool = False, return_indices: bool = False) -> Any:  # fmt: skip
-    """The largest element of each window of the last three dimensions: see :func:`max_pool2d`."""
-    return _max(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+def _maxima(input: Any, windows: Windows, return_indices: bool) -> Any:
+    y = _max_pool(input, windows=windows)
+    return (y, _max_pool_indices(input, y, windows=windows)) if return_indices else y
+
+
+max_pool1d = in_dimensions(1, _max_pool_nd)
+max_pool2d = in_dimensions(2, _max_pool_nd)
+max_pool3d = in_dimensions(3, _max_pool_nd)
 
 
 # --------------------------------------------------------------------------------------- means
@@ -142,28 +125,9 @@ def _avg_pool_adjoint(grad: Array, windows: Windows, divisor: float | Pairs) -> 
     return kernels.window_spread(grad / _divisor(grad, windows, divisor), windows)
 
 
-def _avg(n: int, input: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool,
-         divisor_override: float | None = None) -> Any:  # fmt: skip
-    name = f"avg_pool{n}d"
-    windows = _windows(name, n, input, kernel_size, stride, padding, 1, ceil_mode)
-    if input.dtype.kind != "f":
-        raise TypeError(f"{name}: input must be a floating-point tensor, got {input.dtype}")
-    if divisor_override == 0:
-        raise ValueError(f"{name}: divisor_override must not be zero")
-    sides = ntuple(padding, n, name, "padding") if count_include_pad else (0,) * n
-    divisor = tuple((p, p) for p in sides) if divisor_override is None else divisor_override
-    return _avg_pool(input, windows=windows, divisor=divisor)
-
-
-def avg_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
-               count_include_pad: bool = True) -> Any:  # fmt: skip
-    """The mean of each window of the last dimension: see :func:`avg_pool2d`."""
-    return _avg(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad)
-
-
-def avg_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
-               count_include_pad: bool = True, divisor_override: float | None = None) -> Any:  # fmt: skip
-    """The mean of each window of the last two dimensions.
+def _avg_pool_nd(n: int, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+                 count_include_pad: bool = True, divisor_override: float | None = None) -> Any:  # fmt: skip
+    """The mean of each window of the last dimensions.
 
     Args:
         input, kernel_size, stride, ceil_mode: as in :func:`max_pool2d`.
@@ -171,13 +135,19 @@ def avg_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
         count_include_pad: whether these zeros count as elements.
         divisor_override: what to divide sums by, instead of the number of elements.
     """
-    return _avg(2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    name = f"avg_pool{n}d"
+    windows = _windows(name, n, input, kernel_size, stride, padding, 1, ceil_mode)
+    check_kind(name, "f", input=input)
+    if divisor_override == 0:
+        raise ValueError(f"{name}: divisor_override must not be zero")
+    sides = ntuple(padding, n, name, "padding") if count_include_pad else (0,) * n
+    divisor = tuple((p, p) for p in sides) if divisor_override is None else divisor_override
+    return _avg_pool(input, windows=windows, divisor=divisor)
 
 
-def avg_pool3d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
-               count_include_pad: bool = True, divisor_override: float | None = None) -> Any:  # fmt: skip
-    """The mean of each window of the last three dimensions: see :func:`avg_pool2d`."""
-    return _avg(3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+avg_pool1d = in_dimensions(1, _avg_pool_nd)
+avg_pool2d = in_dimensions(2, _avg_pool_nd)
+avg_pool3d = in_dimensions(3, _avg_pool_nd)
 
 
 # ------------------------------------------------------------------------------------- adaptive
@@ -185,7 +155,7 @@ def avg_pool3d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
 
 def _adaptive(name: str, n: int, input: Any, output_size: Any) -> tuple[Sizes, Windows | None]:
     """The output's size, and the windows if they are all alike."""
-    _check(name, n, input)
+    check_spatial(name, n, input)
     spatial = tuple(input.shape[-n:])
     given = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * n
     if len(given) == n:
@@ -199,41 +169,25 @@ def _adaptive(name: str, n: int, input: Any, output_size: Any) -> tuple[Sizes, W
     return out, Windows(spatial, kernel, kernel, ((0, 0),) * n, (1,) * n, out)
 
 
-def _adaptive_avg(n: int, input: Any, output_size: Any) -> Any:
+def _adaptive_avg_pool_nd(n: int, input: Any, output_size: Any) -> Any:
+    """The means of windows that cover the last dimensions evenly: number i of m goes from
+    ``floor(i * n / m)`` to ``ceil((i + 1) * n / m)``.
+
+    Args:
+        input: (N, C, L), (N, C, H, W) or (N, C, D, H, W); or without N.
+        output_size: how many windows; an int or one for each dimension, None for as many as elements.
+    """
     name = f"adaptive_avg_pool{n}d"
     out, windows = _adaptive(name, n, input, output_size)
-    if input.dtype.kind != "f":
-        raise TypeError(f"{name}: input must be a floating-point tensor, got {input.dtype}")
+    check_kind(name, "f", input=input)
     if windows is not None:
         return _avg_pool(input, windows=windows, divisor=prod(windows.kernel))
     return resample(input, tuple(averages(size, o) for size, o in zip(input.shape[-n:], out)))
 
 
-def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
-    """The means of ``output_size`` windows that cover the last dimension: see :func:`adaptive_avg_pool2d`.
-
-    From (N, C, L) to (N, C, output_size).
-    """
-    return _adaptive_avg(1, input, output_size)
-
-
-def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
-    """The means of windows that cover the last two dimensions evenly: number i of m goes from
-    ``floor(i * n / m)`` to ``ceil((i + 1) * n / m)``.
-
-    Args:
-        input: (N, C, H, W) or (C, H, W).
-        output_size: how many windows; an int or one for each dimension, None for as many as elements.
-    """
-    return _adaptive_avg(2, input, output_size)
-
-
-def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
-    """The means of windows that cover the last three dimensions: see :func:`adaptive_avg_pool2d`.
-
-    From (N, C, D, H, W) to (N, C, ``*output_size``).
-    """
-    return _adaptive_avg(3, input, output_size)
+adaptive_avg_pool1d = in_dimensions(1, _adaptive_avg_pool_nd)
+adaptive_avg_pool2d = in_dimensions(2, _adaptive_avg_pool_nd)
+adaptive_avg_pool3d = in_dimensions(3, _adaptive_avg_pool_nd)
 
 
 @primitive(inputs=("input",))
@@ -242,11 +196,11 @@ def _adaptive_max_indices(input: Array, out: Sizes) -> Array:
     return kernels.adaptive_max_indices(input, out)
 
 
-def _adaptive_max(n: int, input: Any, output_size: Any, return_indices: bool) -> Any:
+def _adaptive_max_pool_nd(n: int, input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest elements of windows that cover the last dimensions evenly: see :func:`adaptive_avg_pool2d`."""
     out, windows = _adaptive(f"adaptive_max_pool{n}d", n, input, output_size)
     if windows is not None:
-        y = _max_pool(input, windows=windows)
-        return (y, _max_pool_indices(input, y, windows=windows)) if return_indices else y
+        return _maxima(input, windows, return_indices)
     indices = _adaptive_max_indices(input, out=out)
     lead = tuple(input.shape[:-n])
     flat = reshape(input, (*lead, prod(input.shape[-n:])))
@@ -254,16 +208,6 @@ def _adaptive_max(n: int, input: Any, output_size: Any, return_indices: bool) ->
     return (y, indices) if return_indices else y
 
 
-def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
-    """The largest elements of windows that cover the last dimension: see :func:`adaptive_avg_pool2d`."""
-    return _adaptive_max(1, input, output_size, return_indices)
-
-
-def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
-    """The largest elements of windows that cover the last two dimensions: see :func:`adaptive_avg_pool2d`."""
-    return _adaptive_max(2, input, output_size, return_indices)
-
-
-def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
-    """The largest elements of windows that cover the last three dimensions: see :func:`adaptive_avg_pool2d`."""
-    return _adaptive_max(3, input, output_size, return_indices)
+adaptive_max_pool1d = in_dimensions(1, _adaptive_max_pool_nd)
+adaptive_max_pool2d = in_dimensions(2, _adaptive_max_pool_nd)
+adaptive_max_pool3d = in_dimensions(3, _adaptive_max_pool_nd)
