@@ -286,7 +286,8 @@ class Primitive:
     """The definition of an operation: forward on arrays, and a rule for each input."""
 
     def __init__(self, forward: Callable, rules: dict[str, Callable], promotion: str | None = None,
-                 broadcasts: bool = False, joint: Callable | None = None, inputs: Sequence[str] = ()) -> None:  # fmt: skip
+                 broadcasts: bool = False, joint: Callable | None = None,
+                 inputs: Sequence[str] = ()) -> None:  # fmt: skip
         self.forward, self.rules, self.joint = forward, rules, joint
         self.promotion, self.broadcasts = promotion, broadcasts
         self.name = forward.__name__.strip("_")
