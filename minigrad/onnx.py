@@ -22,6 +22,7 @@ import numpy as np
 from .engine import Primitive, TensorBase, Watcher, grad_mode, mode, new_tensor
 from .kernels.pooling import counts
 from .model_summary import evaluating
+from .nested import mapped, tensors_in
 from .serialization import atomic_write
 
 _FAR = 2**62  # beyond the end of any dimension
@@ -134,26 +135,9 @@ def _write(target: Any, source: Any) -> Any:
     return target.become(source)
 
 
-def _mapped(function: Callable[[Any], Any], value: Any) -> Any:
-    """``value``, or all that its tuples, lists and dicts hold, as ``function`` turns it."""
-    if isinstance(value, dict):
-        return {key: _mapped(function, part) for key, part in value.items()}
-    if isinstance(value, (tuple, list)):
-        parts = [_mapped(function, part) for part in value]
-        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
-    return function(value)
-
-
 def _plain(value: Any) -> Any:
     """``value`` with arrays of the example for traced ones."""
-    return _mapped(lambda part: part.value if isinstance(part, Traced) else part, value)
-
-
-def _tensors(value: Any) -> list[Any]:
-    """The tensors in an argument or a result."""
-    parts: list[Any] = []
-    _mapped(parts.append, value)
-    return [part for part in parts if isinstance(part, TensorBase)]
+    return mapped(lambda part: part.value if isinstance(part, Traced) else part, value)
 
 
 class Graph(Watcher):
@@ -400,7 +384,7 @@ def _trace(model: Any, args: tuple, names: Sequence[str], symbols: dict[tuple[st
         return new_tensor(Traced(graph, array, name))
 
     with grad_mode(False), graph:
-        arrays = [tensor._array for tensor in _tensors(model(*_mapped(traced, args)))]
+        arrays = [tensor._array for tensor in tensors_in(model(*mapped(traced, args)))]
         graph.outputs = [a if isinstance(a, Traced) else Traced(graph, a, graph.op("Identity", a)) for a in arrays]
     return graph
 
@@ -516,7 +500,7 @@ def export(model: Any, args: Any, f: Any = None, *, input_names: Sequence[str] |
     if opset_version < 18:
         raise NotImplementedError(f"onnx.export: opset_version must be at least 18, got {opset_version}")
     args = args if isinstance(args, tuple) else (args,)
-    tensors = _tensors(args)
+    tensors = tensors_in(args)
     names = list(input_names or (f"input_{k}" for k in range(len(tensors))))
     if len(names) != len(tensors):
         raise ValueError(f"onnx.export: {len(names)} input_names for {len(tensors)} tensors in args")

@@ -729,6 +729,8 @@ def test_a_checkpoint_of_several_outputs() -> None:
     assert x.grad.tolist() == [36, 81]
     a, n, b, i = checkpoint(lambda t: (t * t, 5, t * 3, t.argmax()), x)
     assert autograd.grad(b.sum(), x)[0].tolist() == [3, 3]
+    found = checkpoint(lambda t: [t["x"] * 2, {"square": t["x"] ** 2}], {"x": x})
+    assert autograd.grad((found[0] + found[1]["square"]).sum(), x)[0].tolist() == [6, 8]
 
 
 def test_a_checkpoint_of_what_it_was_given() -> None:

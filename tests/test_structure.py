@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 # a whole unless a file of it is listed. The shim that makes nn reachable as minigrad.nn is free.
 LEVELS = [
     ["minigrad.version", "minigrad.memory", "minigrad.dtypes", "minigrad.arguments", "minigrad.devices"],
-    ["minigrad.engine", "minigrad.traversal", "minigrad.conversion"],
+    ["minigrad.engine", "minigrad.traversal", "minigrad.conversion", "minigrad.nested"],
     ["minigrad.kernels", "minigrad.ops"],
     ["minigrad.numpy_protocol", "minigrad.printing", "minigrad.creation", "minigrad.random", "minigrad.tensor",
      "minigrad.backprop", "minigrad.grad_mode"],

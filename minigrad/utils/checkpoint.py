@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import memory, random
-from ..engine import Plan, TensorBase, edge_of, grad_mode, mode, new_node, pick
+from ..engine import Plan, Primitive, edge_of, grad_mode, mode, new_node, pick
+from ..nested import mapped, tensors_in
 
 
 def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | None = None,
@@ -19,7 +20,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | N
     (because a parameter or buffer has changed meanwhile), an error is raised.
 
     Args:
-        function: returns a Tensor, or a tuple of Tensors and other values. Its floating-point
+        function: returns a Tensor, or Tensors and other values in tuples, lists and dicts. Its floating-point
             results require a gradient, for they may depend on parameters that it uses.
         use_reentrant: no matter: PyTorch has two implementations, of which this has the best sides.
         preserve_rng_state: the second call draws the same random numbers, as dropout needs.
@@ -31,21 +32,18 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | N
     tensors = _floating(results)
     if not record or not tensors:
         return results
-    given = [a for a in [*args, *kwargs.values()] if isinstance(a, TensorBase)]
+    given = tensors_in((args, kwargs))
     call.sums = [memory.checksum(y._array) for y in tensors]
     arrays = tuple(y._array for y in tensors)
     out = arrays[0] if len(arrays) == 1 else arrays
     node = new_node(_PLAN, list(map(edge_of, given)), [a._array for a in given], out, {"call": call})
     recorded = {id(y): pick(node, y._array, i, len(arrays)) for i, y in enumerate(tensors)}
-    if isinstance(results, tuple):
-        return tuple(recorded.get(id(y), y) for y in results)
-    return recorded[id(results)]
+    return mapped(lambda y: recorded.get(id(y), y), results)
 
 
 def _floating(results: Any) -> list[Any]:
     """The floating-point Tensors among what a function returned."""
-    outputs = results if isinstance(results, tuple) else (results,)
-    return [y for y in outputs if isinstance(y, TensorBase) and y._array.dtype.kind == "f"]
+    return [y for y in tensors_in(results) if y._array.dtype.kind == "f"]
 
 
 class _Call:
@@ -67,38 +65,22 @@ class _Call:
                                "it depends on (a parameter, a buffer, a generator) must not change in between")
         return tensors
 
-
-class _CheckpointPlan(Plan):
-    """How the engine sees a checkpoint: its rule records the call, and says where the gradient goes on."""
-
-    name = "checkpoint"
-    shortcut = None
-    broadcasts = False
-    names = ["call", "args"]  # noqa: RUF012
-    guarded = [1]  # noqa: RUF012
-    expands = True
-
-    def __init__(self) -> None:
-        self.primitive = self  # type: ignore[assignment]
-        self.rules = [(None, _continue, 0)]
-
-    def save(self, arrays: Sequence[Any], out: Any, options: dict[str, Any], edges: Sequence[Any]) -> list[Any]:
-        return [options["call"], tuple(arrays)]
-
-    def as_tensors(self, node: Any, saved: Sequence[Any]) -> list[Any]:
-        return list(saved)
+    def ends(self, g: Any) -> dict[Any, Any]:
+        """Record the call, and say where the gradient of its results goes on."""
+        ends: dict[Any, Any] = {}
+        for tensor, gi in zip(self.again(), g if isinstance(g, tuple) else (g,), strict=True):
+            edge = edge_of(tensor)
+            if edge is not None and gi is not None:
+                ends[edge] = ends[edge] + gi if edge in ends else gi
+        return ends
 
 
-def _continue(g: Any, call: _Call) -> dict[Any, Any]:
-    ends: dict[Any, Any] = {}
-    for tensor, gi in zip(call.again(), g if isinstance(g, tuple) else (g,), strict=True):
-        edge = edge_of(tensor)
-        if edge is not None and gi is not None:
-            ends[edge] = ends[edge] + gi if edge in ends else gi
-    return ends
+def _checkpoint(*args: Any, call: _Call) -> None:
+    """How the engine sees a checkpoint: of a call, whose arguments must not change."""
 
 
-_PLAN = _CheckpointPlan()
+_PLAN = Plan(Primitive(_checkpoint, {}, joint=lambda g, args, call: call.ends(g), inputs=["args"]), mask=0)
+_PLAN.expands = True
 
 
 def checkpoint_sequential(functions: Any, segments: int, input: Any, use_reentrant: bool | None = None,
