@@ -16,6 +16,7 @@ import numpy as np
 
 import minigrad
 from minigrad import engine
+from minigrad.arguments import MATRICES, check_dims
 from minigrad.tensor import Tensor
 
 
@@ -53,16 +54,9 @@ _GAINS = dict.fromkeys(("linear", "sigmoid", *(f"conv{t}{n}d" for t in ("", "_tr
 _GAINS |= {"tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
 
 
-def _check_dims(name: str, tensor: Tensor, *dims: int) -> None:
-    if tensor.ndim not in dims:
-        listed = " or ".join(map(str, dims))
-        raise ValueError(f"{name}: expected a tensor with {listed} dimensions, got shape {tensor.shape}")
-
-
-def _fans(tensor: Tensor, name: str) -> tuple[int, int]:
-    """The fan-in and fan-out of a weight."""
-    if tensor.ndim < 2:
-        raise ValueError(f"{name}: fan-in and fan-out need a tensor of at least 2 dimensions, got shape {tensor.shape}")
+def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
+    """The fan-in and fan-out of a weight; programs know this by PyTorch's name."""
+    check_dims("fan-in and fan-out", MATRICES, tensor=tensor)
     positions = math.prod(tensor.shape[2:])
     return tensor.shape[1] * positions, tensor.shape[0] * positions
 
@@ -90,16 +84,13 @@ def trunc_normal_(tensor: Any, mean: float = 0.0, std: float = 1.0, a: float = -
     low, high = (a - mean) / std, (b - mean) / std
     peak = max(low, min(0.0, high))  # where the density is highest
     low, high = max(low, peak - 9), min(high, peak + 9)  # beyond, nothing is ever drawn
-    parts: list[Any] = []
-    missing = count = tensor.numel()
-    while missing > 0:  # rejection: of uniform candidates, as many as the density wants
-        z = minigrad.empty(2 * count, dtype=minigrad.float64).uniform_(low, high, generator=generator)
-        height = minigrad.empty_like(z).uniform_(generator=generator)
-        parts.append(z[height <= ((peak * peak - z * z) / 2).exp()][:missing])
-        missing -= len(parts[-1])
-    if count:
-        values = minigrad.cat(parts).reshape(tensor.shape).to(tensor.dtype) * std + mean
-        tensor.copy_(values.clamp(a, b))  # rounding must not leave the interval
+    z = minigrad.empty(0, dtype=minigrad.float64)
+    while len(z) < tensor.numel():  # rejection: of uniform candidates, as many as the density wants
+        more = minigrad.empty(2 * tensor.numel(), dtype=z.dtype).uniform_(low, high, generator=generator)
+        height = minigrad.empty_like(more).uniform_(generator=generator)
+        z = minigrad.cat([z, more[height <= ((peak * peak - more * more) / 2).exp()]])
+    values = z[: tensor.numel()].reshape(tensor.shape).to(tensor.dtype) * std + mean
+    tensor.copy_(values.clamp(a, b))  # rounding must not leave the interval
 
 
 @_initializer
@@ -123,26 +114,26 @@ def zeros_(tensor: Any) -> Any:
 @_initializer
 def eye_(tensor: Any) -> Any:
     """Make a matrix the identity: ones on the diagonal, zeros elsewhere."""
-    _check_dims("eye_", tensor, 2)
+    check_dims("eye_", (2,), tensor=tensor)
     tensor.copy_(minigrad.eye(*tensor.shape, dtype=tensor.dtype))
 
 
 @_initializer
 def dirac_(tensor: Any, groups: int = 1) -> Any:
     """Make a convolution's weight (3 to 5 dimensions) hand its input channels through, in each group."""
-    _check_dims("dirac_", tensor, 3, 4, 5)
+    check_dims("dirac_", (3, 4, 5), tensor=tensor)
     if tensor.shape[0] % groups:
         raise ValueError(f"dirac_: the {tensor.shape[0]} output channels must be divisible by groups={groups}")
     per_group = tensor.shape[0] // groups
     center = tuple(size // 2 for size in tensor.shape[2:])
     tensor.zero_()
-    for group in range(groups):
-        for d in range(min(per_group, tensor.shape[1])):
-            tensor[(group * per_group + d, d, *center)] = 1
+    for row in range(len(tensor)):
+        if (channel := row % per_group) < tensor.shape[1]:
+            tensor[(row, channel, *center)] = 1
 
 
-def _xavier_std(name: str, tensor: Tensor, gain: float) -> float:
-    return gain * math.sqrt(2 / sum(_fans(tensor, name)))
+def _xavier_std(tensor: Tensor, gain: float) -> float:
+    return gain * math.sqrt(2 / sum(_calculate_fan_in_and_fan_out(tensor)))
 
 
 def _kaiming_std(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
@@ -152,7 +143,8 @@ def _kaiming_std(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: s
     if 0 in tensor.shape:
         warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=4)
         return 0.0
-    return calculate_gain(nonlinearity, a) / math.sqrt(_fans(tensor, name)[modes.index(mode.lower())])
+    fan = _calculate_fan_in_and_fan_out(tensor)[modes.index(mode.lower())]
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan)
 
 
 def _uniform_with(tensor: Any, std: float, generator: Any) -> None:
@@ -162,13 +154,13 @@ def _uniform_with(tensor: Any, std: float, generator: Any) -> None:
 @_initializer
 def xavier_uniform_(tensor: Any, gain: float = 1.0, generator: Any = None) -> Any:
     """Uniform with standard deviation ``gain * sqrt(2 / (fan_in + fan_out))`` (Glorot & Bengio, 2010)."""
-    _uniform_with(tensor, _xavier_std("xavier_uniform_", tensor, gain), generator)
+    _uniform_with(tensor, _xavier_std(tensor, gain), generator)
 
 
 @_initializer
 def xavier_normal_(tensor: Any, gain: float = 1.0, generator: Any = None) -> Any:
     """Normal with standard deviation ``gain * sqrt(2 / (fan_in + fan_out))`` (Glorot & Bengio, 2010)."""
-    tensor.normal_(0.0, _xavier_std("xavier_normal_", tensor, gain), generator=generator)
+    tensor.normal_(0.0, _xavier_std(tensor, gain), generator=generator)
 
 
 @_initializer
@@ -197,8 +189,7 @@ def orthogonal_(tensor: Any, gain: float = 1, generator: Any = None) -> Any:
 
     Dimensions after the first count as one.
     """
-    if tensor.ndim < 2:
-        raise ValueError(f"orthogonal_: only tensors with 2 or more dimensions are supported, got shape {tensor.shape}")
+    check_dims("orthogonal_", MATRICES, tensor=tensor)
     if tensor.numel() == 0:
         return
     rows, columns = tensor.shape[0], tensor.numel() // tensor.shape[0]
@@ -212,7 +203,7 @@ def orthogonal_(tensor: Any, gain: float = 1, generator: Any = None) -> Any:
 @_initializer
 def sparse_(tensor: Any, sparsity: float, std: float = 0.01, generator: Any = None) -> Any:
     """Normal, with a fraction ``sparsity`` of each column of the matrix set to zero (Martens, 2010)."""
-    _check_dims("sparse_", tensor, 2)
+    check_dims("sparse_", (2,), tensor=tensor)
     rows, columns = tensor.shape
     zeros = math.ceil(sparsity * rows)
     tensor.normal_(0, std, generator=generator)

@@ -128,7 +128,9 @@ class MultiheadAttention(WeightedLayer):
             seen.append(F.dropout(weights, self.dropout, self.training))
             return seen[0]
 
-        y = self.out_proj(attention(q, k, v, mask, drop=drop).transpose(1, 2).reshape(N, L, self.embed_dim))
+        explicit = need_weights or (self.training and self.dropout)  # else the weights need not be formed
+        y = attention(q, k, v, mask, drop=drop if explicit else None)
+        y = self.out_proj(y.transpose(1, 2).reshape(N, L, self.embed_dim))
         y = y.squeeze(0) if not batched else y if self.batch_first else y.transpose(0, 1)
         if not need_weights:
             return y, None
