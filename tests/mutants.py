@@ -61,7 +61,7 @@ EQUIVALENT = {
     ],
     "any divisor but 0 would do where 0 is divided, or the quotient is not taken": [
         "_sinc_input: np.where(zero, 1, input) -> np.where(zero, 2, input)",
-        "_std_input: np.where(flat, 1, y) -> np.where(flat, 2, y)",
+        "_std_input: np.where(flat, 1, 2 * y) -> np.where(flat, 2, 2 * y)",
         "_power_norm_input: np.where(flat, 1, y) -> np.where(flat, 2, y)",
         "_power_norm_input: np.where(flat, 1, np.abs(ratio)) -> np.where(flat, 2, np.abs(ratio))",
     ],

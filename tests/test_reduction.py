@@ -256,6 +256,8 @@ def test_float16_is_summed_up_in_float32() -> None:
     same(x.var(0).tolist(), [0, 0])
     assert abs(x.norm().item() - math.sqrt(6000) * 0.1) < 0.01
     same(x.cumsum(0)[-1].tolist(), [300, 300])
+    x = mg.tensor([2048.0, 1, 1, 1, 1], dtype=mg.float16)
+    same(x.cumsum(0, dtype=mg.float16).tolist(), [2048, 2048, 2050, 2052, 2052])
 
 
 # --------------------------------------------------------------------------------------- arguments

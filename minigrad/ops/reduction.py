@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from .. import dtypes
-from ..arguments import normalize_dim, normalize_dims, numpy_keywords
+from ..arguments import along, normalize_dim, normalize_dims, numpy_keywords
 from ..engine import TensorBase, primitive
 from ..memory import Array
 from . import elementwise
@@ -69,27 +69,36 @@ def _inverse(count: float) -> float:
     return 1 / count if count else math.inf
 
 
-def reduction(**settings: Any) -> Callable:
-    """Defines an operation that casts to ``dtype``, computes float16 in float32, and is quiet about NaN."""
+def reduction(integers: bool = False, **settings: Any) -> Callable:
+    """Defines an operation that is quiet about NaN and computes float16 in float32, and for that many things alike.
+
+    Its input is cast to ``dtype``, if that is given. It refuses integers, or with ``integers`` is told the ``dtype``
+    to compute them in.
+    """
 
     def define(function: Callable) -> Callable:
+        name = function.__name__.strip("_")
+
         @wraps(function)
-        def computed(input: Array, *args: Any, **options: Any) -> Array:
-            if options.get("dtype") is not None:
-                input = input.astype(dtypes.as_dtype(options["dtype"], function.__name__), copy=False)
+        def computed(input: Array, **options: Any) -> Array:
+            if (dtype := options.get("dtype")) is not None:
+                input, options["dtype"] = input.astype(dtypes.as_dtype(dtype, name), copy=False), None
+            if input.dtype.kind != "f":
+                if not integers:
+                    _refuse(name, input, "dtype" in options)
+                options["dtype"] = dtypes.int64 if dtype is None else input.dtype
             if input.dtype != np.float16:
-                return function(input, *args, **options)
-            return function(input.astype(np.float32), *args, **options).astype(np.float16)
+                return function(input, **options)
+            return function(input.astype(np.float32), **options).astype(np.float16)
 
         return primitive(quiet=True, **settings)(computed)
 
     return define
 
 
-def _need_floats(name: str, input: Array) -> None:
-    if input.dtype.kind != "f":
-        hint = "convert it with float()" if name in ("var", "std") else "convert it with float() or pass dtype="
-        raise TypeError(f"{name}: expected a floating-point tensor, got {input.dtype}; {hint}")
+def _refuse(name: str, input: Array, casts: bool = True) -> NoReturn:
+    hint = "convert it with float()" + (" or pass dtype=" if casts else "")
+    raise TypeError(f"{name}: expected a floating-point tensor, got {input.dtype}; {hint}")
 
 
 def _need_elements(name: str, shape: tuple[int, ...], axes: tuple[int, ...]) -> None:
@@ -114,11 +123,9 @@ def _sum_input(g: Array, input_shape: tuple[int, ...], dim: Dims) -> Array:
     return _spread(g, input_shape, _axes(input_shape, dim, "sum"))
 
 
-@reduction(input=_sum_input)
+@reduction(integers=True, input=_sum_input)
 def sum(input: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
     """Sum of the elements. Integers and bools sum up to int64 unless ``dtype`` is given."""
-    if dtype is None and input.dtype.kind != "f":
-        dtype = dtypes.int64
     return _total(input, axis=_axes(input.shape, dim, "sum"), keepdims=keepdim, dtype=dtype)
 
 
@@ -135,7 +142,6 @@ def _mean(input: Array, axes: tuple[int, ...], keepdim: bool) -> Array:
 @reduction(input=_mean_input)
 def mean(input: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
     """Arithmetic mean of the elements, of floating dtype; NaN if there are none."""
-    _need_floats("mean", input)
     return _mean(input, _axes(input.shape, dim, "mean"), keepdim)
 
 
@@ -152,8 +158,8 @@ def nanmean(input: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any =
 
 def _before(x: Array, dim: int, first: float) -> Array:
     """``x`` moved on by one place along ``dim``, with ``first`` in the place that becomes free."""
-    skip = (slice(None),) * dim
-    return np.concatenate([np.full_like(x[(*skip, slice(0, 1))], first), x[(*skip, slice(0, -1))]], axis=dim)
+    kept = x[along(dim, slice(0, -1))]
+    return np.concatenate([np.full_like(x[along(dim, slice(0, 1))], first), kept], axis=dim)
 
 
 def _prod_input(g: Array, input: Array, dim: int | None) -> Array:
@@ -165,11 +171,9 @@ def _prod_input(g: Array, input: Array, dim: int | None) -> Array:
     return np.reshape(_kept(g, x.shape, (d,)) * earlier * later, input.shape)
 
 
-@reduction(input=_prod_input)
+@reduction(integers=True, input=_prod_input)
 def prod(input: Array, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
     """Product of the elements. Integers and bools give int64 unless ``dtype`` is given."""
-    if dtype is None and input.dtype.kind != "f":
-        dtype = dtypes.int64
     axes = _axes(input.shape, None, "prod") if dim is None else _axis(input, dim, "prod")
     return np.prod(input, axis=axes, keepdims=keepdim, dtype=dtype)
 
@@ -200,17 +204,16 @@ def _degrees(shape: tuple[int, ...], axes: tuple[int, ...], correction: float) -
     return degrees if degrees > 0 else 0
 
 
-def _variance(name: str, input: Array, dim: Dims, correction: float, keepdim: bool) -> Array:
-    _need_floats(name, input)
-    axes = _axes(input.shape, dim, name)
-    squares = np.square(input - _mean(input, axes, True))
-    return np.sum(squares, axis=axes, keepdims=keepdim) / _degrees(input.shape, axes, correction)
-
-
 def _var_input(g: Array, input: Array, dim: Dims, correction: float) -> Array:
     axes = _axes(input.shape, dim, "var")
     scale = 2 * _inverse(_degrees(input.shape, axes, correction))
     return _kept(g, input.shape, axes) * scale * (input - mean(input, axes, True))
+
+
+def _variance(name: str, input: Array, dim: Dims, correction: float, keepdim: bool) -> Array:
+    axes = _axes(input.shape, dim, name)
+    squares = np.square(input - _mean(input, axes, True))
+    return np.sum(squares, axis=axes, keepdims=keepdim) / _degrees(input.shape, axes, correction)
 
 
 @reduction(input=_var_input)
@@ -219,10 +222,8 @@ def _var(input: Array, dim: Dims, correction: float, keepdim: bool) -> Array:
 
 
 def _std_input(g: Array, input: Array, y: Array, dim: Dims, correction: float) -> Array:
-    axes = _axes(input.shape, dim, "std")
     flat = np.equal(y, 0)  # all elements are equal, where the root has no gradient: 0 is PyTorch's choice
-    scale = np.where(flat, 0, g) / np.where(flat, 1, y) * _inverse(_degrees(input.shape, axes, correction))
-    return _kept(scale, input.shape, axes) * (input - mean(input, axes, True))
+    return _var_input(np.where(flat, 0, g) / np.where(flat, 1, 2 * y), input, dim, correction)
 
 
 @reduction(input=_std_input)
@@ -263,16 +264,16 @@ def std(input: Any, dim: Dims = None, unbiased: bool | None = None, keepdim: boo
 def var_mean(input: Any, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *,
              correction: float | None = None) -> tuple[Any, Any]:  # fmt: skip
     """:func:`var` and :func:`mean`."""
-    dims = None if isinstance(dim, bool) else dim
-    return _deviation("var", input, dim, unbiased, keepdim, correction), mean(input, dims, keepdim)
+    mean_dim = None if isinstance(dim, bool) else dim
+    return var(input, dim, unbiased, keepdim, correction=correction), mean(input, mean_dim, keepdim)
 
 
 @numpy_keywords
 def std_mean(input: Any, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *,
              correction: float | None = None) -> tuple[Any, Any]:  # fmt: skip
     """:func:`std` and :func:`mean`."""
-    dims = None if isinstance(dim, bool) else dim
-    return _deviation("std", input, dim, unbiased, keepdim, correction), mean(input, dims, keepdim)
+    mean_dim = None if isinstance(dim, bool) else dim
+    return std(input, dim, unbiased, keepdim, correction=correction), mean(input, mean_dim, keepdim)
 
 
 # ----------------------------------------------------------------------------------------- norms
@@ -305,7 +306,8 @@ def vector_norm(x: Any, ord: float = 2, dim: Dims = None, keepdim: bool = False,
     At a vector of zeros the gradient is 0.
     """
     x = x if dtype is None else to(x, dtype)
-    _need_floats("vector_norm", x)
+    if x.dtype.kind != "f":
+        _refuse("vector_norm", x)
     if not isinstance(ord, (int, float)):
         raise TypeError(f"vector_norm: ord must be a number, got {ord!r}")
     if ord == 0:
@@ -359,11 +361,9 @@ def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False) -> Min
 
 
 def _position(name: str, find: Callable, input: Array, dim: int | None, keepdim: bool) -> Array:
-    axes = _axes(input.shape, dim, name)
-    _need_elements(name, input.shape, axes)
-    if dim is not None and input.ndim:
-        return find(input, axis=normalize_dim(dim, input.ndim, name), keepdims=keepdim)
-    return find(input, axis=None, keepdims=keepdim)
+    _need_elements(name, input.shape, _axes(input.shape, dim, name))
+    axis = None if dim is None or not input.ndim else normalize_dim(dim, input.ndim, name)
+    return find(input, axis=axis, keepdims=keepdim)
 
 
 @primitive(inputs=("input",))
@@ -431,10 +431,9 @@ def _linear_scan(a: Array, b: Array, dim: int) -> Array:
 
     Computed by doubling: after k steps each element knows the effect of the last 2**k elements.
     """
-    skip = (slice(None),) * dim
     step = 1
     while step < b.shape[dim]:
-        head, tail, lag = (*skip, slice(0, step)), (*skip, slice(step, None)), (*skip, slice(0, -step))
+        head, tail, lag = (along(dim, part) for part in (slice(0, step), slice(step, None), slice(0, -step)))
         b = np.concatenate([b[head], b[tail] + a[tail] * b[lag]], axis=dim)
         a = np.concatenate([a[head], a[tail] * a[lag]], axis=dim)
         step *= 2
@@ -449,8 +448,6 @@ def _reverse_scan(a: Array, b: Array, dim: int) -> Array:
 def _cumulative(name: str, function: Callable, input: Array, dim: int, dtype: Any) -> Array:
     """Run one of NumPy's cumulative functions."""
     d = normalize_dim(dim, input.ndim, name)
-    if dtype is None and input.dtype.kind != "f":
-        dtype = dtypes.int64
     return np.reshape(function(input, axis=d if input.ndim else None, dtype=dtype), input.shape)
 
 
@@ -458,7 +455,7 @@ def _cumsum_input(g: Array, dim: int) -> Array:
     return np.flip(cumsum(np.flip(g, dim), dim), dim) if g.ndim else g
 
 
-@reduction(input=_cumsum_input)
+@reduction(integers=True, input=_cumsum_input)
 def cumsum(input: Array, dim: int, *, dtype: Any = None) -> Array:
     """Sum of each element and all before it along ``dim``; integers and bools give int64."""
     return _cumulative("cumsum", np.cumsum, input, dim, dtype)
@@ -471,7 +468,7 @@ def _cumprod_input(g: Array, input: Array, y: Array, dim: int) -> Array:
     return _reverse_scan(input, g, d) * _before(y, d, 1)
 
 
-@reduction(input=_cumprod_input)
+@reduction(integers=True, input=_cumprod_input)
 def cumprod(input: Array, dim: int, *, dtype: Any = None) -> Array:
     """Product of each element and all before it along ``dim``; integers and bools give int64."""
     return _cumulative("cumprod", np.cumprod, input, dim, dtype)
@@ -492,41 +489,32 @@ def _logcumsumexp_input(g: Array, input: Array, y: Array, dim: int) -> Array:
 @reduction(input=_logcumsumexp_input)
 def logcumsumexp(input: Array, dim: int) -> Array:
     """:func:`logsumexp` of each element and all before it along ``dim``."""
-    _need_floats("logcumsumexp", input)
     d = normalize_dim(dim, input.ndim, "logcumsumexp")
     return np.logaddexp.accumulate(input, axis=d) if input.ndim else input.copy()
 
 
-def _last_extremum(name: str, accumulate: Callable, input: Array, dim: int) -> Array:
+@primitive(inputs=("input",))
+def _argcumulate(input: Array, dim: int, largest: bool) -> Array:
     """Along ``dim``, the index of the last element so far that equals the extremum so far (or is NaN)."""
-    d = normalize_dim(dim, input.ndim, name)
+    d = normalize_dim(dim, input.ndim, "cummax" if largest else "cummin")
     if not input.ndim:
         return np.zeros_like(input, dtype=np.int64)
-    found = np.logical_or(np.equal(input, accumulate(input, axis=d)), np.not_equal(input, input))
+    extrema = (np.maximum if largest else np.minimum).accumulate(input, axis=d)
+    found = np.logical_or(np.equal(input, extrema), np.not_equal(input, input))
     places = np.cumsum(np.ones_like(input, dtype=np.int64), axis=d) - 1
     return np.maximum.accumulate(np.where(found, places, 0), axis=d)
-
-
-@primitive(inputs=("input",))
-def _argcummax(input: Array, dim: int) -> Array:
-    return _last_extremum("cummax", np.maximum.accumulate, input, dim)
-
-
-@primitive(inputs=("input",))
-def _argcummin(input: Array, dim: int) -> Array:
-    return _last_extremum("cummin", np.minimum.accumulate, input, dim)
 
 
 @numpy_keywords
 def cummax(input: Any, dim: int) -> ValuesIndices:
     """Largest of each element and all before it along ``dim``, and its (last) index."""
-    return picked(input, _argcummax(input, dim), dim, True)
+    return picked(input, _argcumulate(input, dim, largest=True), dim, True)
 
 
 @numpy_keywords
 def cummin(input: Any, dim: int) -> ValuesIndices:
     """Smallest of each element and all before it along ``dim``, and its (last) index."""
-    return picked(input, _argcummin(input, dim), dim, True)
+    return picked(input, _argcumulate(input, dim, largest=False), dim, True)
 
 
 # --------------------------------------------------------------------------- exponential families
@@ -555,7 +543,6 @@ def _softmax_input(g: Array, y: Array, dim: int) -> Array:
 @reduction(input=_softmax_input)
 def softmax(input: Array, dim: int, dtype: Any = None) -> Array:
     """``exp(input) / sum(exp(input))`` along ``dim``, without overflow. Takes any shape, and keeps it."""
-    _need_floats("softmax", input)
     axis = _axis(input, dim, "softmax")
     y = np.exp(input - np.max(input, axis=axis, keepdims=True, initial=-math.inf))
     y /= np.sum(y, axis=axis, keepdims=True)
@@ -565,7 +552,6 @@ def softmax(input: Array, dim: int, dtype: Any = None) -> Array:
 @reduction(input=lambda g, y, dim: g - np.exp(y) * sum(g, dim, True))
 def log_softmax(input: Array, dim: int, dtype: Any = None) -> Array:
     """``log(softmax(input))`` along ``dim``, precise also where softmax underflows. Takes any shape, and keeps it."""
-    _need_floats("log_softmax", input)
     axis = _axis(input, dim, "log_softmax")
     y = input - np.max(input, axis=axis, keepdims=True, initial=-math.inf)
     y -= np.log(np.sum(np.exp(y), axis=axis, keepdims=True))

@@ -203,8 +203,10 @@ SPECS: dict[str, Spec] = {
     "logcumsumexp": Spec(mg.logcumsumexp, one_dim, along(lambda row: np.log(np.cumsum(np.exp(row)))), edges=[EMPTY]),
     "cummax": Spec(mg.cummax, one_dim, running(np.greater_equal)),
     "cummin": Spec(mg.cummin, one_dim, running(np.less_equal)),
-    "argcummax": Spec(reduction._argcummax, one_dim, lambda x, dim: running(np.greater_equal)(x, dim)[1], order=0),
-    "argcummin": Spec(reduction._argcummin, one_dim, lambda x, dim: running(np.less_equal)(x, dim)[1], order=0),
+    "argcumulate": Spec(lambda x, dim: reduction._argcumulate(x, dim, largest=True), one_dim,
+                        lambda x, dim: running(np.greater_equal)(x, dim)[1], order=0),
+    "argcumulate of minima": Spec(lambda x, dim: reduction._argcumulate(x, dim, largest=False), one_dim,
+                                  lambda x, dim: running(np.less_equal)(x, dim)[1], primitive="argcumulate", order=0),
     # exponential families
     "logsumexp": Spec(mg.logsumexp, over(required=True), _logsumexp, edges=[EMPTY, EMPTY_RESULT]),
     "softmax": Spec(mg.softmax, one_dim, _softmax, edges=[EMPTY, EMPTY_RESULT]),
