@@ -399,50 +399,35 @@ class Plan:
 
     def __init__(self, primitive: Primitive, mask: int) -> None:
         self.primitive = primitive
-        chosen: list[tuple[int | None, Callable, list[str]]] = []  # input (None: all), its rule, its needs
-        if primitive.joint is not None:
-            chosen.append((None, primitive.joint, self._needs(primitive.joint, 1)))
-        for i in range(0 if primitive.joint else mask.bit_length()):
+        inputs, joint = primitive.inputs, primitive.joint is not None
+        # What a rule can ask for, and where it comes from: an input by its number, the output as -1, the rest by name.
+        known: dict[str, int | str] = {name: i for i, name in enumerate(inputs)}
+        known |= {name: name for name in ("needs", *(f"{name}_shape" for name in inputs), *primitive.options)}
+        known["y"] = -1
+        told = primitive.variadic and not joint  # one rule for all inputs, told for which
+        chosen: list[tuple[int | None, Callable]] = [(None, primitive.joint)] if primitive.joint else []
+        for i in range(0 if joint else mask.bit_length()):
             if mask >> i & 1:
-                name = primitive.inputs[0 if primitive.variadic else i]
-                if (rule := primitive.rules.get(name)) is None:
+                name = inputs[0 if told else i]
+                if name not in primitive.rules:
                     raise NotImplementedError(f"{primitive.name}: has no gradient with respect to {name!r}")
-                if primitive.variadic:  # one rule for all inputs, told which
-                    needs = chosen[0][2] if chosen else self._needs(rule, 2)
-                    chosen.append((i, partial(_for_input, rule, i), needs))
-                else:
-                    chosen.append((i, rule, self._needs(rule, 1)))
-        known = [*primitive.inputs, *self._more()]
-        self.names = sorted({name for _, _, needs in chosen for name in needs}, key=known.index)
-        positions = [[self.names.index(n) for n in needs] for _, _, needs in chosen]
-        # What a rule takes of what is saved: nothing, the value at one position, or those at several.
-        self.rules: list[tuple[int | None, Callable, Any]] = [
-            (i, rule, k[0] if len(k) == 1 else k or None) for (i, rule, _), k in zip(chosen, positions, strict=True)
-        ]
-        # What comes from where: an input by its number, the output as -1, everything else by name.
-        self.sources = [
-            -1 if n == "y" else primitive.inputs.index(n) if n in primitive.inputs else n for n in self.names
-        ]
-        self.shortcut: int | None = None  # save all inputs, nothing, one input (by its number), or the output (-1)
-        if not self.sources:
-            self.shortcut = NOTHING
-        elif not primitive.variadic and self.sources == list(range(len(primitive.inputs))):
-            self.shortcut = ALL
-        elif not primitive.variadic and len(self.sources) == 1 and isinstance(self.sources[0], int):
-            self.shortcut = self.sources[0]
+                chosen.append((i, primitive.rules[name]))
+        needs = {rule: list(inspect.signature(rule).parameters)[1 + told :] for rule in {rule for _, rule in chosen}}
+        asked = {name for names in needs.values() for name in names}
+        if unknown := asked - known.keys():
+            raise TypeError(f"{primitive.name}: a rule asks for {min(unknown)!r}; it may ask for {', '.join(known)}")
+        self.names = [name for name in known if name in asked]
+        self.sources = [known[name] for name in self.names]
         self.guarded = [k for k, source in enumerate(self.sources) if isinstance(source, int)]
-
-    def _needs(self, rule: Callable, skip: int) -> list[str]:
-        """What ``rule`` takes besides the gradient."""
-        needs = list(inspect.signature(rule).parameters)[skip:]
-        known = [*self.primitive.inputs, *self._more()]
-        if unknown := [name for name in needs if name not in known]:
-            raise TypeError(f"{self.primitive.name}: a rule asks for {unknown[0]!r}; it may ask for {', '.join(known)}")
-        return needs
-
-    def _more(self) -> list[str]:
-        """What a rule can ask for apart from the inputs."""
-        return ["y", "needs", *(f"{name}_shape" for name in self.primitive.inputs), *self.primitive.options]
+        # Per rule: the input it is for (None: all), and the position of what it takes of what is saved, if more or
+        # less than one a list of them or None.
+        self.rules: list[tuple[int | None, Callable, Any]] = []
+        for i, rule in chosen:
+            k = [self.names.index(name) for name in needs[rule]]
+            self.rules.append((i, partial(_for_input, rule, i) if told else rule, k[0] if len(k) == 1 else k or None))
+        # To save all inputs, nothing, one input (by its number) or the output (-1) is done in one step.
+        steps = {(): NOTHING, tuple(range(len(inputs))): ALL, **{(i,): i for i in range(-1, len(inputs))}}
+        self.shortcut = None if primitive.variadic else steps.get(tuple(self.sources))
 
     def save(self, arrays: Sequence[Array], out: Array, options: dict[str, Any], edges: Sequence[Any]) -> list[Any]:
         """The values that backward needs, in the order of ``names``."""
@@ -640,9 +625,11 @@ def new_node(plan: Plan, edges: list[Edge | None], arrays: Sequence[Array], out:
     else:
         node.shape, node.dtype = out.shape, out.dtype
     frame = _getframe(2)
-    if _internal.get(frame.f_code.co_filename, True):
+    code = frame.f_code
+    if _internal.get(code.co_filename, True):
         frame = calling_frame(frame)
-    node.code, node.instruction = frame.f_code, frame.f_lasti
+        code = frame.f_code
+    node.code, node.instruction = code, frame.f_lasti
     node.order = clock()
     if watching:
         node.modules = mode.modules
