@@ -24,6 +24,7 @@ def _einsum(operands: Sequence[Any], out: Any, terms: Sequence[str], output: str
 _MULTIPLY_ADDS: dict[str, Callable[..., int]] = {
     "linear": lambda inputs, out: out.size * inputs[1].shape[-1],
     "matmul": lambda inputs, out: out.size * inputs[0].shape[-1],
+    "attention": lambda inputs, out, **_: (inputs[0].size + out.size) * inputs[1].shape[-2],
     "einsum": _einsum,
     "convolution": lambda inputs, out, **_: out.size * math.prod(inputs[1].shape[1:]),
     "convolution_input": lambda inputs, out, **_: inputs[0].size * math.prod(inputs[1].shape[1:]),
