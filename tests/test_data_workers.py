@@ -283,6 +283,34 @@ def test_no_worker_outlives_the_loop() -> None:
     assert no_children_left()
 
 
+def test_persistent_workers() -> None:
+    for dataset in (Noisy(17), Stream(20)):
+        assert epochs(2, dataset, 3, shuffle=None, persistent_workers=True) == epochs(2, dataset, 3)
+    loader = DataLoader(Calls(lambda i: (os.getpid(), i)), None, num_workers=2, persistent_workers=True)
+    first = iter(loader)
+    next(first)
+    found = list(loader)  # what was left of the first iteration is dropped
+    assert [i for _, i in found] == list(range(12))
+    assert {worker for worker, _ in loader} == {worker for worker, _ in found}
+    with pytest.raises(RuntimeError, match="batches of a later iteration"):
+        next(first)
+    del loader, first
+    assert no_children_left()
+
+
+def test_persistent_workers_that_fail() -> None:
+    loader = DataLoader(Calls(fail, 9), None, num_workers=2, persistent_workers=True)
+    for _ in range(2):
+        with pytest.raises(KeyError, match="four"):
+            list(loader)
+    assert len(multiprocessing.active_children()) == 2
+    loader = DataLoader(Calls(lambda i: os.getpid()), None, num_workers=2, persistent_workers=True)
+    os.kill(next(iter(loader)), signal.SIGKILL)
+    with pytest.raises(RuntimeError, match="exited unexpectedly"):
+        list(loader)
+    assert len(set(loader)) == 2  # new ones
+
+
 def test_interrupts_are_for_the_program() -> None:
     loader = DataLoader(Calls(lambda i: os.getpid()), None, num_workers=2)
     workers = set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice, repeat
+from itertools import chain, islice, repeat
 from typing import Any, Generic
 
 from .. import random
@@ -40,7 +40,8 @@ class DataLoader(Generic[T_co]):
         generator: where the random order and the seeds of the workers come from; the default generator
             if None.
         prefetch_factor: how many batches each worker makes in advance; 2 by default.
-        persistent_workers: accepted, but without effect: each epoch starts workers of its own.
+        persistent_workers: keep the workers, and their copies of the dataset, from epoch to epoch instead of
+            starting new ones. Only one iteration at a time is possible then: the one begun last.
         in_order: accepted; batches come in order anyway.
 
     An exception in a worker is raised again in the program, with the worker's traceback as a note.
@@ -77,7 +78,9 @@ class DataLoader(Generic[T_co]):
         self.batch_size, self.drop_last, self.generator = batch_size, drop_last, generator
         self.num_workers, self.timeout, self.worker_init_fn = num_workers, timeout, worker_init_fn
         self.multiprocessing_context, self.prefetch_factor = multiprocessing_context, prefetch_factor
+        self.persistent_workers = persistent_workers
         self.collate_fn = collate_fn or (default_convert if batch_sampler is None else default_collate)
+        self._pool: Pool | None = None  # the persistent workers
         self._position: dict[str, Any] | None = None  # in the epoch that was begun last; None when it is complete
         self._resume: dict[str, Any] | None = None  # the position to start from
 
@@ -94,14 +97,19 @@ class DataLoader(Generic[T_co]):
         """Begin an epoch: all that decides on its batches is drawn here. The first ``skip`` of them are left out."""
         position = {"batches": skip, "generators": [generator.get_state() for generator in self._generators()]}
         seed = draw_seed(self.generator)
-        order = repeat(None) if self.iterable else self.sampler if self.batch_sampler is None else self.batch_sampler
-        tasks = enumerate(order)  # type: ignore[arg-type]
+        order: Any = self.sampler if self.batch_sampler is None else self.batch_sampler
+        if self.iterable:
+            order = chain(repeat(True, self.num_workers or 1), repeat(False))  # whether to begin anew: see Fetch
+        tasks = enumerate(order)
         if not self.iterable:
             next(islice(tasks, skip, skip), None)
         batched = self.batch_sampler is not None
         fetch = Fetch(self.dataset, self.collate_fn, batched, self.batch_size, self.drop_last)
-        pool = Pool(fetch, self, tasks, seed) if self.num_workers else None
-        batches = pool.batches() if pool else batches_made_here(fetch, tasks, seed)
+        pool = self._pool if self._pool and self._pool.close.alive else None
+        if self.num_workers and pool is None:
+            pool = Pool(fetch, self, seed)
+            self._pool = pool if self.persistent_workers else None
+        batches = pool.begin(tasks, seed) if pool else batches_made_here(fetch, tasks, seed)
         if self.iterable and skip:
             next((number for number, _ in batches if number + 1 == skip), None)
         self._position = position
@@ -115,7 +123,7 @@ class DataLoader(Generic[T_co]):
             if self._position is position:
                 self._position = None
         finally:
-            if pool is not None:
+            if pool is not None and pool is not self._pool:
                 pool.close()
 
     def __len__(self) -> int:

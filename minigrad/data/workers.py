@@ -21,7 +21,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import Enum
 from itertools import islice
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
@@ -62,15 +61,16 @@ def get_worker_info() -> WorkerInfo | None:
     return _info
 
 
-class End(Enum):
-    """What comes instead of a batch when an iterable dataset has no more samples."""
-
-    END = 0
+class End:
+    """Comes itself instead of a batch when an iterable dataset has no more samples."""
 
 
 @dataclass
 class Fetch:
-    """Makes a batch of the samples at some indices; of those that come next, if the dataset is iterable."""
+    """Makes a batch of the samples at some indices.
+
+    If the dataset is iterable, it makes one of the samples that come next; the indices say whether to begin anew.
+    """
 
     dataset: Any
     collate: Callable[[Any], Any]
@@ -82,10 +82,10 @@ class Fetch:
     def __call__(self, indices: Any) -> Any:
         dataset = self.dataset
         if isinstance(dataset, IterableDataset):
-            self.samples = iter(dataset) if self.samples is None else self.samples
+            self.samples = iter(dataset) if indices else self.samples
             samples = list(islice(self.samples, self.batch_size or 1))
             if not samples or (self.drop_last and len(samples) < (self.batch_size or 1)):
-                return End.END
+                return End
             return self.collate(samples if self.batched else samples[0])
         if not self.batched:
             return self.collate(dataset[indices])
@@ -112,7 +112,7 @@ def batches_made_here(fetch: Fetch, tasks: Numbered, seed: int) -> Numbered:
     for number, indices in tasks:
         with random.seeded(batch_seed(seed, number)):
             batch = fetch(indices)
-        if batch is End.END:
+        if batch is End:
             return
         yield number, batch
 
@@ -176,11 +176,10 @@ _parents_ends: weakref.WeakSet[Connection] = weakref.WeakSet()  # of the connect
 
 
 class Pool:
-    """Worker processes, which begin at once to make the batches for numbered tasks."""
+    """Worker processes, which make batches for numbered tasks."""
 
-    def __init__(self, fetch: Fetch, loader: Any, tasks: Numbered, seed: int) -> None:
-        self.tasks, self.seed, self.timeout = tasks, seed, loader.timeout
-        self.turn = deque(range(loader.num_workers))
+    def __init__(self, fetch: Fetch, loader: Any, seed: int) -> None:
+        self.timeout, self.ahead = loader.timeout, loader.num_workers * (loader.prefetch_factor or 2)
         self.pending: deque[tuple[int, int]] = deque()  # numbers of tasks without reply, and whose they are
         self.workers: list[tuple[Any, Connection]] = []
         self.close = weakref.finalize(self, _end, self.workers, os.getpid())
@@ -195,7 +194,15 @@ class Pool:
             with there:
                 process.start()
             self.workers.append((process, here))
-        self._deal(loader.num_workers * (loader.prefetch_factor or 2))
+
+    def begin(self, tasks: Numbered, seed: int) -> Numbered:
+        """The batches for the tasks, in order. They begin to be made at once; what an earlier epoch left is dropped."""
+        while self.pending:
+            self._receive()
+        self.tasks, self.seed = tasks, seed
+        self.turn = deque(range(len(self.workers)))
+        self._deal(self.ahead)
+        return self._batches(tasks)
 
     def _deal(self, count: int) -> None:
         """Give that many tasks to the workers whose turn it is."""
@@ -206,16 +213,17 @@ class Pool:
             self.pending.append((number, worker))
             self.turn.rotate(-1)
 
-    def batches(self) -> Numbered:
-        """The batches for the tasks, in order."""
-        while self.pending:
+    def _batches(self, tasks: Numbered) -> Numbered:
+        while self.pending or self.tasks is not tasks:
+            if self.tasks is not tasks:
+                raise RuntimeError("DataLoader: its persistent workers make the batches of a later iteration now")
             (number, worker), batch = self.pending[0], pickle.loads(self._receive())
-            if batch is End.END and worker in self.turn:
+            if batch is End and worker in self.turn:
                 self.turn.remove(worker)
             self._deal(1)
             if isinstance(batch, Exception):
                 raise batch
-            if batch is not End.END:
+            if batch is not End:
                 yield number, batch
 
     def _receive(self) -> bytes:
