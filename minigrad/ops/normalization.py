@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import check_kind
 from ..engine import TensorBase, new_tensor, primitive, sum_to
 from ..kernels import normalization as kernels
 from ..kernels import rows as by_row
@@ -107,10 +108,10 @@ def _standardized(input: Any, weight: Any, bias: Any, dims: tuple[int, ...], sha
 
 
 def _update(running: Any, value: Array, momentum: float) -> None:
-    """Move a running average towards ``value``, in place and outside the graph."""
+    """Move a running average towards the mean of ``value`` over samples, in place and outside the graph."""
     if running is not None:
         old = running._array
-        copy_(running, new_tensor(old + momentum * (np.reshape(value, old.shape) - old)))
+        copy_(running, new_tensor(old + momentum * (np.reshape(np.mean(value, axis=0), old.shape) - old)))
 
 
 @primitive(input=lambda g, scale: g * scale,
@@ -139,11 +140,26 @@ def _with_running(name: str, input: Any, running_mean: Any, running_var: Any, we
 def _check_channels(name: str, input: Any, eps: float, **parameters: Any) -> None:
     if input.ndim < 2:
         raise ValueError(f"{name}: expected input (N, C, ...), got shape {input.shape}")
-    if input.dtype.kind != "f":
-        raise TypeError(f"{name}: input must be floating-point, got {input.dtype}")
+    check_kind(name, "f", input=input)
     if eps < 0:
         raise ValueError(f"{name}: eps must not be negative, got {eps}")
     _check_affine(name, input, input.shape[1:2], **parameters)
+
+
+def _channel_norm(name: str, input: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any, own: bool,
+                  dims: tuple[int, ...], momentum: float, eps: float) -> Any:  # fmt: skip
+    """Normalization of each channel by its ``own`` statistics over ``dims`` or by the running ones."""
+    _check_channels(name, input, eps, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    if not own:
+        return _with_running(name, input, running_mean, running_var, weight, bias, eps)
+    count = math.prod(input.shape[d] for d in dims)
+    if count == 1:
+        raise ValueError(f"{name}: in training each channel needs more than one value, but input {input.shape} has one")
+    shape = (1, input.shape[1]) + (1,) * (input.ndim - 2)
+    y, mean, variance = _standardized(input, weight, bias, dims, shape, eps)
+    _update(running_mean, mean, momentum)
+    _update(running_var, variance * (count / max(count - 1, 1)), momentum)
+    return y
 
 
 def batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None,
@@ -153,19 +169,8 @@ def batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any = No
     In training by the statistics of the batch (Ioffe and Szegedy 2015), towards which ``momentum`` moves the
     running ones in place (with the unbiased variance); otherwise by ``running_mean`` and ``running_var``.
     """
-    name = "batch_norm"
-    _check_channels(name, input, eps, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
-    if not training:
-        return _with_running(name, input, running_mean, running_var, weight, bias, eps)
-    count = math.prod(input.shape) // max(input.shape[1], 1)
-    if count == 1:
-        raise ValueError(f"{name}: in training each channel needs more than one value, but input {input.shape} has one")
     dims = (0, *range(2, input.ndim))
-    shape = (1, input.shape[1]) + (1,) * (input.ndim - 2)
-    y, mean, variance = _standardized(input, weight, bias, dims, shape, eps)
-    _update(running_mean, mean, momentum)
-    _update(running_var, variance * (count / max(count - 1, 1)), momentum)
-    return y
+    return _channel_norm("batch_norm", input, running_mean, running_var, weight, bias, training, dims, momentum, eps)
 
 
 def instance_norm(input: Any, running_mean: Any = None, running_var: Any = None, weight: Any = None, bias: Any = None,
@@ -175,20 +180,8 @@ def instance_norm(input: Any, running_mean: Any = None, running_var: Any = None,
     With ``use_input_stats=False`` by the running statistics; otherwise those, if given, are updated in place
     with the averages over the batch (Ulyanov et al. 2016).
     """
-    name = "instance_norm"
-    _check_channels(name, input, eps, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
-    if not use_input_stats:
-        return _with_running(name, input, running_mean, running_var, weight, bias, eps)
-    count = math.prod(input.shape[2:])
-    if count == 1:
-        raise ValueError(f"{name}: a channel of a sample needs more than one value, but input {input.shape} has one")
-    shape = (1, input.shape[1]) + (1,) * (input.ndim - 2)
-    y, mean, variance = _standardized(input, weight, bias, tuple(range(2, input.ndim)), shape, eps)
-    if running_mean is not None:
-        _update(running_mean, np.mean(mean, axis=0), momentum)
-    if running_var is not None:
-        _update(running_var, np.mean(variance, axis=0) * (count / max(count - 1, 1)), momentum)
-    return y
+    return _channel_norm("instance_norm", input, running_mean, running_var, weight, bias, use_input_stats,
+                         tuple(range(2, input.ndim)), momentum, eps)  # fmt: skip
 
 
 def _last_dims(name: str, input: Any, normalized_shape: Any,
@@ -197,8 +190,7 @@ def _last_dims(name: str, input: Any, normalized_shape: Any,
     shape = tuple(normalized_shape) if isinstance(normalized_shape, Sequence) else (normalized_shape,)
     if not shape or input.shape[-len(shape) :] != shape:
         raise ValueError(f"{name}: normalized_shape {shape} is not the end of the input's shape {input.shape}")
-    if input.dtype.kind != "f":
-        raise TypeError(f"{name}: input must be floating-point, got {input.dtype}")
+    check_kind(name, "f", input=input)
     _check_affine(name, input, shape, **parameters)
     return shape, tuple(range(input.ndim - len(shape), input.ndim))
 
@@ -282,7 +274,7 @@ def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float 
     offset = channel[None, :] - channel[:, None]  # of the neighbour (column) from the channel (row)
     near = np.logical_and(offset >= -(size // 2), offset <= (size - 1) // 2).astype(input.dtype) / size
     squares = square(input).reshape(input.shape[0], C, math.prod(input.shape[2:]))
-    means = (new_tensor(near.astype(input.dtype)) @ squares).reshape(input.shape)
+    means = (new_tensor(near) @ squares).reshape(input.shape)
     return input / pow(means * alpha + k, beta)
 
 
