@@ -194,19 +194,16 @@ def register_hook(input: Any, hook: Callable[[Any], Any]) -> RemovableHandle:
     edge = edge_of(input)
     if edge is None:
         raise RuntimeError("register_hook: the tensor does not require a gradient, so the hook would never be called")
-    if isinstance(edge, Node):
-        hooks = edge.hooks = {} if edge.hooks is None else edge.hooks
-    else:
-        hooks = edge._hooks = {} if edge._hooks is None else edge._hooks
-    return RemovableHandle(hooks, hook)
+    edge._hooks = edge._hooks or {}
+    return RemovableHandle(edge._hooks, hook)
 
 
 def register_post_accumulate_grad_hook(input: Any, hook: Callable[[Any], None]) -> RemovableHandle:
     """Call ``hook(tensor)`` whenever backward has added to the ``.grad`` of this leaf."""
     if not isinstance(edge_of(input), TensorBase):
         raise RuntimeError("register_post_accumulate_grad_hook: only a leaf that requires a gradient accumulates it")
-    hooks = input._accumulated_hooks = {} if input._accumulated_hooks is None else input._accumulated_hooks
-    return RemovableHandle(hooks, hook)
+    input._accumulated_hooks = input._accumulated_hooks or {}
+    return RemovableHandle(input._accumulated_hooks, hook)
 
 
 def retain_grad(input: Any) -> None:
@@ -215,10 +212,10 @@ def retain_grad(input: Any) -> None:
     if edge is None:
         raise RuntimeError("retain_grad: the tensor does not require a gradient")
     if isinstance(edge, Node):
-        edge.retain = weakref.ref(input)
+        edge._retain = weakref.ref(input)
 
 
 def retains_grad(input: Any) -> bool:
     """Whether :func:`retain_grad` was called on this computed tensor."""
     edge = edge_of(input)
-    return isinstance(edge, Node) and edge.retain is not None and edge.retain() is input
+    return edge is not None and edge._retain is not None and edge._retain() is input

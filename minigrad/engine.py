@@ -119,6 +119,7 @@ class TensorBase:
 
     _grad: Any = None  # Tensor | None: the gradient, in leaves and where retain_grad() was called
     _hooks: dict[int, Callable] | None = None  # of a leaf; a computed tensor's are its node's
+    _retain: weakref.ref[TensorBase] | None = None  # only a node's is ever anything else
     _accumulated_hooks: dict[int, Callable] | None = None  # of a leaf, to call after its .grad changed
     _rebased = 0  # how often an in-place operation gave the tensor a new history
 
@@ -190,10 +191,10 @@ def refresh(tensor: TensorBase) -> None:
 def rebase(tensor: TensorBase, result: TensorBase) -> None:
     """Give ``tensor`` the history of ``result``, and let that retain the gradient if the former did."""
     before, node = tensor._node, result._node
-    if before is not None and before.retain is not None and before.retain() is tensor:
+    if before is not None and before._retain is not None and before._retain() is tensor:
         if node is not None:
-            node.retain = before.retain
-        before.retain = None
+            node._retain = before._retain
+        before._retain = None
     tensor._node, tensor._requires_grad = node, result._requires_grad
 
 
@@ -212,8 +213,8 @@ class Node:
     instruction: int
 
     digests: list[int | None] | None = None  # of saved arrays that code outside can change
-    hooks: dict[int, Callable] | None = None
-    retain: weakref.ref[TensorBase] | None = None  # the tensor that retain_grad() was called on
+    _hooks: dict[int, Callable] | None = None
+    _retain: weakref.ref[TensorBase] | None = None  # the tensor that retain_grad() was called on
     modules: tuple[Any, ...] = ()  # if watched: the nn.Modules that were being called, outermost first
 
     @property

@@ -1,4 +1,4 @@
-"""Proving operations with hypothesis: strategies for shapes, values and layouts, and comparison.
+"""Proving operations with hypothesis: strategies for shapes and values, and comparison.
 
 This module alone needs hypothesis; :func:`minigrad.gradcheck` does not.
 """
@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from . import dtypes
-from .autograd.gradcheck import gradcheck, gradgradcheck, scattered
+from .autograd.gradcheck import gradcheck, gradgradcheck
 from .engine import TensorBase, new_tensor
 
 # ---------------------------------------------------------------------------------- strategies
@@ -68,69 +68,6 @@ def broadcastable(draw: Any, count: int = 2, max_dims: int = 3, max_side: int = 
         kept = full[draw(st.integers(0, len(full))) :]
         result.append(tuple(1 if draw(st.booleans()) else side for side in kept))
     return tuple(result)
-
-
-def floating_dtypes() -> st.SearchStrategy[np.dtype]:
-    """A floating dtype; shrinks to float64."""
-    return st.sampled_from([dtypes.float64, dtypes.float32, dtypes.float16])
-
-
-def all_dtypes() -> st.SearchStrategy[np.dtype]:
-    """Any dtype of minigrad; shrinks to float64."""
-    return st.sampled_from([dtypes.float64, *(dtype for dtype in dtypes.DTYPES if dtype != dtypes.float64)])
-
-
-# -------------------------------------------------------------------------------------- layouts
-
-
-def contiguous(array: np.ndarray) -> np.ndarray:
-    """An equal array in C order."""
-    return np.array(array, order="C")
-
-
-def fortran(array: np.ndarray) -> np.ndarray:
-    """An equal array in Fortran order."""
-    return np.array(array, order="F")
-
-
-strided = scattered
-
-
-def negative(array: np.ndarray) -> np.ndarray:
-    """An equal array with negative strides."""
-    reverse: Any = (*[slice(None, None, -1)] * array.ndim, ...)
-    return array[reverse].copy()[reverse]
-
-
-def offset(array: np.ndarray) -> np.ndarray:
-    """An equal array that starts in the middle of its memory."""
-    flat = np.concatenate([np.zeros(3, array.dtype), array.ravel(), np.zeros(2, array.dtype)])
-    return flat[3 : 3 + array.size].reshape(array.shape)
-
-
-def read_only(array: np.ndarray) -> np.ndarray:
-    """An equal array that cannot be written to."""
-    copy = np.array(array)
-    copy.flags.writeable = False
-    return copy
-
-
-def expanded(array: np.ndarray) -> np.ndarray:
-    """An equal array with stride 0 along each dimension whose slices are all equal."""
-    small = array
-    for d in range(array.ndim):
-        first = np.take(small, [0], axis=d) if small.shape[d] else small
-        if np.array_equal(np.broadcast_to(first, small.shape), small, equal_nan=array.dtype.kind == "f"):
-            small = first
-    return np.broadcast_to(small.copy(), array.shape)
-
-
-LAYOUTS = (contiguous, fortran, strided, negative, offset, read_only, expanded)
-
-
-def layouts() -> st.SearchStrategy[Callable[[np.ndarray], np.ndarray]]:
-    """A function that puts an array into some memory layout, its values unchanged."""
-    return st.sampled_from(LAYOUTS)
 
 
 # ----------------------------------------------------------------------------------- comparison

@@ -57,7 +57,7 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
         while heap:
             node = heappop(heap)[1]
             g = grads.pop(node)
-            if node.hooks or node.retain:
+            if node._hooks or node._retain:
                 g = _run_hooks(node, g, create_graph)
                 fresh.discard(node)
             if targets is not None:
@@ -114,7 +114,7 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
         for edge, g in grads.items():
             if targets is not None and edge not in targets:
                 continue
-            if edge._hooks:  # type: ignore[union-attr]
+            if edge._hooks:
                 g = _run_hooks(edge, g, create_graph)
                 fresh.discard(edge)
             finish(edge, g)
@@ -212,20 +212,16 @@ def _expands(shape: tuple[int, ...], larger: tuple[int, ...]) -> bool:
     return len(shape) <= len(larger) and all(a in (1, b) for a, b in matches)
 
 
-def _run_hooks(edge: Any, g: Any, create_graph: bool) -> Any:
+def _run_hooks(edge: Edge, g: Any, create_graph: bool) -> Any:
     """Show the gradient to the hooks of a node or leaf, which may replace it, and retain it."""
-    if isinstance(edge, Node):
-        hooks, retained = edge.hooks, edge.retain() if edge.retain else None
-    else:
-        hooks, retained = edge._hooks, None
     tensor = g if create_graph else new_tensor(_copy(g))
-    for hook in list((hooks or {}).values()):
+    for hook in list((edge._hooks or {}).values()):
         replaced = hook(tensor)
         if replaced is not None:
             if not isinstance(replaced, TensorBase) or replaced.shape != tensor.shape:
                 raise RuntimeError(f"a hook must return None or a Tensor of shape {tensor.shape}, got {replaced!r}")
             tensor = replaced
-    if retained is not None:
+    if edge._retain is not None and (retained := edge._retain()) is not None:
         own = tensor if create_graph else new_tensor(tensor._array.copy())
         retained._grad = own if retained._grad is None else retained._grad + own
     return tensor if create_graph else tensor._array

@@ -12,9 +12,10 @@ import numpy as np
 from minigrad import engine, traversal
 from minigrad.autograd import gradcheck, gradgradcheck
 from minigrad.engine import TensorBase, new_tensor
-from minigrad.testing import LAYOUTS, assert_close, contiguous
+from minigrad.testing import assert_close
 
 from .duck import Duck
+from .layouts import LAYOUTS, contiguous
 from .samples.spec import Case, Spec
 
 # ------------------------------------------------------------------------------ calls in general

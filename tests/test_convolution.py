@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.kernels import convolution as kernels
-from minigrad.testing import assert_close, floats, layouts
+from minigrad.testing import assert_close, floats
 from nn import functional as F
+
+from .layouts import layouts
 
 
 @st.composite

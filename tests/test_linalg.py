@@ -13,8 +13,10 @@ import minigrad as mg
 from minigrad import linalg
 from minigrad.engine import REGISTRY
 from minigrad.kernels.contraction import contract
-from minigrad.testing import assert_close, floats, layouts
+from minigrad.testing import assert_close, floats
 from nn import functional as F
+
+from .layouts import layouts
 
 
 @st.composite

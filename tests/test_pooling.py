@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad.kernels import pooling as kernels
 from minigrad.kernels import resize
-from minigrad.testing import assert_close, floats, layouts
+from minigrad.testing import assert_close, floats
 from nn import functional as F
 
 from .duck import Duck
+from .layouts import layouts
 
 INF, NAN = float("inf"), float("nan")
 

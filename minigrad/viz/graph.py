@@ -247,7 +247,7 @@ def _gradients(output: TensorBase, order: Sequence[Edge]) -> dict[Edge, Array]:
     if any(isinstance(edge, Node) and edge.saved is None for edge in order):
         return {}
     hooks = [(edge, name, getattr(edge, name)) for edge in order
-             for name in (("hooks", "retain") if isinstance(edge, Node) else ("_hooks",))]  # fmt: skip
+             for name in ("_hooks", "_retain")]  # fmt: skip
     try:
         for edge, name, _ in hooks:
             setattr(edge, name, None)
