@@ -423,11 +423,13 @@ class Plan:
         # Per rule: the input it is for (None: all), and the position of what it takes of what is saved, if more or
         # less than one a list of them or None.
         self.rules: list[tuple[int | None, Callable, Any]] = []
-        for i, rule in chosen:
+        for target, rule in chosen:
             k = [self.names.index(name) for name in needs[rule]]
-            self.rules.append((i, partial(_for_input, rule, i) if told else rule, k[0] if len(k) == 1 else k or None))
+            takes = k[0] if len(k) == 1 else k or None
+            self.rules.append((target, partial(_for_input, rule, target) if told else rule, takes))
         # To save all inputs, nothing, one input (by its number) or the output (-1) is done in one step.
-        steps = {(): NOTHING, tuple(range(len(inputs))): ALL, **{(i,): i for i in range(-1, len(inputs))}}
+        steps: dict[tuple, int] = {(i,): i for i in range(-1, len(inputs))}
+        steps |= {tuple(range(len(inputs))): ALL, (): NOTHING}
         self.shortcut = None if primitive.variadic else steps.get(tuple(self.sources))
 
     def save(self, arrays: Sequence[Array], out: Array, options: dict[str, Any], edges: Sequence[Any]) -> list[Any]:

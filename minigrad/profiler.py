@@ -48,9 +48,8 @@ class Row(NamedTuple):
     bytes: int
 
     @classmethod
-    def of(cls, name: str, events: Iterable[Event]) -> Row:
+    def of(cls, name: str, events: list[Event]) -> Row:
         """The sums of ``events``."""
-        events = list(events)
         forward, backward = (sum(e.own for e in events if e.backward is way) for way in (False, True))
         return cls(name, sum(not e.backward for e in events), forward, backward, sum(e.bytes for e in events))
 
@@ -96,18 +95,20 @@ class profile(Watcher):
 
     def by_op(self) -> list[Row]:
         """A row for each operation, the one that took longest first."""
-        names = {e.name for e in self.events}
-        rows = [Row.of(name, (e for e in self.events if e.name == name)) for name in names]
-        return sorted(rows, key=lambda row: row.forward + row.backward, reverse=True)
+        return sorted(self._rows(lambda e: [e.name]), key=lambda row: row.forward + row.backward, reverse=True)
 
     def by_module(self) -> list[Row]:
         """A row for each module that was called, all within it included, in the order of their first operations."""
-        groups: dict[str, list[Event]] = {}
         path_of = cache(module_path)  # of the modules of one event
+        return self._rows(lambda e: {path_of(e.modules[: k + 1]): k for k in range(len(e.modules))} or [OUTSIDE])
+
+    def _rows(self, groups_of: Callable[[Event], Iterable[str]]) -> list[Row]:
+        """The sums of groups of events, of which each may belong to several."""
+        groups: dict[str, list[Event]] = {}
         for e in sorted(self.events, key=lambda e: e.start):
-            for path in dict.fromkeys(path_of(e.modules[: k + 1]) for k in range(len(e.modules))) or [OUTSIDE]:
-                groups.setdefault(path, []).append(e)
-        return [Row.of(path, events) for path, events in groups.items()]
+            for name in groups_of(e):
+                groups.setdefault(name, []).append(e)
+        return [Row.of(name, events) for name, events in groups.items()]
 
     def table(self, rows: list[Row], title: str = "", limit: int = 40) -> str:
         """The rows as text: milliseconds, their share of all that was noted, and megabytes of new arrays."""

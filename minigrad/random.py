@@ -156,23 +156,21 @@ def _fill(input: Any, values: Array, name: str) -> Any:
 # ------------------------------------------------------------------------------------- tensors
 
 
-def _drawn(name: str, draw: Any, shape: tuple[int, ...], generator: Generator | None, dtype: Any, device: Any,
-           requires_grad: bool) -> Any:  # fmt: skip
-    return leaf(draw(_numpy(generator, name), shape, _floating(dtype, name)), requires_grad, device)
+def _drawn(name: str, draw: Any, shape: tuple, size: Any, generator: Any, dtype: Any, device: Any, grad: bool) -> Any:
+    sizes = ints(shape, name, given=size, minimum=0)
+    return leaf(draw(_numpy(generator, name), sizes, _floating(dtype, name)), grad, device)
 
 
 def rand(*shape: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, device: Any = None,
          requires_grad: bool = False) -> Any:  # fmt: skip
     """Numbers drawn evenly from [0, 1). The shape is given as ints or as one sequence of them."""
-    sizes = ints(shape, "rand", given=size, minimum=0)
-    return _drawn("rand", _uniform, sizes, generator, dtype, device, requires_grad)
+    return _drawn("rand", _uniform, shape, size, generator, dtype, device, requires_grad)
 
 
 def randn(*shape: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, device: Any = None,
           requires_grad: bool = False) -> Any:  # fmt: skip
     """Numbers with the standard normal distribution. The shape is given as ints or as one sequence of them."""
-    sizes = ints(shape, "randn", given=size, minimum=0)
-    return _drawn("randn", _standard_normal, sizes, generator, dtype, device, requires_grad)
+    return _drawn("randn", _standard_normal, shape, size, generator, dtype, device, requires_grad)
 
 
 def randint(low: Any = 0, high: Any = None, size: Any = None, *, generator: Generator | None = None,
