@@ -303,14 +303,14 @@ def _linear(graph: Graph, y: Any, x: Any, weight: Any, bias: Any) -> str:
     return name if bias is None else graph.op("Add", name, bias)
 
 
-def _convolution(graph: Graph, y: Any, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any,
-                 groups: int) -> str:  # fmt: skip
+def _convolution(graph: Graph, y: Any, x: Any, weight: Any, bias: Any, geometry: Any) -> str:
+    stride, padding, dilation, groups = geometry
     return graph.op("Conv", x, weight, *([] if bias is None else [bias]), kernel_shape=weight.shape[2:], strides=stride,
                     pads=_sides(padding), dilations=dilation, group=groups)  # fmt: skip
 
 
-def _transposed(graph: Graph, y: Any, x: Any, weight: Any, spatial: Any, stride: Any, padding: Any, dilation: Any,
-                groups: int) -> str:  # fmt: skip
+def _transposed(graph: Graph, y: Any, x: Any, weight: Any, spatial: Any, geometry: Any) -> str:
+    stride, padding, dilation, groups = geometry
     return graph.op("ConvTranspose", x, weight, kernel_shape=weight.shape[2:], strides=stride, dilations=dilation,
                     pads=[low for low, _ in padding] * 2, output_padding=[low - high for low, high in padding],
                     group=groups)  # fmt: skip

@@ -7,7 +7,7 @@ which each is the gradient rule of the others, so derivatives of every order exi
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,40 +29,40 @@ def _bias_rule(g: Array) -> Array:
     return np.sum(g, axis=(0, *range(2, g.ndim)))
 
 
+class Geometry(NamedTuple):
+    """How a kernel goes over its input: what a convolution and its adjoints have in common."""
+
+    stride: Sizes
+    padding: Pairs
+    dilation: Sizes
+    groups: int = 1
+
+
 @primitive(
-    input=lambda g, weight, input_shape, stride, padding, dilation, groups: _convolution_input(
-        g, weight, spatial=input_shape[2:], stride=stride, padding=padding, dilation=dilation, groups=groups),
-    weight=lambda g, input, weight_shape, stride, padding, dilation, groups: _convolution_weight(
-        g, input, kernel=weight_shape[2:], stride=stride, padding=padding, dilation=dilation, groups=groups),
+    input=lambda g, weight, input_shape, geometry: _convolution_input(g, weight, input_shape[2:], geometry),
+    weight=lambda g, input, weight_shape, geometry: _convolution_weight(g, input, weight_shape[2:], geometry),
     bias=_bias_rule,
-)  # fmt: skip
-def _convolution(input: Array, weight: Array, bias: Array | None, stride: Sizes,
-                 padding: Pairs, dilation: Sizes, groups: int) -> Array:  # fmt: skip
-    return kernels.convolution(input, weight, bias, stride, padding, dilation, groups)
+)
+def _convolution(input: Array, weight: Array, bias: Array | None, geometry: Geometry) -> Array:
+    return kernels.convolution(input, weight, bias, *geometry)
 
 
 @primitive(
-    grad=lambda g, weight, stride, padding, dilation, groups: _convolution(
-        g, weight, None, stride=stride, padding=padding, dilation=dilation, groups=groups),
-    weight=lambda g, grad, weight_shape, stride, padding, dilation, groups: _convolution_weight(
-        grad, g, kernel=weight_shape[2:], stride=stride, padding=padding, dilation=dilation, groups=groups),
-)  # fmt: skip
-def _convolution_input(grad: Array, weight: Array, spatial: Sizes, stride: Sizes,
-                       padding: Pairs, dilation: Sizes, groups: int) -> Array:  # fmt: skip
+    grad=lambda g, weight, geometry: _convolution(g, weight, None, geometry),
+    weight=lambda g, grad, weight_shape, geometry: _convolution_weight(grad, g, weight_shape[2:], geometry),
+)
+def _convolution_input(grad: Array, weight: Array, spatial: Sizes, geometry: Geometry) -> Array:
     """The adjoint of the convolution in its input; as an operation of its own, the transposed convolution."""
-    return kernels.convolution_input(grad, weight, spatial, stride, padding, dilation, groups)
+    return kernels.convolution_input(grad, weight, spatial, *geometry)
 
 
 @primitive(
-    grad=lambda g, input, stride, padding, dilation, groups: _convolution(
-        input, g, None, stride=stride, padding=padding, dilation=dilation, groups=groups),
-    input=lambda g, grad, input_shape, stride, padding, dilation, groups: _convolution_input(
-        grad, g, spatial=input_shape[2:], stride=stride, padding=padding, dilation=dilation, groups=groups),
-)  # fmt: skip
-def _convolution_weight(grad: Array, input: Array, kernel: Sizes, stride: Sizes,
-                        padding: Pairs, dilation: Sizes, groups: int) -> Array:  # fmt: skip
+    grad=lambda g, input, geometry: _convolution(input, g, None, geometry),
+    input=lambda g, grad, input_shape, geometry: _convolution_input(grad, g, input_shape[2:], geometry),
+)
+def _convolution_weight(grad: Array, input: Array, kernel: Sizes, geometry: Geometry) -> Array:
     """The adjoint of the convolution in its weight."""
-    return kernels.convolution_weight(grad, input, kernel, stride, padding, dilation, groups)
+    return kernels.convolution_weight(grad, input, kernel, *geometry)
 
 
 def _check(name: str, n: int, input: Any, weight: Any, bias: Any, groups: Any, transposed: bool = False) -> None:
@@ -135,7 +135,7 @@ def _conv_nd(n: int, input: Any, weight: Any, bias: Any = None, stride: Any = 1,
         raise ValueError(f"{name}: the kernel covers {extent} (weight {weight.shape}, dilation {dilation}), "
                          f"more than the padded input {padded} (shape {input.shape})")  # fmt: skip
     batch = input if input.ndim == n + 2 else unsqueeze(input, 0)
-    y = _convolution(batch, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    y = _convolution(batch, weight, bias, Geometry(stride, padding, dilation, groups))
     return y if batch is input else squeeze(y, 0)
 
 
@@ -170,10 +170,9 @@ def _conv_transpose_nd(n: int, input: Any, weight: Any, bias: Any = None, stride
         shapes = f"input {input.shape} and weight {weight.shape}"
         raise ValueError(f"{name}: {shapes} would give an output of size {spatial}")
     # Taking the extra size from the padding behind makes the convolution map the output to exactly the input.
-    pairs = tuple((p, p - e) for p, e in zip(padding, extra))
+    geometry = Geometry(stride, tuple((p, p - e) for p, e in zip(padding, extra)), dilation, groups)
     batch = input if input.ndim == n + 2 else unsqueeze(input, 0)
-    y = _convolution_input(batch, weight, spatial=spatial, stride=stride, padding=pairs, dilation=dilation,
-                           groups=groups)  # fmt: skip
+    y = _convolution_input(batch, weight, spatial, geometry)
     if bias is not None:
         y = _add(y, reshape(bias, (*bias.shape, *(1 for _ in spatial))))
     return y if batch is input else squeeze(y, 0)
@@ -187,44 +186,38 @@ conv_transpose3d = in_dimensions(3, _conv_transpose_nd)
 # -------------------------------------------------------------------------------------- patches
 
 
-@primitive(input=lambda g, input_shape, kernel, stride, padding, dilation: _col2im(
-    g, spatial=input_shape[2:], kernel=kernel, stride=stride, padding=padding, dilation=dilation))  # fmt: skip
-def _im2col(input: Array, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes) -> Array:
+@primitive(input=lambda g, input_shape, kernel, geometry: _col2im(g, input_shape[2:], kernel, geometry))
+def _im2col(input: Array, kernel: Sizes, geometry: Geometry) -> Array:
     """All patches of (N, C, *spatial): (N, C, *kernel, *positions)."""
-    return kernels.im2col(input, kernel, stride, padding, dilation)
+    return kernels.im2col(input, kernel, *geometry[:3])
 
 
-@primitive(patches=lambda g, kernel, stride, padding, dilation: _im2col(
-    g, kernel=kernel, stride=stride, padding=padding, dilation=dilation))  # fmt: skip
-def _col2im(patches: Array, spatial: Sizes, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes) -> Array:
+@primitive(patches=lambda g, kernel, geometry: _im2col(g, kernel, geometry))
+def _col2im(patches: Array, spatial: Sizes, kernel: Sizes, geometry: Geometry) -> Array:
     """Patches (N, C, *kernel, *positions) added up where they overlap: (N, C, *spatial)."""
-    return kernels.col2im(patches, spatial, kernel, stride, padding, dilation)
+    return kernels.col2im(patches, spatial, kernel, *geometry[:3])
 
 
-def _patch_options(name: str, spatial: Any, kernel_size: Any, dilation: Any, padding: Any,
-                   stride: Any) -> tuple[dict[str, Any], Sizes]:  # fmt: skip
-    """The options of the primitives, and the number of patches in each dimension."""
+def _patches(name: str, spatial: Any, kernel_size: Any, dilation: Any, padding: Any,
+             stride: Any) -> tuple[Sizes, Geometry, Sizes]:  # fmt: skip
+    """The size of the patches, where they are, and how many there are in each dimension."""
     kernel = ntuple(kernel_size, 2, name, "kernel_size", 1)
-    options: dict[str, Any] = {
-        "kernel": kernel,
-        "stride": ntuple(stride, 2, name, "stride", 1),
-        "padding": padding_pairs(name, ntuple(padding, 2, name, "padding"), 2, kernel, (1, 1), (1, 1)),
-        "dilation": ntuple(dilation, 2, name, "dilation", 1),
-    }
-    out = kernels.positions(spatial, **options)
+    pairs = padding_pairs(name, ntuple(padding, 2, name, "padding"), 2, kernel, (1, 1), (1, 1))
+    geometry = Geometry(ntuple(stride, 2, name, "stride", 1), pairs, ntuple(dilation, 2, name, "dilation", 1))
+    out = kernels.positions(spatial, kernel, *geometry[:3])
     if min(out) < 1:
         raise ValueError(f"{name}: kernel_size {kernel} does not fit into spatial size {tuple(spatial)} "
                          f"(padding {padding}, dilation {dilation})")  # fmt: skip
-    return options, out
+    return kernel, geometry, out
 
 
 def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
     """The patches of images (N, C, H, W) as columns (N, C * kh * kw, L): im2col."""
     if input.ndim not in (3, 4):
         raise ValueError(f"unfold: input must have shape (N, C, H, W) or (C, H, W), got {tuple(input.shape)}")
-    options, out = _patch_options("unfold", input.shape[-2:], kernel_size, dilation, padding, stride)
-    patches = _im2col(input if input.ndim == 4 else unsqueeze(input, 0), **options)
-    return reshape(patches, (*input.shape[:-3], input.shape[-3] * prod(options["kernel"]), prod(out)))
+    kernel, geometry, out = _patches("unfold", input.shape[-2:], kernel_size, dilation, padding, stride)
+    patches = _im2col(input if input.ndim == 4 else unsqueeze(input, 0), kernel, geometry)
+    return reshape(patches, (*input.shape[:-3], input.shape[-3] * prod(kernel), prod(out)))
 
 
 def fold(input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
@@ -232,11 +225,10 @@ def fold(input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padd
     if input.ndim not in (2, 3):
         raise ValueError(f"fold: input must have shape (N, C * kh * kw, L) or (C * kh * kw, L), got {input.shape}")
     spatial = ntuple(output_size, 2, "fold", "output_size", 1)
-    options, out = _patch_options("fold", spatial, kernel_size, dilation, padding, stride)
-    kernel = options["kernel"]
+    kernel, geometry, out = _patches("fold", spatial, kernel_size, dilation, padding, stride)
     if input.shape[-2] % prod(kernel) or input.shape[-1] != prod(out):
         raise ValueError(f"fold: input must have shape (N, C * {prod(kernel)}, {prod(out)}) for output_size {spatial} "
                          f"and kernel_size {kernel}, got {tuple(input.shape)}")  # fmt: skip
-    y = _col2im(reshape(input, (*(input.shape[:-2] or (1,)), input.shape[-2] // prod(kernel), *kernel, *out)),
-                spatial=spatial, **options)  # fmt: skip
+    patches = reshape(input, (*(input.shape[:-2] or (1,)), input.shape[-2] // prod(kernel), *kernel, *out))
+    y = _col2im(patches, spatial, kernel, geometry)
     return y if input.ndim == 3 else squeeze(y, 0)

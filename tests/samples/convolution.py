@@ -188,7 +188,7 @@ SPECS: dict[str, Spec] = {
                              edges=[Case(np.ones((0, 2, 3, 3)), np.ones((2, 1, 2, 2)), np.ones(1))]),
     "conv_transpose3d": Spec(F.conv_transpose3d, transposes(3), transposed, primitive="convolution_input"),
     "convolution_weight": Spec(
-        lambda g, x: ops._convolution_weight(g, x, kernel=(2, 2), **_FIXED),
+        lambda g, x: ops._convolution_weight(g, x, (2, 2), ops.Geometry(**_FIXED)),
         st.builds(Case, floats((2, 2, 2, 2)), floats((2, 2, 4, 2))),
         _weight_reference, adjoint=True,
         edges=[Case(np.ones((0, 2, 2, 2)), np.ones((0, 2, 4, 2)))]),
