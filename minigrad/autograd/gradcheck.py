@@ -56,7 +56,7 @@ def gradcheck(func: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, atol:
             the full comparison made, to tell what is wrong.
     """
     try:
-        _Check("gradcheck", func, inputs, _Limits(eps, atol, rtol, nondet_tol)).run(fast_mode)
+        _Check("gradcheck", func, inputs, eps, atol, rtol, nondet_tol).run(fast_mode)
     except GradcheckError:
         if raise_exception:
             raise
@@ -72,8 +72,8 @@ def gradgradcheck(func: Callable[..., Any], inputs: Any, grad_outputs: Any = Non
     The gradient is a function of the inputs and of ``grad_outputs``, the gradients that arrive at the
     differentiable outputs (random ones if None). Everything else is as in :func:`gradcheck`.
     """
-    limits = _Limits(eps, atol, rtol, nondet_tol)
-    first = _Check("gradgradcheck", func, inputs, limits)
+    limits = eps, atol, rtol, nondet_tol
+    first = _Check("gradgradcheck", func, inputs, *limits)
     first.values()
     if grad_outputs is None:
         grad_outputs = [new_tensor(_random(shape), True) for shape in first.shapes]
@@ -85,13 +85,13 @@ def gradgradcheck(func: Callable[..., Any], inputs: Any, grad_outputs: Any = Non
     def gradient(*args: Any) -> tuple[Any, ...]:
         return first.gradients(first.outputs(args[:count]), args[count:], create_graph=True)
 
-    second = _Check("gradgradcheck", gradient, [*first.inputs, *arriving], limits)
+    second = _Check("gradgradcheck", gradient, [*first.inputs, *arriving], *limits)
     second.names[count:] = [f"the gradient arriving at {first.output_name(k)}" for k in range(len(arriving))]
     second.output_names = [f"the gradient of {first.names[i]}" for i in first.checked]
     try:
         plain = first.projected([g._array for g in arriving])[1]
         for name, g, expected in zip(second.output_names, gradient(*second.inputs), plain, strict=True):
-            second.compare(g._array, expected, limits.tolerance(expected), f"{name} is another one under create_graph")
+            second.compare(g._array, expected, second.tolerance(expected), f"{name} is another one under create_graph")
         second.run(fast_mode)
     except GradcheckError as error:
         if not raise_exception:
@@ -135,18 +135,6 @@ def _joined(arrays: Arrays) -> np.ndarray:
     return np.concatenate([np.ravel(a) for a in arrays]).astype(np.float64)
 
 
-class _Limits(NamedTuple):
-    """What is asked of a gradient."""
-
-    eps: float
-    atol: float
-    rtol: float
-    nondet: float
-
-    def tolerance(self, value: Any) -> Any:
-        return self.atol + self.rtol * np.abs(value)
-
-
 class _Slope(NamedTuple):
     """Numerical derivatives, one row per direction and one column per output element."""
 
@@ -165,8 +153,10 @@ class _Check:
     cotangents: Arrays  # that arrive at the outputs, at random
     found: Arrays  # and the gradients of the checked inputs for these
 
-    def __init__(self, name: str, func: Callable[..., Any], inputs: Any, limits: _Limits) -> None:
-        self.name, self.func, self.inputs, self.limits = name, func, _listed(inputs), limits
+    def __init__(self, name: str, func: Callable[..., Any], inputs: Any, eps: float, atol: float, rtol: float,
+                 nondet_tol: float) -> None:  # fmt: skip
+        self.name, self.func, self.inputs = name, func, _listed(inputs)
+        self.eps, self.atol, self.rtol, self.nondet_tol = eps, atol, rtol, nondet_tol
         self.names = [f"input {i}" for i in range(len(self.inputs))]
         self.output_names: list[str] | None = None
         places = {id(t): i for i, t in reversed([*enumerate(self.inputs)]) if getattr(t, "requires_grad", False)}
@@ -201,6 +191,9 @@ class _Check:
             shapes = f"{self.shapes}, then {[r.shape for r in chosen]}"
             raise GradcheckError(f"{self.name}: the shapes of the outputs change from call to call: {shapes}")
         return chosen
+
+    def tolerance(self, value: Any) -> Any:
+        return self.atol + self.rtol * np.abs(value)
 
     def output_name(self, k: int) -> str:
         return self.output_names[self.chosen[k]] if self.output_names else f"output {self.chosen[k]}"
@@ -269,17 +262,17 @@ class _Check:
             left=2 * left[:, 1] - left[:, 0],
             right=2 * right[:, 1] - right[:, 0],
             # Curvature halves the gap between the one-sided differences with the step, a kink keeps it.
-            bent=(gap[:, 1] > 0.75 * gap[:, 0]) & (gap[:, 1] > 100 * noise + self.limits.tolerance(narrow)),
+            bent=(gap[:, 1] > 0.75 * gap[:, 0]) & (gap[:, 1] > 100 * noise + self.tolerance(narrow)),
             jump=np.zeros(narrow.shape, bool),
         )
 
     def numerical(self, tensor: Any, expected: np.ndarray) -> _Slope:
         """The Jacobian by differences; with smaller steps wherever it is not the ``expected`` one."""
-        x, eps = tensor._array, self.limits.eps
+        x, eps = tensor._array, self.eps
         directions = [[unit] for unit in _units(x.shape)]
         units = np.maximum(1, np.abs(x.reshape(-1)))
         best = self.slope([tensor], directions, math.sqrt(eps) * units)
-        doubtful = ~(np.abs(best.value - expected) <= self.limits.tolerance(best.value)) | best.bent
+        doubtful = ~(np.abs(best.value - expected) <= self.tolerance(best.value)) | best.bent
         best.bent[:] = False
         rows = np.flatnonzero(doubtful.any(axis=1))
         if not rows.size:
@@ -293,7 +286,7 @@ class _Check:
         before, last = finer[-2:]
         gap, gap_before = last.right - last.left, before.right - before.left
         noise = 4e-14 * (1 + np.abs(self.f)) / (eps * units[rows].reshape(-1, 1))
-        apart = np.abs(gap) > noise + self.limits.tolerance(last.value)
+        apart = np.abs(gap) > noise + self.tolerance(last.value)
         best.jump[rows] = apart & (np.abs(gap) > 5 * np.abs(gap_before))
         best.bent[rows] = apart & (np.abs(gap - gap_before) < 0.2 * np.abs(gap))
         best.left[rows], best.right[rows] = last.left, last.right
@@ -309,7 +302,11 @@ class _Check:
             if not np.array_equal(x._array, old, equal_nan=True):
                 raise GradcheckError(f"{self.name}: func changes {self.names[i]} in place")
         self.cotangents = [_random(shape, seed) for seed, shape in enumerate(self.shapes)]
-        self.run_twice()
+        # The same in each call?
+        (values, self.found), (_, again) = self.projected(self.cotangents), self.projected(self.cotangents)
+        self.compare(values, self.f, self.nondet_tol, "func is not deterministic: its values differ from call to call")
+        for i, g, other in zip(self.checked, self.found, again, strict=True):
+            self.compare(other, g, self.nondet_tol, f"the gradient of {self.names[i]} is not deterministic")
         if not (fast and self.agrees_in_projection()):
             self.compare_jacobians()
         self.compare_layouts()
@@ -326,27 +323,19 @@ class _Check:
             message = f"{self.name}: {complaint}\n{_count(wrong)}; element {where} is {values}.{advice}"
             raise GradcheckError(message, [complaint])
 
-    def run_twice(self) -> None:
-        """Prove that values and gradients are the same in each call."""
-        (values, self.found), (_, again) = self.projected(self.cotangents), self.projected(self.cotangents)
-        nondet = self.limits.nondet
-        self.compare(values, self.f, nondet, "func is not deterministic: its values differ from call to call")
-        for i, g, other in zip(self.checked, self.found, again, strict=True):
-            self.compare(other, g, nondet, f"the gradient of {self.names[i]} is not deterministic")
-
     def agrees_in_projection(self) -> bool:
         """Whether the Jacobian of all inputs together agrees when multiplied by a random vector on each side."""
         directions = [_random(g.shape, 1000 + k) for k, g in enumerate(self.found)]
-        slope = self.slope(self.tensors, [directions], np.array([math.sqrt(self.limits.eps)]))
+        slope = self.slope(self.tensors, [directions], np.array([math.sqrt(self.eps)]))
         expected = _joined(self.found) @ _joined(directions)
-        return bool(abs(slope.value[0] @ _joined(self.cotangents) - expected) <= self.limits.tolerance(expected))
+        return bool(abs(slope.value[0] @ _joined(self.cotangents) - expected) <= self.tolerance(expected))
 
     def compare_jacobians(self) -> None:
         """Compare every element, which tells all about a rule that is linear in what arrives, and prove that it is."""
         jacobians = dict(zip(self.checked, self.analytical(), strict=True))
         for (i, analytical), gradient in zip(jacobians.items(), self.found, strict=True):
             slope = self.numerical(self.inputs[i], analytical)
-            tolerance = self.limits.tolerance(slope.value)
+            tolerance = self.tolerance(slope.value)
             wrong = ~(np.abs(analytical - slope.value) <= tolerance)
             low, high = np.minimum(slope.left, slope.right), np.maximum(slope.left, slope.right)
             wrong &= ~(slope.bent & (low - tolerance <= analytical) & (analytical <= high + tolerance))
@@ -360,7 +349,7 @@ class _Check:
                               f"{analytical[row, column]:.6g} lies between them and is accepted", stacklevel=4)
             linear = (analytical @ _joined(self.cotangents)).reshape(gradient.shape)
             complaint = f"the gradient of {self.names[i]} is not linear in the gradient that arrives (is it used?)"
-            self.compare(gradient, linear, self.limits.tolerance(linear) + self.limits.nondet, complaint)
+            self.compare(gradient, linear, self.tolerance(linear) + self.nondet_tol, complaint)
 
     def compare_layouts(self) -> None:
         """Prove that nothing depends on how the inputs and the arriving gradients lie in memory."""
@@ -377,7 +366,7 @@ class _Check:
             names = ["values are", *(f"gradient of {self.names[i]} is" for i in self.checked)]
             for name, actual, expected in zip(names, (values, *found), (self.f, *gradients), strict=True):
                 rounding = 1e-9 * (1 + np.abs(expected).max(initial=0.0))
-                tolerance = np.minimum(self.limits.tolerance(expected), rounding) + self.limits.nondet
+                tolerance = np.minimum(self.tolerance(expected), rounding) + self.nondet_tol
                 self.compare(actual, expected, tolerance, f"the {name} wrong where the {state}",
                              "\nIt is right for contiguous memory and only wrong for a non-contiguous layout.")
 
@@ -412,7 +401,7 @@ class _Check:
             *([f"It looks like {'; or '.join(diagnosis[:3])}."] if diagnosis else []),
             f"{_count(bad)}, most at {at} and element {_unravel(column, out_shape)} of {output}: "
             f"numerical {n[place]:.10g} (to about {slope.error[place]:.0e}), analytical {a[place]:.10g}; "
-            f"allowed is atol {self.limits.atol:g} + rtol {self.limits.rtol:g} * |numerical|.",
+            f"allowed is atol {self.atol:g} + rtol {self.rtol:g} * |numerical|.",
             *_show(n, a, bad, x.shape, out_shape),
         ]
         raise GradcheckError("\n".join(lines), diagnosis)
