@@ -27,6 +27,7 @@ try:
 
     import minigrad
     from minigrad import Tensor, nn, optim
+    from minigrad.viz import save_figures
 except ModuleNotFoundError as error:
     raise SystemExit(f"This example needs {error.name}, which is not installed: pip install -e '.[examples]'") from None
 
@@ -104,7 +105,7 @@ def write(model: nn.Module, start: Tensor, count: int, context: int, temperature
 
 
 def draw_curves(steps: list[int], training: list[float], test: list[float]) -> Figure:
-    """The loss by step, and what guessing without looking would give."""
+    """The loss by step."""
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     axis = figure.subplots()
     axis.plot(steps, training, ".-", label="learned from")
@@ -115,20 +116,24 @@ def draw_curves(steps: list[int], training: list[float], test: list[float]) -> F
     return figure
 
 
+@minigrad.no_grad()
 def draw_surprise(model: nn.Module, text: Tensor, letters: str, context: int, columns: int = 64) -> Figure:
-    """A passage, each letter on a red as strong as it was unexpected."""
+    """A passage, each letter on a red as strong as it was unexpected after the ``context`` letters before it."""
     model.eval()
-    with minigrad.no_grad():
-        passage = text[: context + 1]
-        chances = model(passage[:-1].unsqueeze(0))[0].softmax(1).gather(1, passage[1:].unsqueeze(1)).flatten().tolist()
-    figure = Figure(figsize=(9, 0.5 + 0.32 * math.ceil(context / columns)))
+    count = min(10 * columns, len(text) - context)
+    places = minigrad.arange(count).unsqueeze(1) + minigrad.arange(context)
+    chances = minigrad.cat([model(text[some])[:, -1].softmax(1) for some in places.split(32)])
+    passage = text[context : context + count]
+    surprises = -chances.gather(1, passage.unsqueeze(1)).clamp(min=1e-9).log().flatten()
+    rows = math.ceil(count / columns)
+    figure = Figure(figsize=(9, 0.2 + 0.26 * rows))
     axis = figure.add_axes((0, 0, 1, 1))
-    axis.set(xlim=(-1, columns + 1), ylim=(math.ceil(context / columns) + 0.2, -1))
+    axis.set(xlim=(-1, columns + 1), ylim=(rows, -1))
     axis.axis("off")
-    for k, (code, chance) in enumerate(zip(passage[1:].tolist(), chances, strict=True)):
-        surprise = min(1.0, -math.log(max(chance, 1e-9)) / 6)
+    for k, (code, surprise) in enumerate(zip(passage.tolist(), surprises.tolist(), strict=True)):
+        rest = max(0.0, 1 - surprise / 6)
         axis.text(k % columns + 0.5, k // columns, letters[code].replace("\n", "¶"), family="monospace", ha="center",
-                  va="center", bbox={"facecolor": (1, 1 - surprise, 1 - surprise), "edgecolor": "none", "pad": 2.2})
+                  va="center", bbox={"facecolor": (1, rest, rest), "edgecolor": "none", "pad": 2.2})
     return figure  # fmt: skip
 
 
@@ -192,11 +197,9 @@ def main() -> None:
     print(f"{test_losses[-1]:.3f} nats per letter on unseen text, a perplexity of {math.exp(test_losses[-1]):.2f} "
           f"among {len(letters)} letters, after {time.perf_counter() - start:.0f} s")  # fmt: skip
     (args.out / "samples.txt").write_text("\n".join(samples), encoding="utf-8")
-    figures = {"curves": draw_curves(steps, losses, test_losses),
-               "surprise": draw_surprise(model, test[500:], letters, args.context)}  # fmt: skip
-    for name, figure in figures.items():
-        figure.savefig(args.out / f"{name}.png", dpi=130)
-    print(f"Written: {', '.join(f'{name}.png' for name in figures)}, samples.txt in {args.out}")
+    print(f"All samples: {args.out / 'samples.txt'}")
+    save_figures(args.out, curves=draw_curves(steps, losses, test_losses),
+                 surprise=draw_surprise(model, test, letters, args.context))  # fmt: skip
 
 
 if __name__ == "__main__":

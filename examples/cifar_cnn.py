@@ -35,7 +35,7 @@ try:
     from minigrad import Tensor, nn, optim
     from minigrad.data import DataLoader, Subset, transforms
     from minigrad.data.vision import CIFAR10
-    from minigrad.viz import confusion_matrix, plot_history, show_images
+    from minigrad.viz import confusion_matrix, plot_history, save_figures, show_images
 except ModuleNotFoundError as error:
     raise SystemExit(f"This example needs {error.name}, which is not installed: pip install -e '.[examples]'") from None
 
@@ -266,15 +266,13 @@ def main() -> None:
     scores, labels = predict(model, loaders[1])
     print(f"Best parameters: {(scores.argmax(1) == labels).float().mean().item():.2%} of {len(labels):,} test images "
           f"right, after {seconds:.0f} s of training")  # fmt: skip
-    figures = {
-        "images": draw_images(training, args.classes),
-        "curves": plot_history(history),
-        "confusion": confusion_matrix(labels, scores.argmax(1), args.classes),
-        "predictions": draw_predictions(scores, test, args.classes, min(32, len(labels))),
-    }
-    for name, figure in figures.items():
-        figure.savefig(args.out / f"{name}.png", dpi=130)
-    print(f"Pictures: {', '.join(f'{name}.png' for name in figures)} in {args.out}")
+    save_figures(
+        args.out,
+        images=draw_images(training, args.classes),
+        curves=plot_history(history),
+        confusion=confusion_matrix(labels, scores.argmax(1), args.classes),
+        predictions=draw_predictions(scores, test, args.classes, min(32, len(labels))),
+    )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ try:
     from matplotlib.figure import Figure
 
     import minigrad
-    from minigrad.viz import draw_graph
+    from minigrad.viz import draw_graph, save_figures
 except ModuleNotFoundError as error:
     raise SystemExit(f"This example needs {error.name}, which is not installed: pip install -e '.[examples]'") from None
 
@@ -124,12 +124,9 @@ def main() -> None:
     for name, difference in differences.items():
         print(f"{name:7} {by_hand[name].shape!s:16} gradients differ by at most {difference:.1e}")
 
-    args.out.mkdir(parents=True, exist_ok=True)
-    names = [graph.save(args.out / "graph.html").name]
-    if shutil.which("dot"):
-        names.append(graph.save(args.out / "graph.png").name)
-    draw(by_hand, by_graph).savefig(args.out / "gradients.png", dpi=130)
-    print(f"Pictures: {', '.join([*names, 'gradients.png'])} in {args.out}")
+    save_figures(args.out, gradients=draw(by_hand, by_graph))
+    endings = ("html", "png") if shutil.which("dot") else ("html",)
+    print("The graph:", *(graph.save(args.out / f"graph.{ending}") for ending in endings))
     scale = max(abs(gradient).max() for gradient in by_hand.values())
     if max(differences.values()) > 1e-10 * max(1, scale):
         raise SystemExit("The two ways disagree: one of them is wrong.")

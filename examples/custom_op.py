@@ -25,6 +25,7 @@ try:
     import minigrad
     from minigrad import Tensor, gradcheck, gradgradcheck
     from minigrad.autograd import Function
+    from minigrad.viz import save_figures
 except ModuleNotFoundError as error:
     raise SystemExit(f"This example needs {error.name}, which is not installed: pip install -e '.[examples]'") from None
 
@@ -114,9 +115,7 @@ def main() -> None:
     gradgradcheck(SoftClip.apply, (x, limit))
     print("--- the right gradient\ngradcheck and gradgradcheck: correct")
 
-    args.out.mkdir(parents=True, exist_ok=True)
-    draw().savefig(args.out / "softclip.png", dpi=130)
-    print(f"Picture: softclip.png in {args.out}")
+    save_figures(args.out, softclip=draw())
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ try:
     import minigrad
     from minigrad import Tensor, nn, optim
     from minigrad.data import DataLoader, TensorDataset, mnist5k
-    from minigrad.viz import show_images, show_kernels
+    from minigrad.viz import save_figures, show_images, show_kernels
 except ModuleNotFoundError as error:
     raise SystemExit(f"This example needs {error.name}, which is not installed: pip install -e '.[examples]'") from None
 
@@ -230,18 +230,15 @@ def main() -> None:
         sure = model(dreams).softmax(1).diagonal()
     print(f"dreams: the network takes them for what they were to be with {sure.min().item():.1%} confidence or more")
 
-    figures = {
-        "kernels": show_kernels(model[0].weight, columns=8),
-        "features": draw_features(model, images[3:4]),
-        "shifts": draw_shifts(models, digits.x_test, digits.y_test),
-        "saliency": overlay(images, [heat], "Saliency: the gradient of the answer with respect to each pixel"),
-        "grad_cam": overlay(images, [cam, local], "Grad-CAM, with averaged gradients and with those of each place"),
-        "dreams": show_images(dreams, list(range(10)), columns=10, size=1.0, cmap="gray_r"),
-    }
-    args.out.mkdir(parents=True, exist_ok=True)
-    for name, figure in figures.items():
-        figure.savefig(args.out / f"{name}.png", dpi=130)
-    print(f"Pictures: {', '.join(f'{name}.png' for name in figures)} in {args.out}")
+    save_figures(
+        args.out,
+        kernels=show_kernels(model[0].weight, columns=8),
+        features=draw_features(model, images[3:4]),
+        shifts=draw_shifts(models, digits.x_test, digits.y_test),
+        saliency=overlay(images, [heat], "Saliency: the gradient of the answer with respect to each pixel"),
+        grad_cam=overlay(images, [cam, local], "Grad-CAM, with averaged gradients and with those of each place"),
+        dreams=show_images(dreams, list(range(10)), columns=10, size=1.0, cmap="gray_r"),
+    )
 
 
 if __name__ == "__main__":

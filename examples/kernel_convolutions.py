@@ -27,7 +27,7 @@ try:
 
     import minigrad
     from minigrad import Tensor, nn, optim
-    from minigrad.viz import show_images
+    from minigrad.viz import save_figures, show_images
 except ModuleNotFoundError as error:
     raise SystemExit(f"This example needs {error.name}, which is not installed: pip install -e '.[examples]'") from None
 
@@ -205,12 +205,8 @@ def main() -> None:
     print(learned)
     print(f"It differs from Sobel's by at most {(learned - SOBEL).abs().max().item():.1e} per weight.")
 
-    args.out.mkdir(parents=True, exist_ok=True)
-    figures = {"functions": draw_functions(), "photo": draw_photo(photo),
-               "learned": draw_learned(learned, history, losses)}  # fmt: skip
-    for name, figure in figures.items():
-        figure.savefig(args.out / f"{name}.png", dpi=130)
-    print(f"Pictures: {', '.join(f'{name}.png' for name in figures)} in {args.out}")
+    save_figures(args.out, functions=draw_functions(), photo=draw_photo(photo),
+                 learned=draw_learned(learned, history, losses))  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ try:
     import minigrad
     from minigrad import nn, optim
     from minigrad.data import DataLoader, TensorDataset, mnist5k, random_split
-    from minigrad.viz import confusion_matrix, plot_history, show_images, show_kernels
+    from minigrad.viz import confusion_matrix, plot_history, save_figures, show_images, show_kernels
 except ModuleNotFoundError as error:
     raise SystemExit(f"This example needs {error.name}, which is not installed: pip install -e '.[examples]'") from None
 
@@ -233,17 +233,15 @@ def draw_all(model: CNN, history: dict[str, list[float]], images: minigrad.Tenso
     worst = [i for i in losses.argsort(descending=True).tolist() if guesses[i] != labels[i]][:20]
     sure = log_probabilities.max(dim=1)[0].exp()
     titles = [f"{labels[i].item()} → {guesses[i].item()}  ({sure[i].item():.0%})" for i in worst]
-    figures = {
-        "curves": plot_history(history),
-        "confusion": confusion_matrix(labels, guesses, classes=10),
-        "mistakes": show_images(images[worst], titles, columns=5, cmap="gray_r",
-                                title="The worst mistakes: digit → answer (probability given to it)"),
-        "kernels": show_kernels(model.features[0].weight, columns=8, title="The kernels of the first layer"),
-        "features": draw_features(model, images[labels == 3][:1]),
-    }  # fmt: skip
-    for name, figure in figures.items():
-        figure.savefig(out / f"{name}.png", dpi=150)
-    print(f"Pictures: {', '.join(f'{name}.png' for name in figures)} in {out}")
+    save_figures(
+        out,
+        curves=plot_history(history),
+        confusion=confusion_matrix(labels, guesses, classes=10),
+        mistakes=show_images(images[worst], titles, columns=5, cmap="gray_r",
+                              title="The worst mistakes: digit → answer (probability given to it)"),
+        kernels=show_kernels(model.features[0].weight, columns=8, title="The kernels of the first layer"),
+        features=draw_features(model, images[labels == 3][:1]),
+    )  # fmt: skip
 
 
 def draw_features(model: CNN, image: minigrad.Tensor) -> Figure:

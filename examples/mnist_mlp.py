@@ -29,7 +29,7 @@ try:
     import minigrad
     from minigrad import Tensor, nn, optim
     from minigrad.data import DataLoader, TensorDataset, mnist5k
-    from minigrad.viz import confusion_matrix, plot_history, show_images, show_kernels
+    from minigrad.viz import confusion_matrix, plot_history, save_figures, show_images, show_kernels
 except ModuleNotFoundError as error:
     raise SystemExit(f"This example needs {error.name}, which is not installed: pip install -e '.[examples]'") from None
 
@@ -123,17 +123,14 @@ def main() -> None:
 
     scores = predict(model, digits.x_test)
     few = minigrad.cat([(digits.y_train == d).nonzero().flatten()[:3] for d in range(10)])
-    figures = {
-        "digits": show_images(digits.x_train[few], digits.y_train[few].tolist(), columns=15, size=0.7, cmap="gray_r"),
-        "curves": plot_history(history),
-        "predictions": draw_predictions(scores, digits.x_test, digits.y_test),
-        "weights": show_kernels(model.first.weight[:32].reshape(-1, 1, 28, 28), columns=8),
-        "confusion": confusion_matrix(digits.y_test, scores.argmax(1), classes=10),
-    }
-    args.out.mkdir(parents=True, exist_ok=True)
-    for name, figure in figures.items():
-        figure.savefig(args.out / f"{name}.png", dpi=130)
-    print(f"Pictures: {', '.join(f'{name}.png' for name in figures)} in {args.out}")
+    save_figures(
+        args.out,
+        digits=show_images(digits.x_train[few], digits.y_train[few].tolist(), columns=15, size=0.7, cmap="gray_r"),
+        curves=plot_history(history),
+        predictions=draw_predictions(scores, digits.x_test, digits.y_test),
+        weights=show_kernels(model.first.weight[:32].reshape(-1, 1, 28, 28), columns=8),
+        confusion=confusion_matrix(digits.y_test, scores.argmax(1), classes=10),
+    )
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ try:
     import minigrad
     from minigrad import Tensor, nn, optim
     from minigrad.data import DataLoader, TensorDataset, mnist5k
-    from minigrad.viz import plot_history, show_images
+    from minigrad.viz import plot_history, save_figures, show_images
 except ModuleNotFoundError as error:
     raise SystemExit(f"This example needs {error.name}, which is not installed: pip install -e '.[examples]'") from None
 
@@ -120,17 +120,14 @@ def main() -> None:
         means, _ = model.encode(digits.x_test[few])
         steps = minigrad.linspace(0, 1, 10).reshape(-1, 1)
         between = [model.decode(means[a] + steps * (means[b] - means[a])) for a, b in ((0, 6), (1, 7), (3, 8), (4, 9))]
-        figures = {
-            "samples": show_images(model.decode(minigrad.randn(100, args.code)), columns=20, size=0.55, cmap="gray_r"),
-            "reconstructions": show_images(minigrad.cat([digits.x_test[few], model.decode(means)]), columns=10,
-                                           size=0.9, cmap="gray_r"),
-            "between": show_images(minigrad.cat(between), columns=10, size=0.9, cmap="gray_r"),
-            "curves": plot_history(history),
-        }  # fmt: skip
-    args.out.mkdir(parents=True, exist_ok=True)
-    for name, figure in figures.items():
-        figure.savefig(args.out / f"{name}.png", dpi=130)
-    print(f"Pictures: {', '.join(f'{name}.png' for name in figures)} in {args.out}")
+        save_figures(
+            args.out,
+            samples=show_images(model.decode(minigrad.randn(100, args.code)), columns=20, size=0.55, cmap="gray_r"),
+            reconstructions=show_images(minigrad.cat([digits.x_test[few], model.decode(means)]), columns=10,
+                                       size=0.9, cmap="gray_r"),
+            between=show_images(minigrad.cat(between), columns=10, size=0.9, cmap="gray_r"),
+            curves=plot_history(history),
+        )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -124,6 +124,8 @@ class TestShort:
             assert "nats per letter on unseen text" in out
         assert pictures(tmp_path / "out") == {"curves", "surprise"}
         assert (tmp_path / "out" / "samples.txt").read_text().startswith("--- step 2: loss")
+        (tmp_path / "short.txt").write_text("to be or not to be; " * 6)  # draws what there is of it
+        run("char_transformer.py", "--steps", 1, "--samples", 1, "--context", 3, "--text", "short.txt", folder=tmp_path)
 
     def test_vae(self, tmp_path: Path) -> None:
         out = run("vae.py", "--epochs", 1, "--limit", 200, "--out", "out", folder=tmp_path)

@@ -245,9 +245,11 @@ def test_confusion_matrix_counts() -> None:
     assert figure.axes[0].get_title() == "3 of 4 right"
 
 
-def test_figures_can_be_saved(tmp_path: Path) -> None:
-    viz.show_kernels(mg.randn(4, 1, 3, 3)).savefig(tmp_path / "k.png")
-    assert (tmp_path / "k.png").read_bytes().startswith(b"\x89PNG")
+def test_figures_can_be_saved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    viz.save_figures(tmp_path / "new" / "folder", a=viz.show_images(mg.zeros(1, 2, 2)), b=viz.plot_history({"x": [1]}))
+    assert capsys.readouterr().out == f"Pictures: a.png, b.png in {tmp_path / 'new' / 'folder'}\n"
+    for name in "ab":
+        assert (tmp_path / "new" / "folder" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(("call", "message"), [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import ceil, sqrt
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -168,3 +169,12 @@ def confusion_matrix(labels: Any, predictions: Any, classes: Sequence[str] | int
         axis.tick_params("x", rotation=90)
     axis.set(xlabel="taken for", ylabel="class", title=f"{np.trace(counts)} of {len(true)} right")
     return figure
+
+
+def save_figures(folder: str | Path, /, **figures: Figure) -> None:
+    """Write figures as PNG files of their names into a folder, which is made if there is none, and say so."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, figure in figures.items():
+        figure.savefig(folder / f"{name}.png", dpi=130)
+    print(f"Pictures: {', '.join(f'{name}.png' for name in figures)} in {folder}")
