@@ -93,13 +93,11 @@ class LeakyReLU(Layer, function=F.leaky_relu):
         super().__init__(locals())
 
 
-class PReLU(WeightedLayer, function=F.prelu):
+class PReLU(WeightedLayer, function=F.prelu, shown=("num_parameters",)):
     """``x`` where positive, else ``weight * x``, with a slope that is learned, one for all channels or one for each.
 
     Takes any shape, and keeps it.
     """
-
-    shown = ("num_parameters",)
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None) -> None:
         super().__init__(locals())
@@ -157,9 +155,7 @@ class Softplus(Layer, function=F.softplus):
         super().__init__(locals())
 
 
-class _Shrink(Layer):
-    unnamed = 1
-
+class _Shrink(Layer, unnamed=1):
     def __init__(self, lambd: float = 0.5) -> None:
         super().__init__(locals())
 

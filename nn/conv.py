@@ -14,11 +14,10 @@ from .layer import WeightedLayer
 _SMALLEST = {"kernel_size": 1, "stride": 1, "dilation": 1, "padding": 0, "output_padding": 0}
 
 
-class _Base(WeightedLayer):
+class _Base(WeightedLayer, unnamed=2):
     """What convolutions and transposed convolutions share: their options, as tuples, and their parameters."""
 
     transposed = False
-    unnamed = 2
     usual: ClassVar = {
         "padding": 0, "dilation": 1, "output_padding": 0, "groups": 1, "bias": True, "padding_mode": "zeros"
     }  # fmt: skip
@@ -82,9 +81,7 @@ class Conv3d(_Conv, function=F.conv3d, dims=3):
     """Cross-correlation: (N, in_channels, D, H, W) to (N, out_channels, D', H', W'); see :class:`Conv2d`."""
 
 
-class _ConvTranspose(_Base):
-    transposed = True
-
+class _ConvTranspose(_Base, transposed=True):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0,
                  output_padding: Any = 0, groups: int = 1, bias: bool = True, dilation: Any = 1,
                  padding_mode: str = "zeros", device: Any = None, dtype: Any = None) -> None:  # fmt: skip

@@ -5,17 +5,13 @@ All keep the shape of the input. In evaluation they do nothing.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from minigrad.arguments import check_probability
 
 from . import functional as F
 from .layer import Layer
 
 
-class _Dropout(Layer):
-    usual: ClassVar = {}
-
+class _Dropout(Layer, usual={}):
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         check_probability(type(self).__name__, p)
         super().__init__(locals())

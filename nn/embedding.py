@@ -12,10 +12,9 @@ from .layer import WeightedLayer
 from .parameter import Parameter
 
 
-class _Table(WeightedLayer):
+class _Table(WeightedLayer, unnamed=2):
     """A table of ``num_embeddings`` vectors."""
 
-    unnamed = 2
     usual: ClassVar = {
         "padding_idx": None, "max_norm": None, "norm_type": 2.0, "scale_grad_by_freq": False, "sparse": False
     }  # fmt: skip

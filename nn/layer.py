@@ -21,8 +21,8 @@ class Layer(Module):
     layer is called with and, by their names, those options, weights and the mode ``training`` that it has parameters
     for. Layers that need more define ``forward``.
 
-    Other words in the line of a class are its attributes: ``dims`` tells classes that differ by nothing else over how
-    many dimensions they go.
+    Other words in the line of a class are attributes of it: those below, or for example ``dims``, which tells
+    classes that differ by nothing else over how many dimensions they go.
 
     Args:
         arguments: the ``locals()`` of the constructor, which are the options; ``device`` and ``dtype`` are not kept.

@@ -13,31 +13,25 @@ from . import functional as F
 from .layer import Layer
 
 
-class CosineSimilarity(Layer, function=F.cosine_similarity):
+class CosineSimilarity(Layer, function=F.cosine_similarity, shown=()):
     """The cosine of the angle between two inputs along ``dim``; norms count as at least ``eps``.
 
     Inputs that broadcast to one shape, which the result has without ``dim``.
     """
 
-    shown = ()
-
     def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
         super().__init__(locals())
 
 
-class PairwiseDistance(Layer, function=F.pairwise_distance):
+class PairwiseDistance(Layer, function=F.pairwise_distance, shown=()):
     """The ``p``-norm of ``x1 - x2 + eps``: (N, D) or (D,) to (N,) or (), with ``keepdim`` to (N, 1) or (1,)."""
-
-    shown = ()
 
     def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
         super().__init__(locals())
 
 
-class _Loss(Layer):
+class _Loss(Layer, shown=()):
     """Any loss; its weights are buffers."""
-
-    shown = ()
 
     def __init__(self, arguments: dict[str, Any]) -> None:
         if arguments.get("size_average") is not None or arguments.get("reduce") is not None:

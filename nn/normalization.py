@@ -12,10 +12,8 @@ from . import init
 from .layer import Layer, WeightedLayer
 
 
-class _Affine(WeightedLayer):
+class _Affine(WeightedLayer, unnamed=1):
     """Has a weight that starts as 1 and a bias that starts as 0, either of which may be missing."""
-
-    unnamed = 1
 
     def _add_affine(self, shape: Any, weight: bool, bias: bool, device: Any, dtype: Any) -> None:
         shapes = {"weight": shape if weight else None, "bias": shape if weight and bias else None}
@@ -156,7 +154,7 @@ class RMSNorm(_Affine, function=F.rms_norm):
         self._add_affine(normalized_shape, elementwise_affine, False, device, dtype)
 
 
-class GroupNorm(_Affine, function=F.group_norm):
+class GroupNorm(_Affine, function=F.group_norm, unnamed=2):
     """Each of ``num_groups`` groups of the channels of (N, C, ...) with mean 0 and variance 1: :func:`F.group_norm`.
 
     Args:
@@ -164,8 +162,6 @@ class GroupNorm(_Affine, function=F.group_norm):
         eps: added to the variance.
         affine: scale and shift each channel by a weight and, unless ``bias`` is False, a bias.
     """
-
-    unnamed = 2
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, device: Any = None,
                  dtype: Any = None, *, bias: bool = True) -> None:  # fmt: skip
@@ -176,10 +172,8 @@ class GroupNorm(_Affine, function=F.group_norm):
         self._add_affine(num_channels, affine, bias, device, dtype)
 
 
-class LocalResponseNorm(Layer, function=F.local_response_norm):
+class LocalResponseNorm(Layer, function=F.local_response_norm, unnamed=1):
     """``input / (k + alpha * mean of squares over size channels) ** beta`` for (N, C, ...) (Krizhevsky et al. 2012)."""
-
-    unnamed = 1
 
     def __init__(self, size: int, alpha: float = 0.0001, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__(locals())

@@ -11,10 +11,9 @@ from . import functional as F
 from .layer import Layer
 
 
-class _Pad(Layer):
+class _Pad(Layer, unnamed=1):
     mode: str
     value: Any = None
-    unnamed = 1
 
     def __init__(self, padding: Any) -> None:
         padding = ntuple(padding, 2 * self.dims, type(self).__name__, "padding", -sys.maxsize)

@@ -13,9 +13,7 @@ from . import functional as F
 from .layer import Layer
 
 
-class _MaxPool(Layer):
-    shown = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
-
+class _MaxPool(Layer, shown=("kernel_size", "stride", "padding", "dilation", "ceil_mode")):
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
                  return_indices: bool = False, ceil_mode: bool = False) -> None:  # fmt: skip
         stride = kernel_size if stride is None else stride
@@ -46,7 +44,7 @@ class MaxPool3d(_MaxPool, function=F.max_pool3d):
     """The maximum of each window of (N, C, D, H, W); see :class:`MaxPool2d`."""
 
 
-class AvgPool1d(Layer, function=F.avg_pool1d):
+class AvgPool1d(Layer, function=F.avg_pool1d, shown=("kernel_size", "stride", "padding")):
     """The mean of each window of (N, C, L).
 
     Args:
@@ -57,8 +55,6 @@ class AvgPool1d(Layer, function=F.avg_pool1d):
         count_include_pad: whether zeros from padding count in the mean.
     """
 
-    shown = ("kernel_size", "stride", "padding")
-
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
                  count_include_pad: bool = True) -> None:  # fmt: skip
         kernel_size = ntuple(kernel_size, 1, "AvgPool1d", "kernel_size")
@@ -67,9 +63,7 @@ class AvgPool1d(Layer, function=F.avg_pool1d):
         super().__init__(locals())
 
 
-class _AvgPool(Layer):
-    shown = ("kernel_size", "stride", "padding")
-
+class _AvgPool(Layer, shown=("kernel_size", "stride", "padding")):
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
                  count_include_pad: bool = True, divisor_override: int | None = None) -> None:  # fmt: skip
         stride = kernel_size if stride is None else stride
@@ -109,9 +103,7 @@ class AdaptiveAvgPool3d(_AdaptiveAvgPool, function=F.adaptive_avg_pool3d):
     """The means of ``output_size`` windows that cover (N, C, D, H, W); see :class:`AdaptiveAvgPool2d`."""
 
 
-class _AdaptiveMaxPool(Layer):
-    shown = ("output_size",)
-
+class _AdaptiveMaxPool(Layer, shown=("output_size",)):
     def __init__(self, output_size: Any, return_indices: bool = False) -> None:
         super().__init__(locals())
 

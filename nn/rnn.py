@@ -15,11 +15,10 @@ from .layer import WeightedLayer
 from .utils.rnn import PackedSequence
 
 
-class _Recurrent(WeightedLayer):
+class _Recurrent(WeightedLayer, unnamed=2):
     """What layers and cells share: weights of PyTorch's names, shapes and start, and first states."""
 
     mode: str
-    unnamed = 2
 
     def _add_weights(self, suffixes: list[str], directions: int, device: Any, dtype: Any) -> None:
         if self.mode not in GATES:
@@ -155,9 +154,7 @@ class GRU(RNNBase, mode="gru"):
     """
 
 
-class _Cell(_Recurrent):
-    usual: ClassVar = {"bias": True}
-
+class _Cell(_Recurrent, usual={"bias": True}):
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None,
                  dtype: Any = None) -> None:  # fmt: skip
         super().__init__(locals())

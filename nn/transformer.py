@@ -20,7 +20,7 @@ from .module import Module
 from .normalization import LayerNorm
 
 
-class MultiheadAttention(WeightedLayer):
+class MultiheadAttention(WeightedLayer, shown=()):
     """Attention in ``num_heads`` parts of the ``embed_dim`` features, and a linear layer on top.
 
     Args:
@@ -30,8 +30,6 @@ class MultiheadAttention(WeightedLayer):
         kdim, vdim: features of key and value, ``embed_dim`` by default.
         batch_first: tensors are (N, L, E), not (L, N, E).
     """
-
-    shown = ()
 
     def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0, bias: bool = True,
                  add_bias_kv: bool = False, add_zero_attn: bool = False, kdim: int | None = None,

@@ -96,6 +96,17 @@ def test_a_factor_of_zero_is_no_end() -> None:
     assert seen == [0, 0, 0.5, 0.5]
 
 
+def test_a_sequence_in_a_sequence_begins_when_it_is_its_turn() -> None:
+    optimizer = sgd(1.0)
+    first, *rest = (lr_scheduler.ConstantLR(optimizer, factor, 9) for factor in (0.5, 0.25, 0.125))
+    schedule = lr_scheduler.SequentialLR(optimizer, [first, lr_scheduler.SequentialLR(optimizer, rest, [2])], [2])
+    seen = []
+    for _ in range(6):
+        seen += schedule.get_last_lr()
+        schedule.step()
+    assert seen == [0.5, 0.5, 0.25, 0.25, 0.125, 0.125]
+
+
 def test_one_cycle_that_peaks_at_once() -> None:
     schedule = lr_scheduler.OneCycleLR(sgd(momentum=0.5), 1.0, 10, pct_start=0.1)
     assert schedule.get_last_lr() == [1 / 25]

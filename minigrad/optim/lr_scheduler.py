@@ -43,9 +43,6 @@ class LRScheduler:
     def step(self, epoch: int | None = None) -> None:
         """Go to the next epoch, or to ``epoch``; to be called after the optimizer's step."""
         self._step_count += 1
-        self._update_lr(epoch)
-
-    def _update_lr(self, epoch: int | None = None) -> None:
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         self._set(self.get_lr() if epoch is None else getattr(self, "_get_closed_form_lr", self.get_lr)())
 
@@ -477,14 +474,12 @@ class SequentialLR(LRScheduler):
         self._schedulers[bisect_right(self._milestones, 0)]._initial_step()
         self._last_lr = self._lrs()
 
-    def step(self) -> None:  # type: ignore[override]
-        """Step the one whose turn it is."""
-        self.last_epoch += 1
+    def step(self, epoch: int | None = None) -> None:
+        """Step the one whose turn it is, or from ``epoch`` 0 begin anew."""
+        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
+        begin = 0, *self._milestones
         scheduler = self._schedulers[bisect_right(self._milestones, self.last_epoch)]
-        if self.last_epoch in self._milestones:
-            scheduler._update_lr(0)
-        else:
-            scheduler.step()
+        scheduler.step(0 if self.last_epoch in begin else None)
         self._last_lr = self._lrs()
 
 

@@ -8,7 +8,6 @@ import minigrad
 from minigrad.linalg import vector_norm
 
 from .. import functional as F
-from ..conv import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ..module import Module
 from ..parameter import Buffer, Parameter
 
@@ -117,7 +116,7 @@ def spectral_norm(module: M, name: str = "weight", n_power_iterations: int = 1, 
         raise ValueError(f"spectral_norm: n_power_iterations must be at least 1, got {n_power_iterations}")
     weight = _weight(module, name)
     if dim is None:
-        dim = int(isinstance(module, (ConvTranspose1d, ConvTranspose2d, ConvTranspose3d)))
+        dim = int(getattr(module, "transposed", False))
     rows = weight.shape[dim]
     u, v = (F.normalize(minigrad.randn(n, dtype=weight.dtype), dim=0, eps=eps) for n in (rows, weight.numel() // rows))
     SpectralNorm(name, dim, n_power_iterations, eps).attach(module, _orig=Parameter(weight), _u=Buffer(u), _v=Buffer(v))

@@ -51,24 +51,19 @@ def pack_padded_sequence(input: Any, lengths: Any, batch_first: bool = False,
         batch_first: input is (N, T, ...).
         enforce_sorted: the lengths must not increase; otherwise they are sorted here.
     """
-    name = "pack_padded_sequence"
-    order, counts = None, _check_lengths(name, lengths)
-    if not enforce_sorted:
-        order = np.argsort(-counts, kind="stable")
-        counts = counts[order]
-    elif np.any(np.diff(counts) > 0):
+    name, counts = "pack_padded_sequence", _check_lengths("pack_padded_sequence", lengths)
+    if enforce_sorted and np.any(np.diff(counts) > 0):
         raise ValueError(f"{name}: lengths must not increase unless enforce_sorted=False, got {counts.tolist()}")
-    size = tuple(input.shape[:2] if batch_first else input.shape[1::-1])
-    if len(counts) != size[0] or counts[0] > size[1]:
-        raise ValueError(f"{name}: lengths {counts.tolist()} do not fit {size[0]} sequences of at most {size[1]} steps "
-                         f"(input {tuple(input.shape)}, batch_first={batch_first})")  # fmt: skip
+    x = input.transpose(0, 1) if batch_first else input
+    if len(counts) != x.shape[1] or max(counts) > len(x):
+        raise ValueError(f"{name}: lengths {counts.tolist()} do not fit {x.shape[1]} sequences of at most {len(x)} "
+                         f"steps (input {tuple(input.shape)}, batch_first={batch_first})")  # fmt: skip
+    order = np.argsort(-counts, kind="stable")
+    counts = counts[order]
     steps, sequences = np.nonzero(np.arange(counts[0])[:, None] < counts)
-    sizes = np.bincount(steps)
-    if order is not None:
-        sequences = order[sequences]
-    data = input[sequences, steps] if batch_first else input[steps, sequences]
-    indices = () if order is None else (new_tensor(order), new_tensor(np.argsort(order)))
-    return PackedSequence(data, new_tensor(sizes.astype(np.int64)), *indices)
+    sizes = new_tensor(np.bincount(steps).astype(np.int64))
+    indices = () if enforce_sorted else (new_tensor(order), new_tensor(np.argsort(order)))
+    return PackedSequence(x[steps, order[sequences]], sizes, *indices)
 
 
 def pad_packed_sequence(sequence: PackedSequence, batch_first: bool = False, padding_value: float = 0.0,
