@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import normalize_dim
+from ..arguments import along, normalize_dim
 from ..kernels import activation, special
 from ..kernels.blocks import blockwise
 from ..kernels.layout import fast
@@ -286,5 +286,4 @@ def glu(input: Any, dim: int = -1) -> Any:
     half, odd = divmod(input.shape[dim], 2)
     if odd:
         raise ValueError(f"glu: dimension {dim} of input {input.shape} must have an even size, to be halved")
-    before = (slice(None),) * dim
-    return input[(*before, slice(0, half))] * sigmoid(input[(*before, slice(half, None))])
+    return input[along(dim, slice(0, half))] * sigmoid(input[along(dim, slice(half, None))])

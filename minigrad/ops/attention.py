@@ -112,16 +112,14 @@ def attention(query: Any, key: Any, value: Any, attn_mask: Any = None, is_causal
     if attn_mask is not None and attn_mask.dtype.kind == "b":
         zero = np.zeros_like(query._array, shape=attn_mask.shape)
         bias = new_tensor(np.where(attn_mask._array, zero, zero - math.inf))
-    query = query * scale
-    if not enable_gqa:
-        weights = _masked_softmax(matmul(query, np.swapaxes(key, -1, -2)), bias)
-        return matmul(weights if drop is None else drop(weights), value)
-    # Heads of the query share a key: (..., heads, rep, L, E) against (..., heads, 1, S, E) spares copies of the key.
-    heads, rep = key.shape[-3], query.shape[-3] // key.shape[-3]
-    grouped = query.reshape(*query.shape[:-3], heads, rep, *query.shape[-2:])
-    scores = matmul(grouped, np.expand_dims(np.swapaxes(key, -1, -2), -3))
-    weights = _masked_softmax(scores.reshape(*scores.shape[:-4], heads * rep, *scores.shape[-2:]), bias)
-    weights = weights if drop is None else drop(weights)
-    weights = weights.reshape(*weights.shape[:-3], heads, rep, *weights.shape[-2:])
-    y = matmul(weights, np.expand_dims(value, -3))
-    return y.reshape(*y.shape[:-4], heads * rep, *y.shape[-2:])
+
+    def by_key(x: Any) -> Any:
+        """With the rows of all heads of the query that share a key in one matrix: that spares copies of the key."""
+        return x.reshape(*x.shape[:-3], key.shape[-3], -1, x.shape[-1]) if enable_gqa else x
+
+    scores = matmul(by_key(query * scale), np.swapaxes(key, -1, -2))
+    if enable_gqa:
+        scores = scores.reshape(*scores.shape[:-3], *query.shape[-3:-1], key.shape[-2])
+    weights = _masked_softmax(scores, bias)
+    y = matmul(by_key(weights if drop is None else drop(weights)), value)
+    return y.reshape(*y.shape[:-3], *query.shape[-3:-1], value.shape[-1]) if enable_gqa else y

@@ -45,7 +45,7 @@ def _function(name: str, compute: Callable, doc: str, define: Any = float_elemen
     return define(**rule)(_named(forward, name, doc))
 
 
-def _discrete(name: str, compute: np.ufunc, doc: str, integers: bool = False) -> Callable:
+def _discrete(name: str, compute: Callable, doc: str, integers: bool = False) -> Callable:
     """Defines an operation without a gradient, on one tensor or two; with ``integers``, not on floats."""
 
     def unary(input: Array) -> Array:
@@ -58,7 +58,7 @@ def _discrete(name: str, compute: np.ufunc, doc: str, integers: bool = False) ->
             _refuse_floats(name, input, other)
         return compute(input, other)
 
-    if compute.nin == 1:
+    if getattr(compute, "nin", 1) == 1:
         return elementwise(inputs=("input",))(_named(unary, name, doc))
     return elementwise(inputs=("input", "other"))(_named(binary, name, doc))
 
@@ -73,15 +73,13 @@ def _nothing(g: Array) -> Array:
 
 
 def _refuse_bools(name: str, *arrays: Array, hint: str = "cast them to integers") -> None:
-    if all(getattr(a, "dtype", np.dtype(type(a))).kind == "b" for a in arrays):
+    if np.result_type(*arrays).kind == "b":
         raise TypeError(f"{name}: not defined for bool tensors; {hint}")
 
 
 def _refuse_floats(name: str, *arrays: Array) -> None:
-    for array in arrays:
-        dtype = getattr(array, "dtype", np.dtype(type(array)))
-        if dtype.kind == "f":
-            raise TypeError(f"{name}: expected integer or bool tensors, got {dtype}")
+    if (dtype := np.result_type(*arrays)).kind == "f":
+        raise TypeError(f"{name}: expected integer or bool tensors, got {dtype}")
 
 
 # ---------------------------------------------------------------------------------- arithmetic
@@ -193,10 +191,8 @@ def positive(input: Any) -> Any:
     return input
 
 
-@elementwise(input=lambda g, input: g * np.sign(input))
-def abs(input: Array) -> Array:
-    """Absolute value; its gradient at 0 is 0."""
-    return np.abs(input)
+abs = _function("abs", np.abs, "Absolute value; its gradient at 0 is 0.", elementwise,
+                input=lambda g, input: g * np.sign(input))  # fmt: skip
 
 
 @elementwise(input=_nothing)
@@ -222,12 +218,8 @@ def square(input: Array) -> Array:
 
 
 sqrt = _function("sqrt", np.sqrt, "Square root; NaN below 0.", input=lambda g, y: g / (2 * y))
-
-
-@float_elementwise(input=lambda g, y: -0.5 * g * y * y * y)
-def rsqrt(input: Array) -> Array:
-    """``1 / sqrt(input)``."""
-    return np.reciprocal(np.sqrt(input))
+rsqrt = _function("rsqrt", lambda x: np.reciprocal(np.sqrt(x)), "``1 / sqrt(input)``.",
+                  input=lambda g, y: -0.5 * g * y * y * y)  # fmt: skip
 
 
 def _pow_input(g: Array, input: Array, exponent: Array) -> Array:
@@ -408,10 +400,8 @@ def round(input: Array, *, decimals: int = 0) -> Array:
     return np.round(input, decimals)
 
 
-@elementwise(input=lambda g: g)
-def frac(input: Array) -> Array:
-    """The fraction of each element, with its sign."""
-    return input - np.trunc(input)
+frac = _function("frac", lambda x: x - np.trunc(x), "The fraction of each element, with its sign.", elementwise,
+                 input=lambda g: g)  # fmt: skip
 
 
 def _share(g: Array, lost: Array, tie: Array) -> Array:
@@ -556,6 +546,8 @@ bitwise_right_shift = _discrete("bitwise_right_shift", np.right_shift,
 
 isnan = _discrete("isnan", np.isnan, "Whether each element is NaN.")
 isinf = _discrete("isinf", np.isinf, "Whether each element is infinite.")
+isposinf = _discrete("isposinf", lambda x: np.equal(x, math.inf), "Whether each element is +infinity.")
+isneginf = _discrete("isneginf", lambda x: np.equal(x, -math.inf), "Whether each element is -infinity.")
 isfinite = _discrete("isfinite", np.isfinite, "Whether each element is neither NaN nor infinite.")
 
 
@@ -563,19 +555,6 @@ isfinite = _discrete("isfinite", np.isfinite, "Whether each element is neither N
 def signbit(input: Array) -> Array:
     """Whether each element is negative, or -0."""
     return np.signbit(input) if input.dtype.kind == "f" else np.less(input, 0)
-
-
-@elementwise(inputs=("input",))
-def isposinf(input: Array) -> Array:
-    """Whether each element is +infinity."""
-    return np.equal(input, math.inf)
-
-
-@elementwise(inputs=("input",))
-def isneginf(input: Array) -> Array:
-    """Whether each element is -infinity."""
-    return np.equal(input, -math.inf)
-
 
 
 

@@ -312,7 +312,7 @@ def _targets(input: Any, dim: int, index: Any, src: Any, name: str) -> tuple[tup
     """The places that gather would read, and the part of ``src`` (a tensor or number) that goes there."""
     places = _along(input, dim, index, name)
     shape = np.broadcast_shapes(*(p.shape for p in places))
-    if isinstance(src, TensorBase) or _is_array(src):
+    if _is_array(src):
         if src.ndim != len(shape) or any(n > m for n, m in zip(shape, src.shape, strict=True)):
             raise ValueError(f"{name}: index of shape {shape} does not fit into src of shape {tuple(src.shape)}")
         if tuple(src.shape) != shape:
@@ -334,7 +334,7 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: float |
     places, src = _targets(input, dim, index, src, "scatter")
     if reduce is None:
         return _index_put(input, src, index=places)
-    src = src if hasattr(src, "ndim") else np.full_like(_getitem(input, index=places), src)
+    src = src if _is_array(src) else np.full_like(_getitem(input, index=places), src)
     return input + _total(src, places, input)
 
 
