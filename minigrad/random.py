@@ -219,7 +219,10 @@ def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Generator 
         raise ValueError("normal: std must not be negative")
     if size is None and not (hasattr(mean, "shape") or hasattr(std, "shape")):
         raise TypeError("normal: give size, or a tensor as mean or std")
-    sizes = np.broadcast_shapes(np.shape(mean), np.shape(std)) if size is None else ints((size,), "normal", minimum=0)
+    own = np.broadcast_shapes(np.shape(mean), np.shape(std))
+    sizes = own if size is None else ints((size,), "normal", minimum=0)
+    if own not in ((), sizes):
+        raise ValueError(f"normal: mean and std of shape {own} cannot give numbers of size {sizes}; leave size out")
     if dtype is None and size is None:
         dtype = dtypes.result_type(mean, std)
     values = _standard_normal(_numpy(generator, "normal"), sizes, _floating(dtype, "normal"))

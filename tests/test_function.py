@@ -440,6 +440,16 @@ def test_once_differentiable() -> None:
     assert g.tolist() == [6]
     with pytest.raises(RuntimeError, match="once_differentiable"):
         autograd.grad(g, w)
+    given = leaf(1.0, 1.0)  # a leaf that arrives as the gradient
+    x = leaf(3.0, 4.0)
+    (g,) = autograd.grad(Once.apply(x), x, given, create_graph=True)
+    assert g.tolist() == [6, 8]
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        autograd.grad(g.sum(), given)
+    # What it saved depends on x as well, though nothing that arrives does.
+    (g,) = autograd.grad((Once.apply(x) + x**3).sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        autograd.grad(g.sum(), x)
 
 
 def test_a_function_inside_a_function() -> None:

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from .. import memory
-from ..engine import Node, Plan, TensorBase, as_tensor, edge_of, grad_mode, hidden, mode, new_node, new_tensor, pick
+from ..engine import (
+    Node, Plan, Primitive, TensorBase, as_tensor, edge_of, grad_mode, mode, new_node, new_tensor, pick,
+)
 from ..ops import inplace
 
 
@@ -252,23 +254,24 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
     def once(ctx: FunctionCtx, *grad_outputs: Any) -> Any:
         with grad_mode(False):
             results = backward(ctx, *grad_outputs)
-        edges = [edge_of(g) for g in grad_outputs if isinstance(g, TensorBase)]
-        if not mode.grad or not any(edges):
+        used = [t for t in (*grad_outputs, *ctx.saved_tensors, *vars(ctx).values()) if isinstance(t, TensorBase)]
+        edges = [edge for edge in map(edge_of, used) if edge is not None]
+        if not mode.grad or not edges:
             return results
         return tuple(
-            r if r is None else new_tensor(r._array, True, new_node(_REFUSAL, edges[:1], (), r._array, {}))
+            r if r is None else new_tensor(r._array, True, new_node(_REFUSAL, edges, (), r._array, {}))
             for r in (results if isinstance(results, (tuple, list)) else [results])
         )
 
     return once
 
 
-def _once(input: Any) -> Any:
-    return input
+def _once(*inputs: Any) -> None:
+    """What depends on ``inputs`` in a way that cannot be differentiated."""
 
 
 def _refuse(g: Any) -> Any:
     raise RuntimeError("once_differentiable: this backward was declared to be differentiable only once")
 
 
-_REFUSAL = hidden(_once, input=_refuse)
+_REFUSAL = Plan(Primitive(_once, {}, joint=_refuse, inputs=["inputs"]), 0)
