@@ -12,6 +12,7 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import pairwise
 from typing import Any, BinaryIO, NamedTuple
 
@@ -200,29 +201,27 @@ _KNOWN: dict[str, Callable] = {
 }
 
 
-_trusted: dict[str, Any] = {}  # by dotted name
+_trusted: ContextVar[tuple[tuple[Any, str], ...]] = ContextVar("trusted", default=())  # each with its dotted name
 
 
 @contextmanager
 def safe_globals(safe_globals: Iterable[Any]) -> Iterator[None]:
-    """Within a ``with`` block, let files that :func:`minigrad.load` reads use these classes and functions.
+    """Within a ``with`` block, let files that :func:`minigrad.load` reads in this thread use what is given.
 
-    That runs their code with what the file says. Each is a class or a function, or a tuple of that and the dotted
+    That runs its code with what the file says. Each is a class or a function, or a tuple of that and the dotted
     name that the file has for it.
     """
-    before = dict(_trusted)
-    for item in safe_globals:
-        value, name = item if isinstance(item, tuple) else (item, f"{item.__module__}.{item.__qualname__}")
-        _trusted[name] = value
+    pairs = tuple(item if isinstance(item, tuple) else (item, f"{item.__module__}.{item.__qualname__}")
+                  for item in safe_globals)  # fmt: skip
+    before = _trusted.set(pairs + _trusted.get())
     try:
         yield
     finally:
-        _trusted.clear()
-        _trusted.update(before)
+        _trusted.reset(before)
 
 
 def _trusts(value: Any) -> bool:
-    return any(value is allowed for allowed in _trusted.values())
+    return any(value is allowed for allowed, _ in _trusted.get())
 
 
 def _expect(value: Any, kind: type) -> Any:
@@ -260,8 +259,9 @@ class Unpickler(pickle._Unpickler):
         self.stack: list[Any] = []
 
     def find_class(self, module: str, name: str) -> Any:
-        if f"{module}.{name}" in _trusted:
-            return _trusted[f"{module}.{name}"]
+        for value, dotted in _trusted.get():
+            if dotted == f"{module}.{name}":
+                return value
         if module == "torch" and name in _DTYPES:
             return _DTYPES[name]
         found = Global(module, name)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -530,8 +531,10 @@ def test_a_module_is_loaded_where_its_classes_are_allowed(tmp_path: Path) -> Non
     allowed = [Small, nn.Linear, (nn.functional.relu, "minigrad.ops.activation.relu")]
     with safe_globals(allowed[:1]), pytest.raises(LoadError, match=r"asks for nn\.linear\.Linear"):
         mg.load(tmp_path / "model.pt")
-    with safe_globals(allowed):
+    with safe_globals(allowed), ThreadPoolExecutor(1) as pool:
         loaded = mg.load(tmp_path / "model.pt")
+        with pytest.raises(LoadError, match="not among what is safe"):  # allowed here, not in every thread
+            pool.submit(mg.load, tmp_path / "model.pt").result()
     x = mg.randn(4, 2)
     assert type(loaded["model"]) is Small
     assert (loaded["model"](x) == model(x)).all()

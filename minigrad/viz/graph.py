@@ -46,6 +46,7 @@ class Vertex:
     gradient: str = ""
 
 
+@dataclass(repr=False)
 class Graph:
     """A drawn computation graph; in a notebook it shows itself.
 
@@ -54,9 +55,8 @@ class Graph:
         edges: pairs of positions in ``vertices``: from, to.
     """
 
-    def __init__(self, vertices: list[Vertex], edges: list[tuple[int, int]]) -> None:
-        self.vertices = vertices
-        self.edges = edges
+    vertices: list[Vertex]
+    edges: list[tuple[int, int]]
 
     @property
     def source(self) -> str:
@@ -213,32 +213,27 @@ def _whole(edge: Edge) -> Edge:
 def _collect(end: Edge) -> tuple[list[Edge], list[tuple[Edge, Edge]]]:
     """All nodes and leaves that lead to ``end``, inputs first, and the pairs that are connected."""
     end = _whole(end)
-    seen, stack, links = {end: None}, [end], []  # a dict keeps the order
-    while stack:
-        edge = stack.pop()
-        for below in edge.edges if isinstance(edge, Node) else ():
-            if below is not None:
-                below = _whole(below)
-                links.append((below, edge))
-                if below not in seen:
-                    seen[below] = None
-                    stack.append(below)
-    order = sorted(seen, key=lambda edge: edge.order if isinstance(edge, Node) else -1)
-    return order, links
+    found, seen, links = [end], {end}, []
+    for edge in found:  # which grows meanwhile
+        for below in [_whole(e) for e in edge.edges if e is not None] if isinstance(edge, Node) else []:
+            links.append((below, edge))
+            if below not in seen:
+                seen.add(below)
+                found.append(below)
+    return sorted(found, key=lambda edge: edge.order if isinstance(edge, Node) else -1), links
 
 
 def _saved_values(order: Sequence[Edge]) -> dict[Edge, Array]:
     """What is known of the nodes' outputs because a rule will need it."""
-    values: dict[Edge, Array] = {}
+    values: dict[Any, Array] = {}
     for node in order:
         if isinstance(node, Node) and node.saved is not None:
-            for k, source in enumerate(node.plan.sources):
+            for source, saved in zip(node.plan.sources, node.saved, strict=True):
                 if source == -1:
-                    values[node] = node.saved[k]
+                    values[node] = saved
                 elif isinstance(source, int):
-                    inputs = node.saved[k] if node.plan.primitive.variadic else [node.saved[k]]
-                    edges = node.edges if node.plan.primitive.variadic else [node.edges[source]]
-                    values |= {edge: value for edge, value in zip(edges, inputs, strict=True) if edge is not None}
+                    several = node.plan.primitive.variadic
+                    values |= zip(node.edges, saved, strict=True) if several else {node.edges[source]: saved}
     return {edge: value for edge, value in values.items() if hasattr(value, "dtype")}
 
 
