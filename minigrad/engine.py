@@ -676,9 +676,9 @@ def _cast(input: Array) -> Array:
     return input
 
 
-def hidden(forward: Callable, **rules: Callable) -> Plan:
-    """The plan of an operation of the engine's own, which nobody calls."""
-    return Plan(Primitive(forward, rules), mask=1)
+def hidden(forward: Callable, *inputs: str, joint: Callable | None = None, **rules: Callable) -> Plan:
+    """The plan of an operation of the house's own, which nobody calls."""
+    return Plan(Primitive(forward, rules, joint=joint, inputs=inputs), mask=1)
 
 
 _CAST = hidden(_cast, input=lambda g: g)

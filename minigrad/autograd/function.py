@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import memory
-from ..engine import (
-    Node, Plan, Primitive, TensorBase, as_tensor, edge_of, grad_mode, mode, new_node, new_tensor, pick,
-)
+from ..engine import Node, Plan, TensorBase, as_tensor, edge_of, grad_mode, hidden, mode, new_node, new_tensor, pick
 from ..ops import inplace
 
 
@@ -274,4 +272,4 @@ def _refuse(g: Any) -> Any:
     raise RuntimeError("once_differentiable: this backward was declared to be differentiable only once")
 
 
-_REFUSAL = Plan(Primitive(_once, {}, joint=_refuse, inputs=["inputs"]), 0)
+_REFUSAL = hidden(_once, "inputs", joint=_refuse)
