@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..memory import Array
+from .blocks import in_blocks
 from .layout import fast, runs, stored_like
-from .threads import parallel
 
-_BLOCK = 1 << 16  # elements, whose intermediate results stay in the cache
+_LARGE = 1 << 15  # elements
 _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
@@ -28,19 +28,14 @@ def where_set(mask: Array, g: Array, out: Array) -> None:
     np.bitwise_and(out, g.view(bits), out=out)
 
 
-def _in_blocks(write: Callable[..., Any], *arrays: Array) -> Array:
-    """What ``write(*parts, out)`` writes for parts of the arrays, which all threads share."""
+def _written(write: Callable[..., Any], *arrays: Array) -> Array:
+    """What ``write(*arrays, out)`` writes, in pieces where all are stored alike."""
     out = np.empty_like(arrays[-1])
     flat = runs(*arrays, out)
     if flat is None:
         write(*arrays, out)
-        return out
-
-    def body(start: int, stop: int) -> None:
-        for i in range(start, stop, _BLOCK):
-            write(*[a[i : min(i + _BLOCK, stop)] for a in flat])
-
-    parallel(body, out.size, 0.3 * out.size)
+    else:
+        in_blocks(write, flat, 0.3)
     return out
 
 
@@ -48,13 +43,13 @@ def relu(x: Array) -> Array:
     """``max(x, 0)``."""
     if x.dtype.kind != "f":
         return np.maximum(x, 0)
-    if x.size < _BLOCK // 2 or not fast(x):
+    if x.size < _LARGE or not fast(x):
         return np.clip(x, 0, math.inf)  # several times as fast as np.maximum
-    return _in_blocks(lambda part, out: np.clip(part, 0, math.inf, out=out), x)
+    return _written(lambda part, out: np.clip(part, 0, math.inf, out=out), x)
 
 
 def gate(g: Array, y: Array) -> Array:
     """``g`` where ``y`` is not 0, and 0 elsewhere; of Tensors too."""
-    if y.__class__ is not np.ndarray or y.size < _BLOCK // 2 or not fast(g, y):
+    if y.__class__ is not np.ndarray or y.size < _LARGE or not fast(g, y):
         return g * np.not_equal(y, 0)
-    return _in_blocks(lambda g, y, out: where_set(np.not_equal(y, 0), g, out), stored_like(g, y), y)
+    return _written(lambda g, y, out: where_set(np.not_equal(y, 0), g, out), stored_like(g, y), y)

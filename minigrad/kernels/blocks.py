@@ -12,7 +12,20 @@ from ..memory import Array
 from .layout import runs
 from .threads import parallel
 
-BLOCK = 1 << 15  # elements of a piece
+BLOCK = 1 << 18  # elements of a piece: in smaller ones, threads wait for the interpreter more often
+
+
+def in_blocks(write: Callable[..., Any], flat: list[Array], nanoseconds: float) -> None:
+    """Call ``write`` with a piece of each of the arrays, for all pieces; the threads share them.
+
+    ``nanoseconds`` is about how long an element takes.
+    """
+
+    def body(start: int, stop: int) -> None:
+        for i in range(start, stop, BLOCK):
+            write(*[a[i : min(i + BLOCK, stop)] for a in flat])
+
+    parallel(body, flat[0].size, flat[0].size * nanoseconds)
 
 
 def blockwise(function: Callable[..., Array]) -> Callable[..., Array]:
@@ -20,32 +33,24 @@ def blockwise(function: Callable[..., Array]) -> Callable[..., Array]:
 
     @wraps(function)
     def computed(*args: Any, **options: Any) -> Array:
-        if type(args[0]) is not np.ndarray or args[0].size < 2 * BLOCK:
+        if type(args[0]) is not np.ndarray or args[0].size < BLOCK // 4:
             return function(*args, **options)
-        arrays = [k for k, a in enumerate(args) if isinstance(a, np.ndarray)]
-        flat = runs(*[args[k] for k in arrays])
+        places = [k for k, a in enumerate(args) if isinstance(a, np.ndarray)]
+        flat = runs(*[args[k] for k in places])
         if flat is None:
             return function(*args, **options)
 
-        def piece(k: int) -> Array:
+        def piece(*parts: Array) -> Array:
             mine = list(args)
-            for place, array in zip(arrays, flat, strict=True):
-                mine[place] = array[k * BLOCK : (k + 1) * BLOCK]
+            for place, part in zip(places, parts, strict=True):
+                mine[place] = part
             return function(*mine, **options)
 
-        head = piece(0)
-        out = np.empty_like(args[0], dtype=head.dtype)
-        order = runs(args[0], out) if out.dtype == args[0].dtype else None
+        out = np.empty_like(args[0], dtype=piece(*[a[:1] for a in flat]).dtype)
+        order = runs(args[0], out)
         if order is None:
             return function(*args, **options)
-        target = order[1]
-        target[:BLOCK] = head
-
-        def run(first: int, last: int) -> None:
-            for k in range(first + 1, last + 1):
-                target[k * BLOCK : (k + 1) * BLOCK] = piece(k)
-
-        parallel(run, (target.size - 1) // BLOCK, target.size)
+        in_blocks(lambda *parts: np.copyto(parts[-1], piece(*parts[:-1])), [*flat, order[1]], 1)
         return out
 
     return computed

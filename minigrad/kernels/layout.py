@@ -18,7 +18,7 @@ from ..memory import Array
 from .threads import parallel, scratch
 
 MIN_BATCH = 16  # below, runs over the batch are too short: each sample is an array of its own, with N = 1
-_CHUNK = 1 << 18  # bytes that are turned at a time
+_CHUNK = 1 << 20  # bytes that are turned at a time
 _PAD = 16
 
 _enabled = os.environ.get("MINIGRAD_FAST_KERNELS") != "0"
@@ -83,6 +83,11 @@ def batch_last(x: Array) -> Array:
     return out
 
 
+def batch_first(x: Array) -> Array:
+    """The view (N, C, *spatial) of an array (*spatial, C, N)."""
+    return x.transpose(_order(x.ndim)[1])
+
+
 def flattened(x: Array) -> Array | None:
     """``x`` (N, C, *spatial), if stored batch last, as (N, C * spatial), column by column: runs stay whole."""
     if not (fast(x) and x.size and is_batch_last(x)):
@@ -115,7 +120,7 @@ def stored_like(g: Array, y: Array) -> Array:
     """``g``, copied if ``y``, of the same shape, is stored batch last and ``g`` is not."""
     if is_batch_last(g) or not is_batch_last(y):
         return g
-    return batch_last(g).transpose(_order(y.ndim)[1])
+    return batch_first(batch_last(g))
 
 
 def runs(*arrays: Array) -> list[Array] | None:

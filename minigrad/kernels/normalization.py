@@ -1,6 +1,6 @@
-"""Batch normalization of arrays stored batch last, (pixels, C, N), with few passes over memory.
+"""Batch normalization with few passes over memory, of arrays seen as (outer, C, run).
 
-Sums over a channel are products with a vector of ones, or of each run with itself. They are added up over
+A run is contiguous: the batch where arrays are stored batch last, all pixels of a channel where they are not. Sums over a channel are products with a vector of ones, or of each run with itself. They are added up over
 pixels in float64, so that the variance may be the small difference of two large numbers.
 """
 
@@ -14,30 +14,34 @@ from ..memory import Array
 from .layout import batch_last, fast, is_batch_last
 from .threads import scratch, shares
 
-_CHUNK = 1 << 18  # bytes that are worked on at a time
+_CHUNK = 1 << 20  # bytes that are worked on at a time
 
 
 def handles(x: Array, *more: Array) -> bool:
-    return fast(x, *more) and x.size > 0 and is_batch_last(x)
+    return fast(x, *more) and x.size > 0 and x.ndim > 2 and (x.flags.c_contiguous or is_batch_last(x))
 
 
-def _pixels(x: Array) -> Array:
-    flat = batch_last(x)
-    return flat.reshape(-1, *flat.shape[-2:])
+def _runs(a: Array, like: Array) -> Array:
+    """``a`` (N, C, ...) as (outer, C, run), in the order in which ``like`` is stored."""
+    if is_batch_last(like):
+        flat = batch_last(a)
+        return flat.reshape(-1, *flat.shape[-2:])
+    return np.ascontiguousarray(a).reshape(*a.shape[:2], -1)
 
 
 def sums(a: Array, *others: Array) -> list[Array]:
     """For each channel the sum of ``a`` (N, C, ...), and of ``a * b`` for each other ``b``, in float64."""
-    a, factors = _pixels(a), [_pixels(b) for b in others]
-    pixels, channels, n = a.shape
-    ones = np.ones(n, a.dtype)
+    factors = [_runs(b, a) for b in others]
+    a = _runs(a, a)
+    outer, channels, run = a.shape
+    ones = np.ones(run, a.dtype)
 
     def body(start: int, stop: int) -> list[Array]:
-        runs = [(a[start:stop].reshape(-1, n) @ ones).reshape(-1, channels)]
-        runs += [np.vecdot(a[start:stop], b[start:stop]) for b in factors]
-        return [np.add.reduce(run, axis=0, dtype=float) for run in runs]
+        totals = [(a[start:stop].reshape(-1, run) @ ones).reshape(-1, channels)]
+        totals += [np.vecdot(a[start:stop], b[start:stop]) for b in factors]
+        return [np.add.reduce(total, axis=0, dtype=float) for total in totals]
 
-    return [reduce(np.add, parts) for parts in zip(*shares(body, pixels))]
+    return [reduce(np.add, parts) for parts in zip(*shares(body, outer))]
 
 
 def moments(x: Array) -> tuple[Array, Array]:
@@ -56,15 +60,14 @@ def moments(x: Array) -> tuple[Array, Array]:
 
 def affine(x: Array, scale: Array, shift: Array, g: Array = None, g_scale: Array = None) -> Array:
     """``x * scale + shift``, plus ``g * g_scale`` if given, with one number for each channel of x (N, C, ...)."""
-    y = np.empty_like(x)
-    channels, n = x.shape[1], x.shape[0]
+    y, run = np.empty_like(x), _runs(x, x).shape[2]
+    source, target = (_runs(a, x).reshape(-1, x.shape[1] * run) for a in (x, y))
+    other = None if g is None else _runs(g, x).reshape(source.shape)
 
-    def row(values: Array) -> Array:  # written out for a whole pixel: quicker than broadcasting to short runs
-        return np.repeat(values.astype(x.dtype), n)
+    def row(values: Array) -> Array:  # written out for all runs: quicker than broadcasting to short ones
+        return np.repeat(values.astype(x.dtype), run)
 
-    rows = [_pixels(a).reshape(-1, channels * n) for a in (x, y)]
-    source, target, factor, offset = *rows, row(scale), row(shift)
-    other = None if g is None else _pixels(g).reshape(-1, channels * n)
+    factor, offset = row(scale), row(shift)
     other_factor: Array = None if g_scale is None else row(g_scale)
     step = max(1, _CHUNK // source[0].nbytes)
 

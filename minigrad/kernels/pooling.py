@@ -7,6 +7,7 @@ after), ``out`` the number of windows. All other dimensions are left alone, howe
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import product
 from math import prod
 from typing import Any, NamedTuple
@@ -16,12 +17,13 @@ import numpy as np
 from ..memory import Array
 from .activation import where_set
 from .convolution import col2im, spaced
-from .layout import batch_last, fast, is_batch_last, stored_like
-from .threads import parallel, scratch
+from .layout import MIN_BATCH, batch_first, batch_last, fast, is_batch_last, stored_like
+from .threads import parallel, scratch, shares
 
 Sizes = tuple[int, ...]
 
-_CHUNK = 1 << 18  # bytes that are worked on at a time
+_CHUNK = 1 << 19  # bytes that are worked on at a time
+_LARGE = 1 << 18  # elements that are worth some effort
 
 
 class Windows(NamedTuple):
@@ -79,7 +81,26 @@ def _lowest(dtype: np.dtype) -> Any:
 
 
 def max_pool(x: Array, w: Windows) -> Array:
-    """The largest element of each window, NaN if there is one: one dimension after the other."""
+    """The largest element of each window, NaN if there is one."""
+    return _by_channels(_max_pool, x, w)
+
+
+def _by_channels(pool: Callable[[Array, Windows], Array], x: Array, w: Windows) -> Array:
+    """``pool(x, w)``, of which each thread computes some channels."""
+    if not fast(x) or x.ndim < 2 or x.size < _LARGE:
+        return pool(x, w)
+    head = pool(x[:1, :1], w)
+    y = np.empty_like(x, dtype=head.dtype, shape=(*x.shape[:2], *head.shape[2:]))
+
+    def body(start: int, stop: int) -> None:
+        y[:, start:stop] = pool(x[:, start:stop], w)
+
+    shares(body, x.shape[1])
+    return y
+
+
+def _max_pool(x: Array, w: Windows) -> Array:
+    """One dimension after the other."""
     for axis, _, pair, parts in w.along():
         x = pad(x, (pair, *((0, 0),) * (-axis - 1)), _lowest(x.dtype))
         y = x[_section(axis, parts[0])]
@@ -90,8 +111,10 @@ def max_pool(x: Array, w: Windows) -> Array:
 
 
 def _handles(x: Array, w: Windows) -> bool:
-    """Whether these are windows of images that are stored batch last."""
-    return len(w.kernel) == 2 and x.ndim == 4 and x.size > 0 and fast(x) and is_batch_last(x)
+    """Whether these are windows of images that are stored batch last, or quickly brought into that order."""
+    if len(w.kernel) != 2 or x.ndim != 4 or not x.size or not fast(x):
+        return False
+    return is_batch_last(x) or (x.shape[0] >= MIN_BATCH and x.size >= _LARGE)
 
 
 def _may_have_nan(y: Array) -> bool:
@@ -102,9 +125,8 @@ def _may_have_nan(y: Array) -> bool:
 
 def _scatter_batch_last(g: Array, x: Array, y: Array, w: Windows) -> Array:
     """:func:`max_pool_scatter` for windows apart from each other and a maximum that is no NaN."""
-    whole = np.empty_like(x)
-    target = batch_last(whole)
     x, y, g = batch_last(x), batch_last(y), batch_last(g)
+    target = np.empty_like(x)
     rows, columns = (parts for *_, parts in w.along())
     covered = all(k == s and o * s == n for k, s, o, n in zip(w.kernel, w.stride, w.out, w.spatial))
     places = list(product(rows, columns))
@@ -127,7 +149,7 @@ def _scatter_batch_last(g: Array, x: Array, y: Array, w: Windows) -> Array:
     if not covered:
         target[...] = 0
     parallel(body, w.out[0], x.size * 0.8)
-    return whole
+    return batch_first(target)
 
 
 def _winners(x: Array, y: Array, w: Windows) -> Any:

@@ -7,7 +7,7 @@ import numpy as np
 from ..memory import Array
 from .threads import parallel, scratch, shares
 
-_BLOCK = 1 << 16  # elements that are computed with at once
+_BLOCK = 1 << 18  # elements that are computed with at once
 
 
 def _blocks(x: Array) -> int:

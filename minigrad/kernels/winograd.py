@@ -125,7 +125,8 @@ def convolve_weight(g: Array, x: Array, before: tuple[int, ...]) -> Array:
 def _tiles(shape: tuple[int, ...], width: int) -> list[tuple[int, int, int]]:
     """(row, column, how many next to each other) of the tiles that are computed together."""
     rows, columns = -(-shape[0] // M), -(-shape[1] // M)
-    step = max(1, min(columns, _SCRATCH // (T * T * width * 4)))
+    most = max(1, _SCRATCH // (T * T * width * 4))
+    step = -(-columns // -(-columns // most))
     return [(i, j, min(step, columns - j)) for i in range(rows) for j in range(0, columns, step)]
 
 

@@ -41,7 +41,7 @@ def _times(a: Array, b: Array) -> Array:
 # ------------------------------------------------------------------------------ matrix products
 
 
-@primitive(input=lambda g, weight: _times(g, weight), weight=lambda g, input: _rows(g).T @ _rows(input),
+@primitive(input=lambda g, weight: _times(g, weight), weight=lambda g, input: product(_rows(g).T, _rows(input)),
            bias=lambda g: _rows(g).sum(0))  # fmt: skip
 def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
     """``input @ weight.T + bias``: input (..., in), weight (out, in), bias (out,), result (..., out)."""
