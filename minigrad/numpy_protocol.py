@@ -17,16 +17,11 @@ from .arguments import NUMPY_KEYWORDS, along, normalize_dim, normalize_dims
 from .engine import TensorBase, new_tensor
 from .ops import elementwise, indexing, linalg, padding, reduction, shaping, sorting
 
-_SAME_NAME = (
-    "floor_divide", "remainder", "fmod", "float_power", "multiply", "negative", "positive", "absolute", "sign",
-    "copysign", "reciprocal", "square", "sqrt", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "logaddexp",
-    "sin", "cos", "tan", "arcsin", "arccos", "arctan", "arctan2", "hypot", "deg2rad", "rad2deg", "sinh", "cosh",
-    "tanh", "arcsinh", "arccosh", "arctanh", "floor", "ceil", "trunc", "maximum", "minimum", "fmax", "fmin",
-    "heaviside", "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_and", "logical_or",
-    "logical_xor", "logical_not", "bitwise_and", "bitwise_or", "bitwise_xor", "signbit", "isnan", "isinf", "isfinite",
-)  # fmt: skip
-
-UFUNCS: dict[Any, Callable] = {getattr(np, name): getattr(elementwise, name) for name in _SAME_NAME} | {
+# Operations of the same name, and what NumPy calls otherwise or means otherwise.
+UFUNCS: dict[Any, Callable] = {
+    ufunc: getattr(elementwise, name) for name, ufunc in vars(np).items()
+    if isinstance(ufunc, np.ufunc) and hasattr(elementwise, name)
+} | {
     np.add: elementwise._add, np.subtract: elementwise._sub, np.true_divide: elementwise._div,
     np.power: elementwise.pow, np.fabs: elementwise.abs, np.rint: elementwise.round, np.equal: elementwise.eq,
     np.radians: elementwise.deg2rad, np.degrees: elementwise.rad2deg, np.invert: elementwise.bitwise_not,
