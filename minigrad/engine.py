@@ -607,7 +607,7 @@ def constant(value: Any, name: str) -> Any:
     raise TypeError(f"{name}: expected a Tensor or a number, got {type(value).__name__}")
 
 
-def new_node(plan: Plan, edges: list[Edge | None], arrays: Sequence[Array], out: Any, options: dict[str, Any]) -> Node:
+def new_node(plan: Plan, edges: Sequence[Any], arrays: Sequence[Array], out: Any, options: dict[str, Any]) -> Node:
     """Record one operation."""
     node = _new(Node)
     node.plan = plan

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .engine import Watcher, describe_caller, mode
+from .nested import mapped
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -190,9 +191,6 @@ class _FirstNaN(Watcher):
 
 def _has_nan(value: Any) -> bool:
     """Whether an array, a Tensor or one of several contains NaN."""
-    if isinstance(value, (tuple, list)):
-        return any(map(_has_nan, value))
-    if isinstance(value, dict):
-        return _has_nan(list(value.values()))
-    array = getattr(value, "_array", value)
-    return getattr(getattr(array, "dtype", None), "kind", "") == "f" and bool(np.isnan(array).any())
+    parts: list[Any] = []
+    mapped(lambda part: parts.append(getattr(part, "_array", part)), value)
+    return any(bool(np.isnan(a).any()) for a in parts if hasattr(a, "dtype") and a.dtype.kind == "f")

@@ -283,15 +283,12 @@ class Tensor(TensorBase):
         return _rebuild(type(self), self._leaf("copy")._array, self._requires_grad, _attributes(self))
 
     def __deepcopy__(self, memo: dict[builtins.int, Any]) -> Tensor:
-        if id(self) not in memo:
-            from copy import deepcopy  # rarely needed, and loaded if anybody asks for this
+        from copy import deepcopy  # rarely needed, and loaded if anybody asks for this
 
-            array = self._leaf("deepcopy")._array.copy()
-            memo[id(self)] = copied = _rebuild(type(self), array, self._requires_grad, {})
-            for name, value in _attributes(self).items():
-                copied.__dict__[name] = deepcopy(value, memo)
-            copied._grad = deepcopy(self._grad, memo)
-        return memo[id(self)]
+        array = self._leaf("deepcopy")._array.copy()
+        memo[id(self)] = copied = _rebuild(type(self), array, self._requires_grad, {})
+        copied.__dict__.update(deepcopy({**_attributes(self), "_grad": self._grad}, memo))
+        return copied
 
     def __reduce_ex__(self, protocol: Any) -> tuple:
         return _rebuild, (type(self), self._leaf("pickle")._array, self._requires_grad, _attributes(self))

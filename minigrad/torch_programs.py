@@ -165,12 +165,11 @@ def main(args: Sequence[str]) -> None:
 
 def _show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     """Print an uncaught error without the lines of the machinery here, at its start and at its end."""
-    steps = []
+    steps: list[TracebackType] = []
     while traceback is not None:
-        if traceback.tb_frame.f_code.co_filename not in _MACHINERY:
-            steps.append(traceback)
+        steps.append(traceback)
         traceback = traceback.tb_next
-    for step, following in zip(steps, [*steps[1:], None], strict=True):
-        step.tb_next = following
-    error.__traceback__ = steps[0] if steps else None
-    sys.__excepthook__(kind, error, error.__traceback__)
+    for step in reversed(steps):
+        if step.tb_frame.f_code.co_filename not in _MACHINERY:
+            step.tb_next, traceback = traceback, step
+    sys.__excepthook__(kind, error.with_traceback(traceback), traceback)
