@@ -17,7 +17,7 @@ class _Container(Module):
     """What all containers share: entries in an order."""
 
     def _names(self) -> list[str]:
-        return list(self._modules)
+        return [name for name, kind in self._kinds.items() if kind == "module"]
 
     def _set(self, name: str, value: Any) -> None:
         self.add_module(name, value)
@@ -75,7 +75,7 @@ class _List(_Container):
         return position + length if position < 0 else position
 
     def __iter__(self) -> Iterator[Any]:
-        return iter([getattr(self, name) for name in self._names()])
+        return iter([self.__dict__[name] for name in self._names()])
 
     def __getitem__(self, idx: Any) -> Any:
         if isinstance(idx, slice):
@@ -143,7 +143,7 @@ class Sequential(_ModuleList):
             self._set(str(name), module)
 
     def forward(self, input: Any) -> Any:
-        for _, module in self._own("module"):
+        for module in self:
             input = module(input)
         return input
 
@@ -242,6 +242,10 @@ class ParameterDict(_Parameters, _Dict):
     def __init__(self, parameters: Any = None) -> None:
         super().__init__()
         self.update(() if parameters is None else parameters)
+
+    def update(self, entries: Any = (), /, **more: Any) -> None:
+        """Add the entries of a mapping, or of pairs of name and value; a plain dictionary's as in PyTorch sorted."""
+        super().update(sorted(entries.items()) if type(entries) is dict else entries, **more)
 
     def __delitem__(self, key: str) -> None:
         super().__delitem__(key)

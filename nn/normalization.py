@@ -37,12 +37,10 @@ class _NormBase(_Affine):
                  bias: bool = True) -> None:  # fmt: skip
         super().__init__(locals())
         self._check_sizes("num_features", minimum=0)
-        for name in ("running_mean", "running_var", "num_batches_tracked"):
-            self.register_buffer(name, None)
-        if track_running_stats:
-            self.running_mean = minigrad.zeros(num_features, device=device, dtype=dtype)
-            self.running_var = minigrad.ones(num_features, device=device, dtype=dtype)
-            self.num_batches_tracked = minigrad.tensor(0)
+        tracked, like = track_running_stats, {"device": device, "dtype": dtype}
+        self.register_buffer("running_mean", minigrad.zeros(num_features, **like) if tracked else None)
+        self.register_buffer("running_var", minigrad.ones(num_features, **like) if tracked else None)
+        self.register_buffer("num_batches_tracked", minigrad.tensor(0) if tracked else None)
         self._add_affine(num_features, affine, bias, device, dtype)
 
     def reset_running_stats(self) -> None:
@@ -56,6 +54,12 @@ class _NormBase(_Affine):
         """Make the weight 1 and the bias 0, and forget all batches."""
         self.reset_running_stats()
         super().reset_parameters()
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, metadata: dict[str, Any],
+                              *rest: Any) -> None:  # fmt: skip
+        if self.track_running_stats and metadata.get("version", 1) < self._version:
+            state_dict.setdefault(f"{prefix}num_batches_tracked", self.num_batches_tracked)
+        super()._load_from_state_dict(state_dict, prefix, metadata, *rest)
 
 
 class _BatchNorm(_NormBase):

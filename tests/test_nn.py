@@ -442,6 +442,8 @@ def test_sequential() -> None:
     assert named.first is a
     assert list(named[1:]._modules) == ["last"]
     assert nn.Sequential()(3) == 3
+    with pytest.raises(TypeError, match="'NoneType' object is not callable"):
+        nn.Sequential(nn.Tanh(), None)(x)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["append", "insert", "del", "set", "pop"]), st.integers(-4, 4)), max_size=8))
@@ -511,6 +513,9 @@ def test_parameter_list_and_dict() -> None:
     assert "(w): Parameter containing: [float32 of size 2]" in repr(by_name)
     by_name.clear()
     assert list(by_name) == []
+    entries = [("b", mg.ones(1)), ("a", mg.ones(1))]
+    assert list(nn.ParameterDict(dict(entries))) == ["a", "b"]  # the order in which optimizers number them
+    assert list(nn.ParameterDict(entries)) == list(nn.ParameterDict(OrderedDict(entries))) == ["b", "a"]
 
 
 # ---------------------------------------------------------------------------------- layers

@@ -72,6 +72,20 @@ def test_momentum_none_averages_all_batches() -> None:
     assert layer.running_var.item() == pytest.approx(2.0)
 
 
+def test_states_from_before_batches_were_counted() -> None:
+    """And those that other formats keep without the version."""
+    old = nn.BatchNorm1d(1)
+    old(mg.tensor([[1.0], [3.0]]))
+    state = old.state_dict()
+    del state["num_batches_tracked"]
+    net = nn.Sequential(nn.BatchNorm1d(1))
+    net.load_state_dict({f"0.{name}": value for name, value in state.items()})
+    assert net[0].running_mean.item() == pytest.approx(0.2)
+    assert net[0].num_batches_tracked.item() == 0
+    with pytest.raises(RuntimeError, match="num_batches_tracked"):
+        nn.BatchNorm1d(1).load_state_dict(state)  # its version says that there must be one
+
+
 def test_batch_norm_in_a_cast_module_keeps_its_count() -> None:
     layer = nn.BatchNorm1d(2).double()
     assert layer.running_mean.dtype == mg.float64
