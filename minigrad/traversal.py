@@ -138,7 +138,7 @@ def _apply(node: Node, rule: Callable, takes: Any, g: Any, saved: Sequence[Any])
 
 
 def _copy(g: Array) -> Array:
-    return np.array(g) if isinstance(g, np.generic) else g.copy()
+    return np.array(g) if isinstance(g, np.generic) else g.copy(order="K")  # stored as it was
 
 
 def _private(array: ndarray, g: Any, saved: Sequence[Any], result: Any) -> bool:

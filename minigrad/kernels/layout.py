@@ -83,11 +83,6 @@ def batch_last(x: Array) -> Array:
     return out
 
 
-def batch_first(x: Array) -> Array:
-    """The view (N, C, *spatial) of an array (*spatial, C, N)."""
-    return x.transpose(_order(x.ndim)[1])
-
-
 def flattened(x: Array) -> Array | None:
     """``x`` (N, C, *spatial), if stored batch last, as (N, C * spatial), column by column: runs stay whole."""
     if not (fast(x) and x.size and is_batch_last(x)):
@@ -120,7 +115,7 @@ def stored_like(g: Array, y: Array) -> Array:
     """``g``, copied if ``y``, of the same shape, is stored batch last and ``g`` is not."""
     if is_batch_last(g) or not is_batch_last(y):
         return g
-    return batch_first(batch_last(g))
+    return batch_last(g).transpose(_order(y.ndim)[1])
 
 
 def runs(*arrays: Array) -> list[Array] | None:

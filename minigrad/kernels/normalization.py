@@ -1,7 +1,8 @@
 """Batch normalization with few passes over memory, of arrays seen as (outer, C, run).
 
-A run is contiguous: the batch where arrays are stored batch last, all pixels of a channel where they are not. Sums over a channel are products with a vector of ones, or of each run with itself. They are added up over
-pixels in float64, so that the variance may be the small difference of two large numbers.
+A run is contiguous: the batch where arrays are stored batch last, all pixels of a channel where they are not.
+Sums over a channel are products with a vector of ones, or of each run with itself. They are added up over runs
+in float64, so that the variance may be the small difference of two large numbers.
 """
 
 from __future__ import annotations

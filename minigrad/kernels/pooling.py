@@ -17,7 +17,7 @@ import numpy as np
 from ..memory import Array
 from .activation import where_set
 from .convolution import col2im, spaced
-from .layout import MIN_BATCH, batch_first, batch_last, fast, is_batch_last, stored_like
+from .layout import MIN_BATCH, batch_last, empty_batch_last, fast, is_batch_last, stored_like
 from .threads import parallel, scratch, shares
 
 Sizes = tuple[int, ...]
@@ -125,8 +125,9 @@ def _may_have_nan(y: Array) -> bool:
 
 def _scatter_batch_last(g: Array, x: Array, y: Array, w: Windows) -> Array:
     """:func:`max_pool_scatter` for windows apart from each other and a maximum that is no NaN."""
+    whole = np.empty_like(x) if is_batch_last(x) else empty_batch_last(x.shape, x.dtype)[0]
+    target = batch_last(whole)
     x, y, g = batch_last(x), batch_last(y), batch_last(g)
-    target = np.empty_like(x)
     rows, columns = (parts for *_, parts in w.along())
     covered = all(k == s and o * s == n for k, s, o, n in zip(w.kernel, w.stride, w.out, w.spatial))
     places = list(product(rows, columns))
@@ -149,7 +150,7 @@ def _scatter_batch_last(g: Array, x: Array, y: Array, w: Windows) -> Array:
     if not covered:
         target[...] = 0
     parallel(body, w.out[0], x.size * 0.8)
-    return batch_first(target)
+    return whole
 
 
 def _winners(x: Array, y: Array, w: Windows) -> Any:
