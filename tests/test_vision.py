@@ -337,8 +337,8 @@ def test_datasets_are_downloaded(server: Server, tmp_path: Path, monkeypatch: py
     write_mnist(tmp_path / "source", ".gz")
     server.files = {path.name: path.read_bytes() for path in (tmp_path / "source").iterdir()}
     monkeypatch.setattr(vision.MNIST, "mirrors", ("http://127.0.0.1:9/", f"{server.url}/good/"))
-    resources = {name: hashlib.md5(server.files[f"{name}.gz"]).hexdigest() for name in vision.MNIST.resources}
-    monkeypatch.setattr(vision.MNIST, "resources", resources)
+    names = [f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+    monkeypatch.setattr(vision.MNIST, "digests", [hashlib.md5(server.files[name]).hexdigest() for name in names])
     assert len(vision.MNIST(tmp_path, download=True)) == 5
     assert len(server.requests) == 2
     assert len(vision.MNIST(tmp_path, train=False, download=True)) == 3
@@ -500,11 +500,13 @@ ERRORS: list[tuple[Any, type[Exception], str]] = [
     (lambda: T.Normalize([0], [1])(mg.zeros(1, 2, 2, dtype=mg.uint8)), TypeError, "uint8"),
     (lambda: T.Normalize([0], [1])(mg.zeros(2, 2)), ValueError, r"at least 3 dimensions, got shape \(2, 2\)"),
     (lambda: T.Grayscale()(mg.zeros(3, 2, 2)), TypeError, "Grayscale: expected a PIL image, got a tensor"),
+    (lambda: T.Grayscale(2)(picture()), ValueError, "Grayscale: num_output_channels must be 1 or 3, got 2"),
     (lambda: T.ColorJitter(1)(mg.zeros(3, 2, 2)), TypeError, "ColorJitter: expected a PIL image"),
     (lambda: T.ColorJitter(hue=0.6), ValueError, "hue must be within"),
     (lambda: T.ColorJitter(-1), ValueError, "ColorJitter: brightness: -1"),
     (lambda: T.Resize(4)(mg.zeros(3, 8, 8)), TypeError, "Resize: expected a PIL image, got a tensor"),
     (lambda: T.Resize(0)(picture()), ValueError, "Resize: size must be at least 1"),
+    (lambda: T.Resize((1, 2, 3))(picture()), ValueError, r"Resize: size must be an int .*\(1, 2, 3\)"),
     (lambda: T.RandomCrop(2, (1, 2, 3))(picture()), ValueError, r"RandomCrop: padding must be .*\(1, 2, 3\)"),
     (lambda: T.RandomRotation((5, -5)), ValueError, r"RandomRotation: \(5, -5\) is not a range"),
     (lambda: T.RandomRotation(-5), ValueError, "RandomRotation: -5"),

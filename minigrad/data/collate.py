@@ -20,12 +20,10 @@ def default_collate(batch: Sequence[Any]) -> Any:
     or dict of batches, named tuples a named tuple of batches; strings stay as they are.
     """
     first = batch[0]
-    if isinstance(first, TensorBase):
-        return stack(list(batch))
+    if isinstance(first, TensorBase) or _is_numeric(first):
+        return as_tensor(stack(list(batch)))
     if isinstance(first, (str, bytes)):
         return batch
-    if isinstance(first, (np.ndarray, np.generic)) and first.dtype.kind in "biuf":
-        return as_tensor(np.stack(batch))
     if isinstance(first, (bool, int, float)):
         return as_tensor(list(batch), dtypes.float64 if isinstance(first, float) else None)
     if isinstance(first, Mapping):
@@ -39,13 +37,17 @@ def default_collate(batch: Sequence[Any]) -> Any:
 
 def default_convert(data: Any) -> Any:
     """A single sample with its arrays as tensors: what a loader without batches gives."""
-    if isinstance(data, (np.ndarray, np.generic)) and data.dtype.kind in "biuf":
+    if _is_numeric(data):
         return as_tensor(data)
     if isinstance(data, Mapping):
         return {key: default_convert(value) for key, value in data.items()}
     if isinstance(data, (tuple, list)):
         return _sequence_like(data, [default_convert(value) for value in data])
     return data
+
+
+def _is_numeric(value: Any) -> bool:
+    return isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "biuf"
 
 
 def _sequence_like(original: Any, parts: list) -> Any:

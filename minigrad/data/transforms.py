@@ -134,8 +134,9 @@ class Grayscale(Transform):
 
     def __call__(self, img: Any) -> Any:
         _size(img, "Grayscale")
-        grey = img.convert("L")
-        return grey if self.num_output_channels == 1 else grey.convert("RGB")
+        if self.num_output_channels not in (1, 3):
+            raise ValueError(f"Grayscale: num_output_channels must be 1 or 3, got {self.num_output_channels}")
+        return img.convert("L").convert("L" if self.num_output_channels == 1 else "RGB")
 
 
 # --------------------------------------------------------------------------------- sizes and places
@@ -152,11 +153,8 @@ class Resize(Transform):
 
     def __call__(self, img: Any) -> Any:
         h, w = _size(img, "Resize")
-        if isinstance(self.size, Sequence) and len(self.size) == 2:
-            height, width = self.size
-        else:
-            (short,) = ntuple(self.size, 1, "Resize", "size", 1)
-            height, width = (short * h // min(h, w), short * w // min(h, w))
+        size = ntuple(self.size, 2 if np.size(self.size) == 2 else 1, "Resize", "size", 1)
+        height, width = size if len(size) == 2 else (size[0] * h // min(h, w), size[0] * w // min(h, w))
         return img.resize((width, height), self.interpolation)
 
 

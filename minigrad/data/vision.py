@@ -16,7 +16,7 @@ import tarfile
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -71,6 +71,9 @@ class VisionDataset(Dataset):
         return self.find(name, None)
 
 
+_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
+
 class MNIST(VisionDataset):
     """The handwritten digits: 60,000 images of 28 x 28 grey pixels to train on, 10,000 to test.
 
@@ -79,12 +82,8 @@ class MNIST(VisionDataset):
     """
 
     mirrors: tuple[str, ...] = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/")
-    resources: ClassVar[dict[str, str]] = {
-        "train-images-idx3-ubyte": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-        "train-labels-idx1-ubyte": "d53e105ee54ea40749a09fcbcd1e9432",
-        "t10k-images-idx3-ubyte": "9fb629c4189551a2d022fa330f9573f3",
-        "t10k-labels-idx1-ubyte": "ec29112dd5afa0611ce80d1b7f02629c",
-    }
+    digests: tuple[str, ...] = ("f68b3c2dcbeaaa9fbdd348bbdeb94873", "d53e105ee54ea40749a09fcbcd1e9432",
+                                "9fb629c4189551a2d022fa330f9573f3", "ec29112dd5afa0611ce80d1b7f02629c")  # fmt: skip
     classes: tuple[str, ...] = ("0 - zero", "1 - one", "2 - two", "3 - three", "4 - four", "5 - five", "6 - six",
                                 "7 - seven", "8 - eight", "9 - nine")  # fmt: skip
 
@@ -94,7 +93,7 @@ class MNIST(VisionDataset):
                  download: bool = False) -> None:  # fmt: skip
         super().__init__(root, transform, target_transform)
         self.train = train
-        names = list(self.resources)[:2] if train else list(self.resources)[2:]
+        names = _FILES[:2] if train else _FILES[2:]
         images, classes = (self.find(name, self.fetch if download else None) for name in names)
         self.data = new_tensor(_read_idx(images, 3))
         self.targets = new_tensor(_read_idx(classes, 1).astype(np.int64))
@@ -102,7 +101,7 @@ class MNIST(VisionDataset):
     def fetch(self, name: str) -> None:
         """Download a file."""
         urls = [f"{mirror}{name}.gz" for mirror in self.mirrors]
-        download(urls, Path(self.root, self.folder, f"{name}.gz"), self.resources[name])
+        download(urls, Path(self.root, self.folder, f"{name}.gz"), self.digests[_FILES.index(name)])
 
 
 class FashionMNIST(MNIST):
@@ -110,12 +109,8 @@ class FashionMNIST(MNIST):
 
     mirrors = ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",)
     folder = os.path.join("FashionMNIST", "raw")
-    resources: ClassVar[dict[str, str]] = {
-        "train-images-idx3-ubyte": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-        "train-labels-idx1-ubyte": "25c81989df183df01b3e8a0aad5dffbe",
-        "t10k-images-idx3-ubyte": "bef4ecab320f06d8554ea6380940ec79",
-        "t10k-labels-idx1-ubyte": "bb300cfdad3c16e7a12a480ee83cd310",
-    }
+    digests = ("8d4fb7e6c68d591d4c3dfef9ec88bf0d", "25c81989df183df01b3e8a0aad5dffbe",
+               "bef4ecab320f06d8554ea6380940ec79", "bb300cfdad3c16e7a12a480ee83cd310")  # fmt: skip
     classes = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 
 
