@@ -327,7 +327,9 @@ class Primitive:
         call = len(args), *options
         if call not in self.calls:
             self.calls[call] = self._check_call(len(args), options)
-        given = {**self.defaults, **{self.calls[call].get(name, name): value for name, value in options.items()}}
+        given = self.defaults.copy()
+        for name, value in options.items():
+            given[self.calls[call].get(name, name)] = value
         if self.variadic:
             return args, given
         given.update(zip(self.positional, args, strict=False))
@@ -475,7 +477,7 @@ class Plan:
         return values
 
 
-def _for_input(rule: Callable, index: int, g: Any, *saved: Any) -> Any:
+def _for_input(rule: Callable, index: Any, g: Any, *saved: Any) -> Any:
     return rule(g, index, *saved)
 
 
@@ -557,8 +559,10 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
             try:
                 if watching:
                     out = watched("operation", definition, args, arrays, options, partial(forward, *arrays, **options))
+                elif arity == 2:  # what is recorded most; to unpack a list would take a twentieth of it all
+                    out = forward(arrays[0], arrays[1])  # type: ignore[call-arg]
                 else:
-                    out = forward(*arrays, **options) if options else forward(*arrays)  # type: ignore[call-arg]
+                    out = forward(*arrays, **options)  # type: ignore[call-arg]
             except ValueError as error:
                 raise definition.named(error, arrays) from None
             except OverflowError as error:
