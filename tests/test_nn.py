@@ -770,6 +770,10 @@ def test_functional_call() -> None:
     assert scale.grad is not None
     assert net.scale.grad is None
     assert net.scale.item() == 1
+    tied = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False))
+    tied[1].weight = before = tied[0].weight
+    assert nn.utils.stateless.functional_call(tied, {"0.weight": scale.reshape(1, 1)}, mg.ones(1)).item() == 9
+    assert tied[0].weight is tied[1].weight is before
     layer = nn.Linear(1, 1)
     with pytest.raises(TypeError, match="forward"):
         nn.utils.stateless.functional_call(layer, {"weight": scale}, (1, 2, 3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 from ..module import Module
@@ -11,21 +12,28 @@ def functional_call(module: Module, parameters_and_buffers: dict[str, Any], args
                     kwargs: dict[str, Any] | None = None) -> Any:  # fmt: skip
     """Call ``module`` with the given tensors in place of its parameters and buffers of these dotted names.
 
-    The module itself stays as it is. Gradients flow to the given tensors.
+    A parameter with several names is replaced under all of them. The module itself stays as it is. Gradients flow to
+    the given tensors.
 
     Args:
         args: a tuple of positional arguments, or the only one.
     """
+    places = defaultdict(list)
+    for owner in module.modules():
+        for name, tensor in owner._own("parameter") + owner._own("buffer"):
+            places[id(tensor)].append((owner, name))
     replaced: list[tuple[Any, str, Any]] = []
     try:
-        for name, tensor in parameters_and_buffers.items():
-            path, _, leaf = name.rpartition(".")
-            owner = module.get_submodule(path)
-            if owner._kinds.get(leaf) not in ("parameter", "buffer"):
-                raise KeyError(f"functional_call: {type(module).__name__} has no parameter or buffer {name!r}")
-            replaced.append((owner, leaf, getattr(owner, leaf)))
-            vars(owner)[leaf] = tensor
+        for path, tensor in parameters_and_buffers.items():
+            parent, _, leaf = path.rpartition(".")
+            here = module.get_submodule(parent)
+            if here._kinds.get(leaf) not in ("parameter", "buffer"):
+                raise KeyError(f"functional_call: {type(module).__name__} has no parameter or buffer {path!r}")
+            old = getattr(here, leaf)
+            for owner, name in places.get(id(old), [(here, leaf)]):
+                replaced.append((owner, name, old))
+                vars(owner)[name] = tensor
         return module(*(args if isinstance(args, tuple) else (args,)), **(kwargs or {}))
     finally:
-        for owner, leaf, tensor in reversed(replaced):
-            vars(owner)[leaf] = tensor
+        for owner, name, tensor in reversed(replaced):
+            vars(owner)[name] = tensor
