@@ -104,7 +104,7 @@ def hardsigmoid(input: Any, inplace: bool = False) -> Any:
 
 def _hardswish_input(g: Array, input: Array) -> Array:
     slope = np.where(np.less(input, 3), input / 3 + 0.5, np.ones_like(input))
-    return g * (slope * np.greater(input, -3))
+    return g * np.where(np.less_equal(input, -3), 0, slope)  # also at -infinity
 
 
 @float_elementwise(input=_hardswish_input)

@@ -30,37 +30,35 @@ def float_elementwise(**rules: Any) -> Callable[[Callable], Callable]:
     return lambda forward: define(blockwise(forward))
 
 
-def _named(forward: Callable, name: str, doc: str) -> Callable:
+def _forward(name: str, compute: Callable, doc: str, check: Callable | None) -> Callable:
+    """``compute`` for one input or two, after ``check(name, *inputs)``, as the forward function of an operation."""
+
+    def unary(input: Array) -> Array:
+        if check is not None:
+            check(name, input)
+        return compute(input)
+
+    def binary(input: Array, other: Array) -> Array:
+        if check is not None:
+            check(name, input, other)
+        return compute(input, other)
+
+    forward = unary if getattr(compute, "nin", 1) == 1 else binary
     forward.__name__ = forward.__qualname__ = name
     forward.__doc__ = doc
     return forward
 
 
-def _function(name: str, compute: Callable, doc: str, define: Any = float_elementwise, **rule: Callable) -> Callable:
-    """Defines the operation on one tensor that ``compute`` is on arrays: a line of the tables below."""
-
-    def forward(input: Array) -> Array:
-        return compute(input)
-
-    return define(**rule)(_named(forward, name, doc))
+def _function(name: str, compute: Callable, doc: str, define: Any = float_elementwise, check: Callable | None = None,
+              **rules: Callable) -> Callable:  # fmt: skip
+    """Defines the operation that a function of NumPy computes: a line of the tables below."""
+    return define(**rules)(_forward(name, compute, doc, check))
 
 
-def _discrete(name: str, compute: Callable, doc: str, integers: bool = False) -> Callable:
-    """Defines an operation without a gradient, on one tensor or two; with ``integers``, not on floats."""
-
-    def unary(input: Array) -> Array:
-        if integers:
-            _refuse_floats(name, input)
-        return compute(input)
-
-    def binary(input: Array, other: Array) -> Array:
-        if integers:
-            _refuse_floats(name, input, other)
-        return compute(input, other)
-
-    if getattr(compute, "nin", 1) == 1:
-        return elementwise(inputs=("input",))(_named(unary, name, doc))
-    return elementwise(inputs=("input", "other"))(_named(binary, name, doc))
+def _discrete(name: str, compute: Callable, doc: str, check: Callable | None = None) -> Callable:
+    """Defines an operation of that kind without a gradient."""
+    inputs = ("input", "other")[: getattr(compute, "nin", 1)]
+    return elementwise(inputs=inputs)(_forward(name, compute, doc, check))
 
 
 _LN2 = math.log(2.0)
@@ -75,6 +73,12 @@ def _nothing(g: Array) -> Array:
 def _refuse_bools(name: str, *arrays: Array, hint: str = "cast them to integers") -> None:
     if np.result_type(*arrays).kind == "b":
         raise TypeError(f"{name}: not defined for bool tensors; {hint}")
+
+
+def _refuse_zero(name: str, input: Array, other: Array) -> None:
+    _refuse_bools(name, input, other)
+    if np.result_type(input, other).kind in "iu" and np.any(np.equal(other, 0)):
+        raise ZeroDivisionError(f"{name}: integer division by zero")
 
 
 def _refuse_floats(name: str, *arrays: Array) -> None:
@@ -144,17 +148,8 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     raise ValueError(f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}")
 
 
-def _refuse_zero(name: str, input: Array, other: Array) -> None:
-    _refuse_bools(name, input, other)
-    if np.result_type(input, other).kind in "iu" and np.any(np.equal(other, 0)):
-        raise ZeroDivisionError(f"{name}: integer division by zero")
-
-
-@elementwise(input=_nothing, other=_nothing)
-def floor_divide(input: Array, other: Array) -> Array:
-    """``input / other`` rounded down."""
-    _refuse_zero("floor_divide", input, other)
-    return np.floor_divide(input, other)
+floor_divide = _function("floor_divide", np.floor_divide, "``input / other`` rounded down.", elementwise, _refuse_zero,
+                         input=_nothing, other=_nothing)  # fmt: skip
 
 
 @elementwise(input=_nothing, other=_nothing)
@@ -165,18 +160,12 @@ def _trunc_divide(input: Array, other: Array) -> Array:
     return np.floor_divide(input - np.fmod(input, other), other)
 
 
-@elementwise(input=lambda g: g, other=lambda g, input, other: -g * np.floor_divide(input, other))
-def remainder(input: Array, other: Array) -> Array:
-    """``input - other * floor(input / other)``: it has the sign of ``other``."""
-    _refuse_zero("remainder", input, other)
-    return np.remainder(input, other)
-
-
-@elementwise(input=lambda g: g, other=lambda g, input, other: -g * _trunc_divide(input, other))
-def fmod(input: Array, other: Array) -> Array:
-    """``input - other * trunc(input / other)``: it has the sign of ``input``."""
-    _refuse_zero("fmod", input, other)
-    return np.fmod(input, other)
+remainder = _function("remainder", np.remainder, "``input - other * floor(input / other)``: it has other's sign.",
+                      elementwise, _refuse_zero, input=lambda g: g,
+                      other=lambda g, input, other: -g * np.floor_divide(input, other))  # fmt: skip
+fmod = _function("fmod", np.fmod, "``input - other * trunc(input / other)``: it has input's sign.",
+                 elementwise, _refuse_zero, input=lambda g: g,
+                 other=lambda g, input, other: -g * _trunc_divide(input, other))  # fmt: skip
 
 
 @elementwise(input=lambda g: -g)
@@ -201,22 +190,11 @@ def sign(input: Array) -> Array:
     return np.sign(input) if input.dtype.kind != "b" else input.copy()
 
 
-@float_elementwise(input=lambda g, input, y: g * np.sign(input) * np.sign(y), other=_nothing)
-def copysign(input: Array, other: Array) -> Array:
-    """The magnitude of ``input`` with the sign of ``other``."""
-    return np.copysign(input, other)
-
-
+copysign = _function("copysign", np.copysign, "The magnitude of ``input`` with the sign of ``other``.",
+                     input=lambda g, input, y: g * np.sign(input) * np.sign(y), other=_nothing)  # fmt: skip
 reciprocal = _function("reciprocal", np.reciprocal, "``1 / input``.", input=lambda g, y: -g * y * y)
-
-
-@elementwise(input=lambda g, input: 2 * g * input)
-def square(input: Array) -> Array:
-    """``input ** 2``."""
-    _refuse_bools("square", input)
-    return np.square(input)
-
-
+square = _function("square", np.square, "``input ** 2``.", elementwise, _refuse_bools,
+                   input=lambda g, input: 2 * g * input)  # fmt: skip
 sqrt = _function("sqrt", np.sqrt, "Square root; NaN below 0.", input=lambda g, y: g / (2 * y))
 rsqrt = _function("rsqrt", lambda x: np.reciprocal(np.sqrt(x)), "``1 / sqrt(input)``.",
                   input=lambda g, y: -0.5 * g * y * y * y)  # fmt: skip
@@ -283,13 +261,9 @@ log10 = _function("log10", np.log10, "Logarithm to base 10.", input=lambda g, in
 log1p = _function("log1p", np.log1p, "``log(1 + input)``, precise near 0.", input=lambda g, input: g / (input + 1))
 sigmoid = _function("sigmoid", special.sigmoid, "``1 / (1 + exp(-input))``, without overflow, for any shape.",
                     input=lambda g, y: g * y * (1 - y))  # fmt: skip
-
-
-@float_elementwise(input=lambda g, input, other: g * sigmoid(input - other),
-                   other=lambda g, input, other: g * sigmoid(other - input))  # fmt: skip
-def logaddexp(input: Array, other: Array) -> Array:
-    """``log(exp(input) + exp(other))`` without overflow."""
-    return np.logaddexp(input, other)
+logaddexp = _function("logaddexp", np.logaddexp, "``log(exp(input) + exp(other))`` without overflow.",
+                      input=lambda g, input, other: g * sigmoid(input - other),
+                      other=lambda g, input, other: g * sigmoid(other - input))  # fmt: skip
 
 
 def _xlogy_input(g: Array, input: Array, other: Array) -> Array:
@@ -339,12 +313,8 @@ def atan2(input: Array, other: Array) -> Array:
     return np.arctan2(input, other)
 
 
-@float_elementwise(input=lambda g, input, y: g * input / y, other=lambda g, other, y: g * other / y)
-def hypot(input: Array, other: Array) -> Array:
-    """``sqrt(input**2 + other**2)`` without overflow."""
-    return np.hypot(input, other)
-
-
+hypot = _function("hypot", np.hypot, "``sqrt(input**2 + other**2)`` without overflow.",
+                  input=lambda g, input, y: g * input / y, other=lambda g, other, y: g * other / y)  # fmt: skip
 sinh = _function("sinh", np.sinh, "Hyperbolic sine.", input=lambda g, input: g * np.cosh(input))
 cosh = _function("cosh", np.cosh, "Hyperbolic cosine.", input=lambda g, input: g * np.sinh(input))
 tanh = _function("tanh", np.tanh, "Hyperbolic tangent. Takes any shape, and keeps it.",
@@ -404,43 +374,31 @@ frac = _function("frac", lambda x: x - np.trunc(x), "The fraction of each elemen
                  input=lambda g: g)  # fmt: skip
 
 
-def _share(g: Array, lost: Array, tie: Array) -> Array:
-    """``g``, but half of it at a ``tie`` and nothing where this one ``lost``."""
-    return np.where(lost, 0, np.where(tie, 0.5 * g, g))
+def _unless(lost: np.ufunc) -> Callable:
+    """A rule for one of a pair: nothing of ``g`` where it ``lost``, half of it at a tie."""
+    return lambda g, input, other: np.where(lost(input, other), 0, np.where(np.equal(input, other), 0.5 * g, g))
 
 
-@elementwise(input=lambda g, input, other: _share(g, np.less(input, other), np.equal(input, other)),
-             other=lambda g, input, other: _share(g, np.less(other, input), np.equal(input, other)))  # fmt: skip
-def maximum(input: Array, other: Array) -> Array:
-    """The larger of each pair, NaN if either is. A tie gives each half of the gradient."""
-    return np.maximum(input, other)
+maximum = _function("maximum", np.maximum, "The larger of each pair, NaN if either is. A tie halves the gradient.",
+                    elementwise, input=_unless(np.less), other=_unless(np.greater))  # fmt: skip
+minimum = _function("minimum", np.minimum, "The smaller of each pair, NaN if either is. A tie halves the gradient.",
+                    elementwise, input=_unless(np.greater), other=_unless(np.less))  # fmt: skip
 
 
-@elementwise(input=lambda g, input, other: _share(g, np.greater(input, other), np.equal(input, other)),
-             other=lambda g, input, other: _share(g, np.greater(other, input), np.equal(input, other)))  # fmt: skip
-def minimum(input: Array, other: Array) -> Array:
-    """The smaller of each pair, NaN if either is. A tie gives each half of the gradient."""
-    return np.minimum(input, other)
+def _given(better: np.ufunc, first: bool) -> Callable:
+    """A rule for the first or second of a pair, of which the first is taken where it is ``better`` or alone."""
+
+    def rule(g: Array, input: Array, other: Array) -> Array:
+        taken = np.logical_or(better(input, other), np.isnan(other))
+        return np.where(taken, g, 0) if first else np.where(taken, 0, g)
+
+    return rule
 
 
-def _given(g: Array, a: Array, b: Array, first: bool) -> Array:
-    """The gradient of the first or second of a pair, where ``a >= b`` or ``b`` is NaN chose the first."""
-    chosen = np.logical_or(np.greater_equal(a, b), np.isnan(b))
-    return np.where(chosen, g, 0) if first else np.where(chosen, 0, g)
-
-
-@elementwise(input=lambda g, input, other: _given(g, input, other, True),
-             other=lambda g, input, other: _given(g, input, other, False))  # fmt: skip
-def fmax(input: Array, other: Array) -> Array:
-    """The larger of each pair, or the one that is not NaN. A tie is ``input``."""
-    return np.fmax(input, other)
-
-
-@elementwise(input=lambda g, input, other: _given(g, -input, -other, True),
-             other=lambda g, input, other: _given(g, -input, -other, False))  # fmt: skip
-def fmin(input: Array, other: Array) -> Array:
-    """The smaller of each pair, or the one that is not NaN. A tie is ``input``."""
-    return np.fmin(input, other)
+fmax = _function("fmax", np.fmax, "The larger of each pair, or the one that is not NaN. A tie is ``input``.",
+                 elementwise, input=_given(np.greater_equal, True), other=_given(np.greater_equal, False))  # fmt: skip
+fmin = _function("fmin", np.fmin, "The smaller of each pair, or the one that is not NaN. A tie is ``input``.",
+                 elementwise, input=_given(np.less_equal, True), other=_given(np.less_equal, False))  # fmt: skip
 
 
 def _clamp_input(g: Array, input: Array, min: Array, max: Array) -> Array:
@@ -535,13 +493,13 @@ logical_and = _discrete("logical_and", np.logical_and, "Whether both are nonzero
 logical_or = _discrete("logical_or", np.logical_or, "Whether at least one is nonzero.")
 logical_xor = _discrete("logical_xor", np.logical_xor, "Whether exactly one is nonzero.")
 logical_not = _discrete("logical_not", np.logical_not, "Whether each element is zero.")
-bitwise_and = _discrete("bitwise_and", np.bitwise_and, "Bitwise (for bools: logical) and.", integers=True)
-bitwise_or = _discrete("bitwise_or", np.bitwise_or, "Bitwise (for bools: logical) or.", integers=True)
-bitwise_xor = _discrete("bitwise_xor", np.bitwise_xor, "Bitwise (for bools: logical) exclusive or.", integers=True)
-bitwise_not = _discrete("bitwise_not", np.invert, "Bitwise (for bools: logical) not.", integers=True)
-bitwise_left_shift = _discrete("bitwise_left_shift", np.left_shift, "``input * 2**other`` of integers.", integers=True)
+bitwise_and = _discrete("bitwise_and", np.bitwise_and, "Bitwise (for bools: logical) and.", _refuse_floats)
+bitwise_or = _discrete("bitwise_or", np.bitwise_or, "Bitwise (for bools: logical) or.", _refuse_floats)
+bitwise_xor = _discrete("bitwise_xor", np.bitwise_xor, "Bitwise (for bools: logical) exclusive or.", _refuse_floats)
+bitwise_not = _discrete("bitwise_not", np.invert, "Bitwise (for bools: logical) not.", _refuse_floats)
+bitwise_left_shift = _discrete("bitwise_left_shift", np.left_shift, "``input * 2**other`` of integers.", _refuse_floats)
 bitwise_right_shift = _discrete("bitwise_right_shift", np.right_shift,
-                                "``input / 2**other`` of integers, rounded down.", integers=True)  # fmt: skip
+                                "``input / 2**other`` of integers, rounded down.", _refuse_floats)  # fmt: skip
 
 
 isnan = _discrete("isnan", np.isnan, "Whether each element is NaN.")
