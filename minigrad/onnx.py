@@ -115,6 +115,9 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
             name = self.graph.op("Reshape", name, np.array(value.shape, np.int64))
         return Traced(self.graph, value, name, self.family)
 
+    def __setitem__(self, *_: Any) -> None:
+        raise self.graph.error("an assignment to a part of a tensor cannot be exported")
+
     def _gather(self, items: list[Any], value: Any) -> Traced:
         """Indexing with an array and full slices, or with arrays of which all but one say where they are."""
         arrays = {k: item for k, item in enumerate(items) if not isinstance(item, slice) or item != slice(None)}
@@ -185,6 +188,8 @@ class Graph(Watcher):
 
     def call(self, function: Callable, name: str, args: Any, options: dict[str, Any]) -> Any:
         """A function of NumPy."""
+        if name in ("ceil", "floor", "rint", "round", "trunc") and args[0].dtype.kind != "f":
+            return args[0]
         if name in _REWRITTEN:
             return _REWRITTEN[name](*args, **options)
         elementwise = name in _UFUNCS and not options
@@ -194,7 +199,8 @@ class Graph(Watcher):
         if elementwise:
             dtype = np.result_type(*_plain(args)) if value.dtype.kind == "b" else value.dtype
             dtype = np.dtype(bool) if name.startswith("logical") else dtype
-            return Traced(self, value, self.op(_UFUNCS[name], *[self.cast(a, dtype) for a in args]))
+            kind = (_OF_BOOLS if dtype.kind == "b" else _UFUNCS).get(name, _UFUNCS[name])
+            return Traced(self, value, self.op(kind, *[self.cast(a, dtype) for a in args]))
         if name not in _FUNCTIONS:
             return value  # what is the same for all values
         family = args[0].family if name in _VIEWS else None
@@ -221,8 +227,10 @@ _UFUNCS = {
     "logical_not": "Not", "logical_or": "Or", "logical_xor": "Xor", "matmul": "MatMul", "maximum": "Max",
     "minimum": "Min", "multiply": "Mul", "negative": "Neg", "power": "Pow", "reciprocal": "Reciprocal", "rint": "Round",
     "sign": "Sign", "sin": "Sin", "sinh": "Sinh", "sqrt": "Sqrt", "subtract": "Sub", "tan": "Tan", "tanh": "Tanh",
-    "bitwise_and": "And", "bitwise_or": "Or", "bitwise_xor": "Xor", "invert": "Not",
+    "bitwise_and": "BitwiseAnd", "bitwise_or": "BitwiseOr", "bitwise_xor": "BitwiseXor", "invert": "BitwiseNot",
 }  # fmt: skip
+_OF_BOOLS = {"bitwise_and": "And", "multiply": "And", "minimum": "And", "bitwise_or": "Or", "add": "Or",
+             "maximum": "Or", "bitwise_xor": "Xor", "invert": "Not"}  # fmt: skip
 
 
 def _below(x: Any, high: Any) -> Any:
@@ -238,8 +246,11 @@ _REWRITTEN: dict[str, Callable] = {
     "remainder": lambda a, b: a - a // b * b,
     "not_equal": lambda a, b: np.logical_not(np.equal(a, b)),
     "add.reduce": lambda x, axis=0, **options: np.sum(x, axis, **options),
-    "any": lambda x, axis=None, **options: np.max(x.astype(np.int32), axis, **options).astype(bool),
-    "all": lambda x, axis=None, **options: np.min(x.astype(np.int32), axis, **options).astype(bool),
+    "any": lambda x, axis=None, **options: np.max(x.astype(bool).astype(np.int32), axis, **options).astype(bool),
+    "all": lambda x, axis=None, **options: np.min(x.astype(bool).astype(np.int32), axis, **options).astype(bool),
+    "isfinite": lambda x: np.equal(x - x, 0),
+    "trunc": lambda x: np.sign(x) * np.floor(np.abs(x)),
+    "round": lambda x, decimals=0: np.rint(x * 10.0**decimals) / 10.0**decimals if decimals else np.rint(x),
     "clip": lambda x, low, high, **_: _below(x if low is None else np.maximum(x, low), high),
     "stack": lambda parts, axis=0: np.concatenate([np.expand_dims(part, axis) for part in parts], axis),
     "asarray": lambda x, *_, **__: x if isinstance(x, Traced) else np.asarray(x),

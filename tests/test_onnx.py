@@ -175,6 +175,8 @@ def test_what_cannot_be_exported_is_named() -> None:
         export(mg.linalg.cholesky, mg.eye(3))
     with pytest.raises(NotImplementedError, match="mask"):
         export(lambda x: x[x > 0], mg.ones(3))
+    with pytest.raises(NotImplementedError, match="an assignment to a part of a tensor cannot be exported"):
+        export(lambda x: x.clone().masked_fill_(x > 0, 1).index_put_((x > 0,), mg.tensor(1.0)), mg.ones(3))
     with pytest.raises(NotImplementedError, match="memory that several tensors share"):
         export(lambda x: (x[0].add_(1), x), mg.ones(3, 3))
     with pytest.raises(NotImplementedError, match="used as a constant array"):
@@ -198,10 +200,13 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "max": lambda x: x.max(1).values, "einsum": lambda x: mg.einsum("ij,kj->ik", x, x),
     "gather": lambda x: x.gather(1, x.argmax(1, keepdim=True)),
     "masks": lambda x: mg.where(~(x > 1) & (x != 0.5) | x.isnan(), x, -x).masked_fill(x > 1.2, 0.0),
-    "logic": lambda x: ((x > 1.4).any(1), (x > 0.4).all()), "lists": lambda x: x[:, [0, 2]] + x[None, ::-2, 1],
+    "logic": lambda x: ((x > 1.4).any(1), (x > 0.4).all(), (x - 1).any(0), (-x.long()).all(1), (x > 1) + (x < 0.8)),
+    "bits": lambda x: ((x * 9).long() & 3 | 8, ~(x * 9).int(), (x > 1) ^ (x > 0.8)),
+    "lists": lambda x: x[:, [0, 2]] + x[None, ::-2, 1],
     "slices": lambda x: (x[-1], x[:-1, 1:], x[-3:2], x[3:0:-2, -2]),
-    "rounding": lambda x: (x.floor(), x // 0.31, x % 0.31, (x * 9).long() // 2 % 3),
-    "logarithms": lambda x: (x.log(), x.log1p(), x.expm1()),
+    "rounding": lambda x: (x.floor(), x // 0.31, x % 0.31, (x * 9).long() // 2 % 3, x.long().floor(), (2.5 - x).trunc(),
+                           (x * 9).round(), x.round(decimals=1)),
+    "logarithms": lambda x: (x.log(), x.log1p(), x.expm1(), x.logsumexp(1)),
     "classes": lambda x: nn.functional.one_hot(x.argmax(1), 6), "types": lambda x: (x.half(), x.int()),
     "numbers": lambda x: 2**x / (1 - x) + x.var(),
     "loss": lambda x: nn.functional.cross_entropy(x, mg.tensor([0, 1, 2, 3])),
