@@ -15,12 +15,10 @@ from ..arguments import SPATIAL, check_spatial, in_dimensions, ntuple
 from ..engine import primitive
 from ..kernels import convolution as kernels
 from ..kernels import normalization
+from ..kernels.convolution import Pairs, Sizes
 from ..memory import Array
 from .elementwise import _add
 from .shaping import reshape, squeeze, unsqueeze
-
-Sizes = tuple[int, ...]
-Pairs = tuple[tuple[int, int], ...]
 
 
 def _bias_rule(g: Array) -> Array:

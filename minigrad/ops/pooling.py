@@ -8,14 +8,13 @@ from typing import Any
 from ..arguments import check_kind, check_spatial, in_dimensions, ntuple
 from ..engine import primitive
 from ..kernels import pooling as kernels
+from ..kernels.convolution import Pairs
 from ..kernels.pooling import Sizes, Windows
 from ..kernels.resize import averages
 from ..memory import Array
 from .indexing import gather
 from .resize import resample
 from .shaping import reshape
-
-Pairs = tuple[tuple[int, int], ...]
 
 
 def _windows(name: str, n: int, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any,

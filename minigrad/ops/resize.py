@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import floor
 from typing import Any
 
-from ..arguments import ntuple
+from ..arguments import check_kind, ntuple
 from ..engine import primitive
 from ..kernels import resize as kernels
 from ..memory import Array
@@ -52,8 +52,7 @@ def interpolate(input: Any, size: Any = None, scale_factor: Any = None, mode: st
         raise ValueError(f"interpolate: mode {mode!r} {wanted} dimensions, got shape {tuple(input.shape)}")
     if antialias:
         raise NotImplementedError("interpolate: antialias is not available")
-    if input.dtype.kind != "f":
-        raise TypeError(f"interpolate: input must be a floating-point tensor, got {input.dtype}")
+    check_kind("interpolate", "f", input=input)
     if align_corners is not None and mode in ("nearest", "nearest-exact", "area"):
         raise ValueError(f"interpolate: align_corners has no meaning for mode {mode!r}, only for linear and cubic ones")
     if (size is None) == (scale_factor is None):
