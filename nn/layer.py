@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from inspect import signature
 from typing import Any, ClassVar
 
@@ -12,6 +13,11 @@ import minigrad
 from . import init
 from .module import Module
 from .parameter import Parameter
+
+
+@cache
+def _parameters(function: Callable[..., Any]) -> list[str]:
+    return list(signature(function).parameters)
 
 
 class Layer(Module):
@@ -48,7 +54,7 @@ class Layer(Module):
         for name in self._options:
             setattr(self, name, arguments[name])
         known = (*self._options, *self.others)
-        self._passed = [name for name in signature(self.function).parameters if name in known]
+        self._passed = [name for name in _parameters(type(self).function) if name in known]
 
     def forward(self, *inputs: Any, **more: Any) -> Any:
         own = self.__dict__
