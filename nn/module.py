@@ -166,17 +166,9 @@ class Module:
     # Parameters, buffers and child modules are ordinary attributes, so reading them is quick. `_kinds` says which
     # they are, and the three registries are views of both.
 
-    @property
-    def _parameters(self) -> _Members:
-        return _Members(self, "parameter")
-
-    @property
-    def _buffers(self) -> _Members:
-        return _Members(self, "buffer")
-
-    @property
-    def _modules(self) -> _Members:
-        return _Members(self, "module")
+    _parameters = property(lambda self: _Members(self, "parameter"))
+    _buffers = property(lambda self: _Members(self, "buffer"))
+    _modules = property(lambda self: _Members(self, "module"))
 
     def _own(self, kind: str) -> list[tuple[str, Any]]:
         """This module's own parameters, buffers or modules with their names, but for those that are None."""
@@ -184,10 +176,8 @@ class Module:
         return [(name, own[name]) for name, k in self._kinds.items() if k == kind and own[name] is not None]
 
     def __getattr__(self, name: str) -> Any:
-        if "_kinds" not in self.__dict__:
-            raise AttributeError(f"{type(self).__name__}: Module.__init__() has not been called yet, "
-                                 f"so there is no attribute {name!r}; call super().__init__() first")  # fmt: skip
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        hint = "" if "_kinds" in self.__dict__ else "; Module.__init__() has not been called: super().__init__() first"
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'{hint}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Parameter):
