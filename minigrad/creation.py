@@ -128,11 +128,10 @@ def empty(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, 
 
 def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """A Tensor of ``fill_value``, a number, which also decides the dtype: bool, int64 or the default float."""
-    value = to_array(fill_value, name="full")
+    value = to_array(fill_value, dtype, name="full")
     if value.ndim:
         raise ValueError(f"full: fill_value must be one number, got shape {value.shape}")
-    dtype = value.dtype if dtype is None else dtypes.as_dtype(dtype, "full")
-    return leaf(np.full(ints((size,), "full", minimum=0), value.astype(dtype)), requires_grad, device)
+    return leaf(np.full(ints((size,), "full", minimum=0), value), requires_grad, device)
 
 
 def array_of(input: Any, name: str) -> Any:

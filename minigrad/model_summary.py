@@ -149,7 +149,7 @@ def summary(model: Any, input_size: Any = None, input_data: Any = None, *, dtype
     if (input_size is None) == (input_data is None):
         raise ValueError("summary: give either input_size or input_data")
     if input_data is None:
-        several = isinstance(input_size[0], (tuple, list))
+        several = isinstance(input_size, (tuple, list)) and not all(isinstance(n, int) for n in input_size)
         input_data = tuple(creation.ones(size, dtype=dtype) for size in (input_size if several else [input_size]))
     arguments = input_data if isinstance(input_data, tuple) else (input_data,)
     rows: dict[str, Layer] = {}

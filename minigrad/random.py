@@ -142,10 +142,17 @@ def _integers(source: np.random.Generator, low: Any, high: Any, shape: Any, dtyp
         raise TypeError(f"{name}: low and high must be integers, got {low!r} and {high!r}")
     if low >= high:
         raise ValueError(f"{name}: low must be below high, got {low} and {high}")
-    limits = np.iinfo(dtype if dtype.kind in "iu" else "int64")
-    if low < limits.min or high - 1 > limits.max:
+    limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype if dtype.kind in "iu" else "int64")
+    if low < max(int(limits.min), -(2**63)) or high > min(int(limits.max), 2**63 - 1) + 1:
         raise ValueError(f"{name}: the range from {low} to {high - 1} does not fit into {dtype}")
     return np.asarray(source.integers(low, high, shape)).astype(dtype, copy=False)
+
+
+def _last_integer(dtype: np.dtype) -> int:
+    """Up to which integer a dtype has all of them: a float up to a power of 2."""
+    if dtype.kind == "f":
+        return 2 ** (np.finfo(dtype).nmant + 1)
+    return 1 if dtype.kind == "b" else np.iinfo(dtype).max
 
 
 def _fill(input: Any, values: Array, name: str) -> Any:
@@ -190,6 +197,8 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, d
     """The integers from 0 to ``n - 1`` in random order."""
     (count,) = ints((n,), "randperm", "n", minimum=0)
     dtype = dtypes.int64 if dtype is None else dtypes.as_dtype(dtype, "randperm")
+    if count - 1 > _last_integer(dtype):
+        raise ValueError(f"randperm: {dtype} does not have all integers up to {count - 1}")
     return leaf(_numpy(generator, "randperm").permutation(count).astype(dtype), requires_grad, device)
 
 
@@ -251,6 +260,7 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *, gene
         replacement: whether an index can be drawn more than once.
     """
     weights = array_of(input, "multinomial")
+    (num_samples,) = ints((num_samples,), "multinomial", "num_samples")
     source = _numpy(generator, "multinomial")
     if weights.ndim not in (1, 2) or weights.dtype.kind != "f":
         found = f"{weights.dtype} {weights.shape}"
@@ -313,9 +323,8 @@ def random_(input: Any, from_: int | None = None, to: int | None = None, *, gene
     Without bounds, all that the dtype represents exactly and are not negative.
     """
     dtype = input.dtype
-    if from_ is None:  # a float has all integers up to a power of 2
-        to = 2 ** (np.finfo(dtype).nmant + 1) if dtype.kind == "f" else dtype.kind == "b" or np.iinfo(dtype).max
-        from_, to = 0, int(to) + 1
+    if from_ is None:
+        from_, to = 0, _last_integer(dtype) + 1
     elif to is None:
         from_, to = 0, from_
     values = _integers(_numpy(generator, "random_"), from_, to, input.shape, dtype, "random_")

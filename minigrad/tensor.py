@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import backprop, dtypes, engine, memory
-from .arguments import normalize_dim
+from .arguments import ints, normalize_dim
 from .conversion import own_dtype, to_array
 from .devices import CPU
 from .devices import device as Device
@@ -57,7 +57,7 @@ class Tensor(TensorBase):
 
     def __new__(cls, data: Any = (), *size: int, dtype: Any = None, requires_grad: bool = False) -> Any:
         if size or (isinstance(data, (builtins.int, np.integer)) and data.__class__ is not builtins.bool):
-            data = np.zeros((data, *size))
+            data = np.zeros(ints((data, *size), "Tensor", minimum=0))
         array = to_array(data, dtypes.get_default_dtype() if dtype is None else dtype, copy=True)
         tensor = object.__new__(cls)
         tensor._array, tensor._node, tensor._view, tensor._requires_grad = array, None, None, False

@@ -519,3 +519,13 @@ ERRORS = [
 def test_errors(call: Callable[[], Any], error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         call()
+
+
+def test_numbers_that_do_not_fit() -> None:
+    x = minigrad.zeros(3, dtype=minigrad.uint8)
+    x[0] = -1  # modulo 256, as in PyTorch
+    assert x.fill_(x[0].item()).tolist() == [255] * 3
+    for write in (lambda: x.fill_(256), lambda: x.__setitem__(1, 300)):
+        with pytest.raises(ValueError, match="does not fit into uint8"):
+            write()
+    assert x.tolist() == [255] * 3

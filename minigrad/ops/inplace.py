@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import memory
+from ..conversion import to_array
 from ..dtypes import RANK
 from ..engine import Node, TensorBase, edge_of, mode, primitive, rebase, refresh
 from ..memory import Array
@@ -178,5 +179,7 @@ def write(input: Any, src: Any, name: str) -> Any:
     except ValueError:
         shape = tuple(getattr(src, "shape", ()))
         raise ValueError(f"{name}: shape {shape} does not broadcast to {input.shape}") from None
+    except OverflowError:  # an int that does not fit, or that is negative
+        np.copyto(input._array, to_array(src, input.dtype, name=name))
     memory.changed(input._array)
     return input
