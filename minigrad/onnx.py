@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from .engine import Primitive, TensorBase, Watcher, grad_mode, mode, new_tensor
+from .engine import TensorBase, Watcher, grad_mode, mode, new_tensor
 from .kernels.pooling import counts
 from .model_summary import evaluating
 from .nested import mapped, tensors_in
@@ -146,8 +146,11 @@ def _plain(value: Any) -> Any:
 class Graph(Watcher):
     """What a call of the model computes."""
 
-    def __init__(self, parameters: dict[int, str], paths: dict[int, str]) -> None:
-        self.parameters, self.paths = parameters, paths  # names of arrays and of modules, by id
+    def __init__(self, model: Any) -> None:
+        members = [*model.named_parameters(), *model.named_buffers()] if hasattr(model, "named_parameters") else []
+        modules = model.named_modules() if hasattr(model, "named_modules") else ()
+        self.parameters = {id(tensor._array): name for name, tensor in members}
+        self.paths = {id(module): path for path, module in modules}
         self.nodes: list[Any] = []  # of ONNX
         self.constants: dict[str, np.ndarray] = {}
         self.outputs: list[Traced] = []
@@ -206,8 +209,7 @@ class Graph(Watcher):
         family = args[0].family if name in _VIEWS else None
         return Traced(self, value, _FUNCTIONS[name](self, value, *args, **options), family)
 
-    def operation(self, definition: Primitive, args: Sequence[Any], arrays: Sequence[Any], options: dict[str, Any],
-                  compute: Callable[[], Any]) -> Any:  # fmt: skip
+    def operation(self, definition: Any, args: Any, arrays: Any, options: Any, compute: Callable[[], Any]) -> Any:
         self.current = definition.name
         emit = _OPERATIONS.get(definition.name)
         if emit is None or not any(isinstance(a, Traced) for a in arrays):
@@ -380,10 +382,7 @@ _OPERATIONS: dict[str, Callable] = {
 def _trace(model: Any, args: tuple, names: Sequence[str], symbols: dict[tuple[str, int], str],
            sizes: dict[str, int]) -> Graph:  # fmt: skip
     """Call the model with inputs of the open sizes given."""
-    members = [*model.named_parameters(), *model.named_buffers()] if hasattr(model, "named_parameters") else []
-    modules = model.named_modules() if hasattr(model, "named_modules") else ()
-    graph = Graph({id(t._array): name for name, t in members}, {id(module): path for path, module in modules})
-    left = iter(names)
+    graph, left = Graph(model), iter(names)
 
     def traced(part: Any) -> Any:
         if not isinstance(part, TensorBase):

@@ -179,7 +179,6 @@ def _load_archive(archive: Any, file: _Reader, path: Any) -> Any:
         kind = "a TorchScript archive" if "constants.pkl" in infos else "a zip file of another kind"
         raise LoadError(f"load: the file has no data.pkl; it is {kind}")
     whole = None if path is None else np.memmap(path, np.uint8, "c").view(np.ndarray)
-    order = "little"
 
     def read(name: str) -> np.ndarray:
         info = infos.get(name)
@@ -196,10 +195,9 @@ def _load_archive(archive: Any, file: _Reader, path: Any) -> Any:
             raise LoadError(f"load: {name} ends beyond the end of the file")
         return whole[begin : begin + info.file_size]
 
-    if "byteorder" in infos:
-        order = read("byteorder").tobytes().decode()
-        if order not in ("little", "big"):
-            raise LoadError(f"load: unknown byteorder {order!r}")
+    order = read("byteorder").tobytes().decode() if "byteorder" in infos else "little"
+    if order not in ("little", "big"):
+        raise LoadError(f"load: unknown byteorder {order!r}")
     storages: dict[str, np.ndarray] = {}
 
     def fetch(wanted: Storage) -> np.ndarray:

@@ -60,15 +60,13 @@ class VisionDataset(Dataset):
 
     def find(self, name: str, fetch: Callable[[str], Any] | None) -> Path:
         """The file of that name, compressed or not, in ``root/folder`` or in ``root``; fetched if it is missing."""
-        for folder in (self.folder, ""):
-            for ending in ("", ".gz"):
-                if (path := Path(self.root, folder, name + ending)).is_file():
-                    return path
-        if fetch is None:
-            place = os.path.join(self.root, self.folder)
-            raise RuntimeError(f"{type(self).__name__}: {name} is not in {place}; download=True downloads it")
-        fetch(name)
-        return self.find(name, None)
+        places = [Path(self.root, folder, name + ending) for folder in (self.folder, "") for ending in ("", ".gz")]
+        if fetch and not any(map(Path.is_file, places)):
+            fetch(name)
+        if found := next(filter(Path.is_file, places), None):
+            return found
+        missing = f"{name} is not in {places[0].parent}"
+        raise RuntimeError(f"{type(self).__name__}: {missing}; download=True downloads it")
 
 
 _FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")

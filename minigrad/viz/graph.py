@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Edge, Node, Primitive, TensorBase, Watcher, edge_of, new_tensor
+from ..engine import Edge, Node, TensorBase, Watcher, edge_of, new_tensor
 from ..memory import Array, clock
 from ..traversal import backward
 
@@ -126,8 +126,7 @@ class _Recorder(Watcher):
         self.times: list[int] = []
         self.values = [""]  # of what is there before the first
 
-    def operation(self, definition: Primitive, args: Sequence[Any], arrays: Sequence[Array],
-                  options: dict[str, Any], compute: Callable[[], Any]) -> Any:  # fmt: skip
+    def operation(self, definition: Any, args: Any, arrays: Any, options: Any, compute: Callable[[], Any]) -> Any:
         out = compute()
         self.values.append("" if isinstance(out, tuple) else statistics(out))
         self.times.append(clock())  # its node is the next one made
@@ -179,9 +178,8 @@ def draw_graph(what: Any, inputs: Any = (), *, params: Mapping[str, Any] | None 
     position = {edge: i for i, edge in enumerate(order)}
     vertices = []
     for edge in order:
-        vertex = Vertex("input", "input", str(edge.shape), str(edge.dtype))
-        if edge in found:
-            vertex.gradient = statistics(found[edge])
+        gradient = statistics(found[edge]) if edge in found else ""
+        vertex = Vertex("input", "input", str(edge.shape), str(edge.dtype), gradient=gradient)
         if isinstance(edge, Node):
             vertex.kind, vertex.name, vertex.line = "output" if edge is end else "operation", edge.name, edge.line
             vertex.module = [modules[id(module)] for module in edge.modules if id(module) in modules]
