@@ -78,6 +78,13 @@ def test_mean_of_nothing_is_nan(function: Any) -> None:
     assert function(mg.zeros(0, 3), mg.zeros(0, dtype=mg.int64), reduction="sum").item() == 0
 
 
+@pytest.mark.parametrize("function", [F.mse_loss, F.l1_loss, F.huber_loss])
+def test_gradient_of_a_mean_of_nothing_is_empty(function: Any) -> None:
+    x = mg.zeros(0, 3, requires_grad=True)
+    function(x, mg.zeros(0, 3)).backward()
+    assert x.grad.shape == (0, 3)
+
+
 def test_nll_loss_of_cross_entropy() -> None:
     x, target = f64(X), mg.tensor([1, 0, 2, 2])
     expected = F.cross_entropy(x, target, f64(W), ignore_index=2)

@@ -84,7 +84,8 @@ def mse_loss(input: Any, target: Any, *, reduction: str = "mean", weight: Any = 
     Input and target are of one shape; the result is a number, or of that shape with ``reduction="none"``.
     """
     _check("mse_loss", reduction, input, target)
-    if weight is None and reduction == "mean" and input.dtype is target.dtype and fast(input._array):
+    array = input._array
+    if weight is None and reduction == "mean" and input.dtype is target.dtype and array.size and fast(array):
         return _mse_loss(input, target)
     return _averaged("mse_loss", square(input - target), weight, reduction)
 
