@@ -255,16 +255,15 @@ class Optimizer:
         if counts[0] != counts[1]:
             raise ValueError(f"loaded state dict has groups of {counts[0]} parameters, the optimizer {counts[1]}")
         state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
+        loaded = []
         for group, other in zip(groups, saved, strict=True):
             if missing := [k for k in self.defaults if k not in other and group[k] and group[k] is not True]:
                 raise ValueError(f"loaded state dict lacks {missing}: it is not of {type(self).__name__}")
             for param, number in zip(group["params"], other["params"], strict=True):
                 if number in state_dict["state"]:
                     state[param] = {k: _own(v, param, k) for k, v in state_dict["state"][number].items()}
-        self.state = state
-        self.param_groups = [
-            {**group, **deepcopy(other), "params": group["params"]} for group, other in zip(groups, saved, strict=True)
-        ]
+            loaded.append({**group, **deepcopy(other), "params": group["params"]})
+        self.state, self.param_groups = state, loaded
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_hooks": ({}, {})}
