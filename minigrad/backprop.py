@@ -113,10 +113,9 @@ def _edges(tensors: Sequence[Any], name: str) -> list[Any]:
 
 def _cotangents(roots: Sequence[Any], given: Any, create_graph: bool, name: str) -> list[Any]:
     """The gradient that arrives at each root, checked, as the traversal wants it."""
+    values: Sequence[Any] = given if isinstance(given, (list, tuple)) else [given]
     if given is None:
         values = [None] * len(roots)
-    else:
-        values = list(given) if isinstance(given, (list, tuple)) else [given]
     if len(values) != len(roots):
         raise ValueError(f"{name}: got {len(values)} gradients for {len(roots)} tensors")
     result = []
@@ -150,9 +149,8 @@ def _accumulate(leaf: Any, g: Any) -> None:
         leaf._grad = g * 1 if present is None else present + g  # a Tensor that nobody else holds
     else:
         add_to_gradient(present, g)
-    if leaf._accumulated_hooks:
-        for hook in list(leaf._accumulated_hooks.values()):
-            hook(leaf)
+    for hook in list((leaf._accumulated_hooks or {}).values()):
+        hook(leaf)
 
 
 def add_to_gradient(gradient: Any, g: Any) -> None:

@@ -266,10 +266,7 @@ def describe_caller() -> str:
 
 def describe(code: CodeType, instruction: int) -> str:
     """``file:line: text`` of a position in the program."""
-    line = code.co_firstlineno
-    for start, end, number in code.co_lines():
-        if start <= instruction < end and number is not None:
-            line = number
+    line = list(code.co_positions())[instruction // 2][0] or code.co_firstlineno
     text = linecache.getline(code.co_filename, line).strip()
     return f"{code.co_filename}:{line}" + (f": {text}" if text else "")
 
@@ -519,7 +516,7 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
             mask = 0  # of the inputs that require a gradient
             bit = 1
             plain = True  # only Tensors, of one dtype
-            foreign = False  # something that is neither Tensor nor number
+            foreign = False  # something is neither Tensor nor number
             dtype = None
             for a in args:
                 if isinstance(a, TensorBase):
@@ -546,10 +543,7 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
             if dtype is None:
                 return definition.bare(args, options)
             if foreign:
-                arrays = [
-                    a if isinstance(given, TensorBase) or type(a) in _SCALARS else constant(a, definition.name)
-                    for given, a in zip(args, arrays, strict=True)
-                ]
+                arrays = [operand(a, definition.name) for a in args]
             if promotion is not None and (not plain or (to_float and dtype.kind != "f")):
                 arrays = definition.promote(arrays)
             if remembers and mask:
@@ -599,16 +593,17 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
     return define
 
 
-def constant(value: Any, name: str) -> Any:
-    """An operand that is neither Tensor nor Python number, as one that an operation can take."""
+def operand(value: Any, name: str) -> Any:
+    """What an operation computes with for a Tensor, a number, or something else that users give it."""
+    if isinstance(value, TensorBase):
+        return value._array
     if isinstance(value, np.generic):
         return value.item()  # a number like any other: it never widens
     if isinstance(value, np.ndarray):
         memory.adopt(value)
-        return value
-    if hasattr(value, "__array_function__"):
-        return value
-    raise TypeError(f"{name}: expected a Tensor or a number, got {type(value).__name__}")
+    elif type(value) not in _SCALARS and not hasattr(value, "__array_function__"):
+        raise TypeError(f"{name}: expected a Tensor or a number, got {type(value).__name__}")
+    return value
 
 
 def new_node(plan: Plan, edges: Sequence[Any], arrays: Sequence[Array], out: Any, options: dict[str, Any]) -> Node:

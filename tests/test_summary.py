@@ -115,3 +115,7 @@ def test_leaves_the_model_as_it_was() -> None:
     with pytest.raises(ValueError, match="channels"):
         minigrad.summary(net, (2, 5, 6, 6), verbose=False)
     assert (net.training, net.head.training) == (True, False)
+
+
+def test_input_size_of_one_dimension() -> None:
+    assert minigrad.summary(nn.Linear(5, 2), 5, verbose=False).layers[0].output_shape == (2,)
