@@ -867,6 +867,7 @@ def test_initializers_with_known_values() -> None:
     for name, gain in gains.items():
         assert init.calculate_gain(name) == pytest.approx(gain)
     assert init.calculate_gain("leaky_relu", 1) == 1
+    assert init._calculate_fan_in_and_fan_out(mg.empty(2, 3, 4)) == (12, 8)  # programs call it
 
 
 def test_initializers_change_parameters_without_recording() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
+from minigrad.engine import Watcher
 from minigrad.testing import assert_close
 
 
@@ -50,6 +51,21 @@ def test_weights() -> None:
     single, own = layer(x[:, 0], x[:, 0], x[:, 0])
     assert_close(single, y[:, 0])
     assert_close(own, weights[0])
+
+
+def test_weights_that_nobody_sees_are_not_formed() -> None:
+    class Names(Watcher):
+        def operation(self, definition: Any, args: Any, arrays: Any, options: Any, compute: Any) -> Any:
+            seen.add(definition.name)
+            return compute()
+
+    seen: set[str] = set()
+    layer, x = nn.TransformerEncoderLayer(4, 2, 8), mg.randn(5, 3, 4)
+    for training, formed in ((True, True), (False, False)):  # in training they are dropped
+        seen.clear()
+        with Names():
+            layer.train(training)(x)
+        assert ("softmax" in seen, "attention" in seen) == (formed, not formed)
 
 
 def test_masked_keys_do_not_count() -> None:
