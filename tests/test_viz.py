@@ -125,6 +125,9 @@ def test_source_is_balanced_and_escaped() -> None:
     assert source.count("{") == source.count("}")
     assert 'subgraph "cluster_1: Block/1.conv: Conv2d" { label="conv: Conv2d"' in source
     assert len(re.findall(r" -> ", source)) == len(drawn().edges)
+    model = nn.Sequential()
+    model.add_module('a "b"', nn.Linear(2, 1))
+    assert r'subgraph "cluster_a \"b\": Linear" { label="a \"b\": Linear"' in viz.draw_graph(model, mg.ones(2)).source
 
 
 def test_saving_by_ending(tmp_path: Path) -> None:

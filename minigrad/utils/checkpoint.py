@@ -25,19 +25,35 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | N
         use_reentrant: no matter: PyTorch has two implementations, of which this has the best sides.
         preserve_rng_state: the second call draws the same random numbers, as dropout needs.
     """
-    call = _Call(function, args, kwargs, random.get_rng_state() if preserve_rng_state else None)
+    rng = random.get_rng_state() if preserve_rng_state else None
     record = mode.grad
     with grad_mode(False):
         results = function(*args, **kwargs)
-    tensors = _floating(results)
-    if not record or not tensors:
+    arrays = tuple(y._array for y in _floating(results))
+    if not record or not arrays:
         return results
+    sums = list(map(memory.checksum, arrays))
+
+    def resume(g: Any) -> dict[Any, Any]:
+        """Record the call this time, and say where the gradient of its results goes on."""
+        with random.fork_rng(enabled=rng is not None), grad_mode(True):
+            if rng is not None:
+                random.set_rng_state(rng)
+            tensors = _floating(function(*args, **kwargs))
+        if [memory.checksum(y._array) for y in tensors] != sums:
+            raise RuntimeError("checkpoint: called again in backward, the function computed something else; what "
+                               "it depends on (a parameter, a buffer, a generator) must not change in between")
+        ends: dict[Any, Any] = {}
+        for tensor, gi in zip(tensors, g if isinstance(g, tuple) else (g,), strict=True):
+            edge = edge_of(tensor)
+            if edge is not None and gi is not None:
+                ends[edge] = ends[edge] + gi if edge in ends else gi
+        return ends
+
     given = tensors_in((args, kwargs))
-    call.sums = [memory.checksum(y._array) for y in tensors]
-    arrays = tuple(y._array for y in tensors)
     out = arrays[0] if len(arrays) == 1 else arrays
-    node = new_node(_PLAN, list(map(edge_of, given)), [a._array for a in given], out, {"call": call})
-    recorded = {id(y): pick(node, y._array, i, len(arrays)) for i, y in enumerate(tensors)}
+    node = new_node(_PLAN, list(map(edge_of, given)), [a._array for a in given], out, {"resume": resume})
+    recorded = {id(y): pick(node, y._array, i, len(arrays)) for i, y in enumerate(_floating(results))}
     return mapped(lambda y: recorded.get(id(y), y), results)
 
 
@@ -46,40 +62,11 @@ def _floating(results: Any) -> list[Any]:
     return [y for y in tensors_in(results) if y._array.dtype.kind == "f"]
 
 
-class _Call:
-    """What it takes to call the function again."""
-
-    sums: Sequence[int]  # of the outputs, to know them again
-
-    def __init__(self, function: Callable[..., Any], args: tuple, kwargs: dict[str, Any], rng: Any) -> None:
-        self.function, self.args, self.kwargs, self.rng = function, args, kwargs, rng
-
-    def again(self) -> list[Any]:
-        """The floating-point outputs, recorded."""
-        with random.fork_rng(enabled=self.rng is not None), grad_mode(True):
-            if self.rng is not None:
-                random.set_rng_state(self.rng)
-            tensors = _floating(self.function(*self.args, **self.kwargs))
-        if [memory.checksum(y._array) for y in tensors] != self.sums:
-            raise RuntimeError("checkpoint: called again in backward, the function computed something else; what "
-                               "it depends on (a parameter, a buffer, a generator) must not change in between")
-        return tensors
-
-    def ends(self, g: Any) -> dict[Any, Any]:
-        """Record the call, and say where the gradient of its results goes on."""
-        ends: dict[Any, Any] = {}
-        for tensor, gi in zip(self.again(), g if isinstance(g, tuple) else (g,), strict=True):
-            edge = edge_of(tensor)
-            if edge is not None and gi is not None:
-                ends[edge] = ends[edge] + gi if edge in ends else gi
-        return ends
-
-
-def _checkpoint(*args: Any, call: _Call) -> None:
+def _checkpoint(*args: Any, resume: Callable[[Any], dict]) -> None:
     """How the engine sees a checkpoint: of a call, whose arguments must not change."""
 
 
-_PLAN = Plan(Primitive(_checkpoint, {}, joint=lambda g, args, call: call.ends(g), inputs=["args"]), mask=0)
+_PLAN = Plan(Primitive(_checkpoint, {}, joint=lambda g, args, resume: resume(g), inputs=["args"]), mask=0)
 _PLAN.expands = True
 
 

@@ -77,12 +77,13 @@ class Graph:
                 continue
             parts = [f"{v.name}  {v.shape}"]
             parts += [f"{what}: {text}" for what, text in (("value", v.value), ("gradient", v.gradient)) if text]
-            label, tip = (json.dumps(text, ensure_ascii=False) for text in ("\n".join(parts), v.line))
-            lines.append(f'{indent}{i} [label={label} fillcolor="{COLOURS[v.kind]}" tooltip={tip}]')
+            label = _quoted("\n".join(parts))
+            lines.append(f'{indent}{i} [label={label} fillcolor="{COLOURS[v.kind]}" tooltip={_quoted(v.line)}]')
         for name, inside in inner.items():
             path = [*module, name]
             label = name.removeprefix(module[-1].partition(":")[0] + ".") if module else name
-            lines += [f'{indent}subgraph "cluster_{"/".join(path)}" {{ label="{label}" color="#999999"',
+            cluster = _quoted("cluster_" + "/".join(path))
+            lines += [f'{indent}subgraph {cluster} {{ label={_quoted(label)} color="#999999"',
                       *self._cluster(path, inside, indent + "  "), f"{indent}}}"]  # fmt: skip
         return lines
 
@@ -90,7 +91,8 @@ class Graph:
     def html(self) -> str:
         """A page that needs nothing else: drag to move, wheel to zoom, click a module to fold it, point for numbers."""
         data = json.dumps({"vertices": list(map(vars, self.vertices)), "edges": self.edges, "colours": COLOURS})
-        return Path(__file__).with_name("graph.html").read_text().replace("{{DATA}}", data.replace("</", "<\\/"))
+        page = Path(__file__).with_name("graph.html").read_text(encoding="utf-8")
+        return page.replace("{{DATA}}", data.replace("<", "\\u003c"))
 
     def render(self, format: str = "svg") -> bytes:
         """The picture as Graphviz draws it, in a format of its own such as ``"svg"``, ``"png"`` or ``"pdf"``."""
@@ -117,6 +119,10 @@ class Graph:
 
     def __repr__(self) -> str:
         return f"<Graph of {len(self.vertices)} vertices and {len(self.edges)} edges; save('graph.html') draws it>"
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 class _Recorder(Watcher):
