@@ -113,9 +113,7 @@ def _edges(tensors: Sequence[Any], name: str) -> list[Any]:
 
 def _cotangents(roots: Sequence[Any], given: Any, create_graph: bool, name: str) -> list[Any]:
     """The gradient that arrives at each root, checked, as the traversal wants it."""
-    values: Sequence[Any] = given if isinstance(given, (list, tuple)) else [given]
-    if given is None:
-        values = [None] * len(roots)
+    values = [None] * len(roots) if given is None else given if isinstance(given, (list, tuple)) else [given]
     if len(values) != len(roots):
         raise ValueError(f"{name}: got {len(values)} gradients for {len(roots)} tensors")
     result = []
@@ -135,7 +133,7 @@ def _cotangents(roots: Sequence[Any], given: Any, create_graph: bool, name: str)
         elif value.shape != root.shape:
             raise ValueError(f"{name}: the gradient has shape {value.shape}, its tensor {root.shape}")
         elif value.dtype != root.dtype:
-            value = value.to(root.dtype)
+            value = value.to(root.dtype)  # type: ignore[attr-defined]
         result.append(value if create_graph else value._array)
     return result
 

@@ -556,7 +556,7 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
                 elif arity == 2:  # what is recorded most; to unpack a list would take a twentieth of it all
                     out = forward(arrays[0], arrays[1])  # type: ignore[call-arg]
                 else:
-                    out = forward(*arrays, **options)  # type: ignore[call-arg]
+                    out = forward(*arrays, **options) if options else forward(*arrays)  # type: ignore[call-arg]
             except ValueError as error:
                 raise definition.named(error, arrays) from None
             except OverflowError as error:
