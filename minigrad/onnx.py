@@ -269,8 +269,7 @@ def _permute(function: Callable, graph: Graph, y: Any, x: Any, *args: Any, **opt
     return graph.op("Transpose", x, perm=list(function(np.empty(range(x.ndim)), *args, **options).shape))
 
 
-def _reduce(kind: str, graph: Graph, y: Any, x: Any, axis: Any = None, *_: Any, keepdims: bool = False,
-            **__: Any) -> str:  # fmt: skip
+def _reduce(kind: str, graph: Graph, y: Any, x: Any, axis: Any = None, *_: Any, keepdims: int = 0, **__: Any) -> str:
     axes = None if axis is None else np.array(axis, np.int64).reshape(-1)
     return graph.op(kind, graph.cast(x, y.dtype), axes, keepdims=int(keepdims))
 
@@ -316,17 +315,8 @@ def _linear(graph: Graph, y: Any, x: Any, weight: Any, bias: Any) -> str:
     return name if bias is None else graph.op("Add", name, bias)
 
 
-def _convolution(graph: Graph, y: Any, x: Any, weight: Any, bias: Any, geometry: Any) -> str:
-    stride, padding, dilation, groups = geometry
-    return graph.op("Conv", x, weight, *([] if bias is None else [bias]), kernel_shape=weight.shape[2:], strides=stride,
-                    pads=_sides(padding), dilations=dilation, group=groups)  # fmt: skip
-
-
-def _transposed(graph: Graph, y: Any, x: Any, weight: Any, spatial: Any, geometry: Any) -> str:
-    stride, padding, dilation, groups = geometry
-    return graph.op("ConvTranspose", x, weight, kernel_shape=weight.shape[2:], strides=stride, dilations=dilation,
-                    pads=[low for low, _ in padding] * 2, output_padding=[low - high for low, high in padding],
-                    group=groups)  # fmt: skip
+def _steps(geometry: Any) -> dict[str, Any]:
+    return {"strides": geometry.stride, "dilations": geometry.dilation, "group": geometry.groups}
 
 
 def _pool(graph: Graph, kind: str, y: Any, x: Any, windows: Any, **attributes: Any) -> str:
@@ -363,8 +353,12 @@ def _gelu(graph: Graph, y: Any, x: Any, approximate: str) -> str | None:
 
 
 _OPERATIONS: dict[str, Callable] = {
-    "linear": _linear, "convolution": _convolution, "convolution_input": _transposed, "avg_pool": _avg_pool,
-    "resample": _resample, "pad": _pad, "gelu": _gelu,
+    "linear": _linear, "avg_pool": _avg_pool, "resample": _resample, "pad": _pad, "gelu": _gelu,
+    "convolution": lambda graph, y, x, weight, bias, geometry: graph.op(
+        "Conv", x, weight, bias, pads=_sides(geometry.padding), **_steps(geometry)),
+    "convolution_input": lambda graph, y, x, weight, spatial, geometry: graph.op(
+        "ConvTranspose", x, weight, pads=[low for low, _ in geometry.padding] * 2,
+        output_padding=[low - high for low, high in geometry.padding], **_steps(geometry)),
     "max_pool": lambda graph, y, x, windows: _pool(
         graph, "MaxPool", y, x, windows, dilations=windows.dilation, pads=_sides(windows.padding)),
     "relu": lambda graph, y, x: graph.op("Relu", x),
