@@ -644,15 +644,14 @@ def record_several(definition: Primitive, edges: list[Edge | None], arrays: Sequ
                    options: dict[str, Any], mask: int) -> tuple[Any, ...]:  # fmt: skip
     """The Tensors of an operation that returns a tuple. For its rule a single output is bare, as anywhere else."""
     outs = tuple(np.asarray(out) if isinstance(out, np.generic) else out for out in outs)
+    if not (mask and mode.grad):
+        return tuple(map(new_tensor, outs))
     result = outs if len(outs) > 1 else outs[0]
-    node = new_node(definition.plan(mask), edges, arrays, result, options) if mask and mode.grad else None
-    return pick_all(node, outs)
+    return pick_all(new_node(definition.plan(mask), edges, arrays, result, options), outs)
 
 
-def pick_all(node: Node | None, outs: Sequence[Array]) -> tuple[Any, ...]:
+def pick_all(node: Node, outs: Sequence[Array]) -> tuple[Any, ...]:
     """Tensors for the outputs of one node, each with a small node of its own that names which it is."""
-    if node is None:
-        return tuple(new_tensor(out) for out in outs)
     return tuple(pick(node, out, i, len(outs)) for i, out in enumerate(outs))
 
 

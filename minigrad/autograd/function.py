@@ -219,8 +219,8 @@ def _record(function: type[Function], ctx: FunctionCtx, args: tuple, edges: list
     places |= {id(output): -1 - i for i, output in reversed(list(enumerate(outputs)))}
     ctx._sources = [None if t is None else places.get(id(t)) for t in ctx._to_save]
     ctx._outputs = [None if a is None else (a.shape, a.dtype) for a in arrays]
-    saved = [None if t is None else arrays[-1 - k] if k is not None and k < 0 else t._array
-             for t, k in zip(ctx._to_save, ctx._sources, strict=True)]  # fmt: skip
+    own = dict(zip(map(id, outputs), arrays, strict=True))
+    saved = [None if t is None else own.get(id(t), t._array) for t in ctx._to_save]
     known = [a for a in arrays if a is not None]
     if not known:
         return outputs
