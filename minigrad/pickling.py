@@ -69,9 +69,8 @@ class Pickler(pickle._Pickler):
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(file, 2)  # the protocol that PyTorch writes
-        self.storages: list[np.ndarray] = []
-        self.numbers: dict[tuple[int, str], int] = {}  # (id of the memory's owner, dtype) -> number of the storage
-        self.owners: list[np.ndarray] = []  # keeps those ids unique
+        self.storages: list[np.ndarray] = []  # arrays without gaps, of any shape
+        self.numbers: dict[tuple[int, str], int] = {}  # (id of a storage, dtype) -> its number
         self.path: list[Any] = []  # what is being written: the object, a part of it, a part of that, ...
 
     def save(self, obj: Any, save_persistent_id: bool = True) -> None:
@@ -147,8 +146,7 @@ class Pickler(pickle._Pickler):
             root = array = np.ascontiguousarray(array).reshape(array.shape)  # a storage of its own
         if (key := (id(root), root.dtype.str)) not in self.numbers:
             self.numbers[key] = len(self.storages)
-            self.storages.append(root.ravel("K"))
-            self.owners.append(root)
+            self.storages.append(root)
         offset = (array.ctypes.data - root.ctypes.data) // size
         if array.flags.c_contiguous:
             strides = tuple(math.prod(array.shape[i + 1 :]) for i in range(array.ndim))

@@ -87,7 +87,7 @@ def _write_archive(file: BinaryIO, program: bytes, storages: list[np.ndarray]) -
 
     little = [("data.pkl", program), (".format_version", b"1"), (".storage_alignment", str(_ALIGNMENT).encode()),
               ("byteorder", sys.byteorder.encode())]  # fmt: skip
-    blobs = [(f"data/{i}", array.view(np.uint8).data if array.size else b"") for i, array in enumerate(storages)]
+    blobs = [(f"data/{i}", array.ravel("K").view(np.uint8).data) for i, array in enumerate(storages)]
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, content in [*little, *blobs, ("version", b"3\n")]:
             info = zipfile.ZipInfo(f"archive/{name}")

@@ -26,8 +26,7 @@ def mnist5k() -> Digits:
     (4000, 1, 28, 28)
     """
     with np.load(Path(__file__).with_name("mnist5k.npz")) as arrays:
-        parts = {name: arrays[name] for name in arrays}
-    return Digits(**{
-        name: new_tensor(array.astype(np.int64) if name[0] == "y" else array[:, None].astype(np.float32) / 255)
-        for name, array in parts.items()
-    })  # fmt: skip
+        return Digits(**{
+            name: new_tensor(array.astype(np.int64) if name[0] == "y" else array[:, None].astype(np.float32) / 255)
+            for name, array in arrays.items()
+        })  # fmt: skip
