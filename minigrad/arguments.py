@@ -121,12 +121,14 @@ def numpy_keywords(function: Callable[P, T]) -> Callable[P, T]:
     return renamed
 
 
-def in_dimensions(n: int, function: Callable[Concatenate[int, P], T]) -> Callable[P, T]:
-    """``function``, whose first argument is how many dimensions it works on, for ``n``: ``conv_nd`` as ``conv2d``."""
+def specialize(name: str, function: Callable[Concatenate[Any, P], T], first: Any, doc: str = "") -> Callable[P, T]:
+    """``function`` with its ``first`` argument given: a function ``name`` of the others, with ``doc`` above its own."""
 
-    def fixed(*args: P.args, **options: P.kwargs) -> T:
-        return function(n, *args, **options)
+    def special(*args: P.args, **options: P.kwargs) -> T:
+        return function(first, *args, **options)
 
-    update_wrapper(update_wrapper(fixed, function), partial(function, n), (), ())  # which has the right signature
-    fixed.__name__ = fixed.__qualname__ = function.__name__.strip("_").replace("_nd", f"{n}d")
-    return fixed
+    update_wrapper(update_wrapper(special, function), partial(function, first), (), ())  # which has the right signature
+    special.__name__ = special.__qualname__ = name
+    if doc:
+        special.__doc__ = f"{doc}\n\n    {function.__doc__}"
+    return special

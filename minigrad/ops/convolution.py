@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arguments import SPATIAL, check_spatial, in_dimensions, ntuple
+from ..arguments import SPATIAL, check_spatial, ntuple, specialize
 from ..engine import primitive
 from ..kernels import convolution as kernels
 from ..kernels import normalization
@@ -137,9 +137,9 @@ def _conv_nd(n: int, input: Any, weight: Any, bias: Any = None, stride: Any = 1,
     return y if batch is input else squeeze(y, 0)
 
 
-conv1d = in_dimensions(1, _conv_nd)
-conv2d = in_dimensions(2, _conv_nd)
-conv3d = in_dimensions(3, _conv_nd)
+conv1d = specialize("conv1d", _conv_nd, 1)
+conv2d = specialize("conv2d", _conv_nd, 2)
+conv3d = specialize("conv3d", _conv_nd, 3)
 
 
 def _conv_transpose_nd(n: int, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
@@ -176,9 +176,9 @@ def _conv_transpose_nd(n: int, input: Any, weight: Any, bias: Any = None, stride
     return y if batch is input else squeeze(y, 0)
 
 
-conv_transpose1d = in_dimensions(1, _conv_transpose_nd)
-conv_transpose2d = in_dimensions(2, _conv_transpose_nd)
-conv_transpose3d = in_dimensions(3, _conv_transpose_nd)
+conv_transpose1d = specialize("conv_transpose1d", _conv_transpose_nd, 1)
+conv_transpose2d = specialize("conv_transpose2d", _conv_transpose_nd, 2)
+conv_transpose3d = specialize("conv_transpose3d", _conv_transpose_nd, 3)
 
 
 # -------------------------------------------------------------------------------------- patches

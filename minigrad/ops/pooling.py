@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from ..arguments import check_kind, check_spatial, in_dimensions, ntuple
+from ..arguments import check_kind, check_spatial, ntuple, specialize
 from ..engine import primitive
 from ..kernels import pooling as kernels
 from ..kernels.convolution import Pairs
@@ -100,9 +100,9 @@ def _maxima(input: Any, windows: Windows, return_indices: bool) -> Any:
     return (y, _max_pool_indices(input, y, windows=windows)) if return_indices else y
 
 
-max_pool1d = in_dimensions(1, _max_pool_nd)
-max_pool2d = in_dimensions(2, _max_pool_nd)
-max_pool3d = in_dimensions(3, _max_pool_nd)
+max_pool1d = specialize("max_pool1d", _max_pool_nd, 1)
+max_pool2d = specialize("max_pool2d", _max_pool_nd, 2)
+max_pool3d = specialize("max_pool3d", _max_pool_nd, 3)
 
 
 # --------------------------------------------------------------------------------------- means
@@ -144,9 +144,9 @@ def _avg_pool_nd(n: int, input: Any, kernel_size: Any, stride: Any = None, paddi
     return _avg_pool(input, windows=windows, divisor=divisor)
 
 
-avg_pool1d = in_dimensions(1, _avg_pool_nd)
-avg_pool2d = in_dimensions(2, _avg_pool_nd)
-avg_pool3d = in_dimensions(3, _avg_pool_nd)
+avg_pool1d = specialize("avg_pool1d", _avg_pool_nd, 1)
+avg_pool2d = specialize("avg_pool2d", _avg_pool_nd, 2)
+avg_pool3d = specialize("avg_pool3d", _avg_pool_nd, 3)
 
 
 # ------------------------------------------------------------------------------------- adaptive
@@ -184,9 +184,9 @@ def _adaptive_avg_pool_nd(n: int, input: Any, output_size: Any) -> Any:
     return resample(input, tuple(averages(size, o) for size, o in zip(input.shape[-n:], out)))
 
 
-adaptive_avg_pool1d = in_dimensions(1, _adaptive_avg_pool_nd)
-adaptive_avg_pool2d = in_dimensions(2, _adaptive_avg_pool_nd)
-adaptive_avg_pool3d = in_dimensions(3, _adaptive_avg_pool_nd)
+adaptive_avg_pool1d = specialize("adaptive_avg_pool1d", _adaptive_avg_pool_nd, 1)
+adaptive_avg_pool2d = specialize("adaptive_avg_pool2d", _adaptive_avg_pool_nd, 2)
+adaptive_avg_pool3d = specialize("adaptive_avg_pool3d", _adaptive_avg_pool_nd, 3)
 
 
 @primitive(inputs=("input",))
@@ -207,6 +207,6 @@ def _adaptive_max_pool_nd(n: int, input: Any, output_size: Any, return_indices: 
     return (y, indices) if return_indices else y
 
 
-adaptive_max_pool1d = in_dimensions(1, _adaptive_max_pool_nd)
-adaptive_max_pool2d = in_dimensions(2, _adaptive_max_pool_nd)
-adaptive_max_pool3d = in_dimensions(3, _adaptive_max_pool_nd)
+adaptive_max_pool1d = specialize("adaptive_max_pool1d", _adaptive_max_pool_nd, 1)
+adaptive_max_pool2d = specialize("adaptive_max_pool2d", _adaptive_max_pool_nd, 2)
+adaptive_max_pool3d = specialize("adaptive_max_pool3d", _adaptive_max_pool_nd, 3)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from .. import dtypes
-from ..arguments import along, normalize_dim, normalize_dims, numpy_keywords
+from ..arguments import along, normalize_dim, normalize_dims, numpy_keywords, specialize
 from ..engine import TensorBase, primitive
 from ..memory import Array
 from . import elementwise
@@ -231,49 +231,30 @@ def _std(input: Array, dim: Dims, correction: float, keepdim: bool) -> Array:
     return np.sqrt(_variance("std", input, dim, correction, keepdim))
 
 
-def _deviation(name: str, input: Any, dim: Any, unbiased: bool | None, keepdim: bool, correction: float | None) -> Any:
-    """Call :func:`_var` or :func:`_std` with PyTorch's overloaded arguments."""
+@numpy_keywords
+def _deviation(name: str, input: Any, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *,
+               correction: float | None = None) -> Any:  # fmt: skip
+    """The ``correction`` is 1, unless it is given.
+
+    Args:
+        unbiased: True stands for ``correction=1``, the default, and False for ``correction=0``.
+    """
     if isinstance(dim, bool):  # var(input, unbiased)
         dim, unbiased = None, dim
     if correction is None:
         correction = 0 if unbiased is False else 1
     elif unbiased is not None:
         raise TypeError(f"{name}: give correction or unbiased, not both (unbiased=True is correction=1)")
-    return (_var if name == "var" else _std)(input, dim=dim, correction=correction, keepdim=keepdim)
+    found = (_var if name.startswith("var") else _std)(input, dim=dim, correction=correction, keepdim=keepdim)
+    return (found, mean(input, dim, keepdim)) if name.endswith("mean") else found
 
 
-@numpy_keywords
-def var(input: Any, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *,
-        correction: float | None = None) -> Any:  # fmt: skip
-    """Variance: the sum of the squared deviations from the mean, divided by ``count - correction``.
-
-    Args:
-        unbiased: True stands for ``correction=1``, the default, and False for ``correction=0``.
-    """
-    return _deviation("var", input, dim, unbiased, keepdim, correction)
-
-
-@numpy_keywords
-def std(input: Any, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *,
-        correction: float | None = None) -> Any:  # fmt: skip
-    """Standard deviation, the square root of :func:`var`; its gradient is 0 where it is 0."""
-    return _deviation("std", input, dim, unbiased, keepdim, correction)
-
-
-@numpy_keywords
-def var_mean(input: Any, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *,
-             correction: float | None = None) -> tuple[Any, Any]:  # fmt: skip
-    """:func:`var` and :func:`mean`."""
-    mean_dim = None if isinstance(dim, bool) else dim
-    return var(input, dim, unbiased, keepdim, correction=correction), mean(input, mean_dim, keepdim)
-
-
-@numpy_keywords
-def std_mean(input: Any, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *,
-             correction: float | None = None) -> tuple[Any, Any]:  # fmt: skip
-    """:func:`std` and :func:`mean`."""
-    mean_dim = None if isinstance(dim, bool) else dim
-    return std(input, dim, unbiased, keepdim, correction=correction), mean(input, mean_dim, keepdim)
+_VAR = "Variance: the sum of the squared deviations from the mean, divided by ``count - correction``."
+_STD = "Standard deviation, the square root of :func:`var`; its gradient is 0 where it is 0."
+var = specialize("var", _deviation, "var", _VAR)
+std = specialize("std", _deviation, "std", _STD)
+var_mean = specialize("var_mean", _deviation, "var_mean", ":func:`var` and :func:`mean`.")
+std_mean = specialize("std_mean", _deviation, "std_mean", ":func:`std` and :func:`mean`.")
 
 
 # ----------------------------------------------------------------------------------------- norms
@@ -386,8 +367,12 @@ def picked(input: Any, indices: Any, dim: int, keepdim: bool) -> ValuesIndices:
     return ValuesIndices(np.squeeze(values, dim), np.squeeze(indices, dim))
 
 
-def _extremum(name: str, reduce: Callable, find: Callable, pairwise: Callable, input: Any, dim: Any, keepdim: bool,
-              other: Any) -> Any:  # fmt: skip
+@numpy_keywords
+def _extremum(name: str, input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
+    """Of all elements, the gradient is shared evenly among ties. Along ``dim`` a namedtuple (values, indices) is
+    returned, and the gradient goes to the one element that the index names.
+    """
+    reduce, find, pairwise = (amax, argmax, maximum) if name == "max" else (amin, argmin, minimum)
     other = dim if isinstance(dim, TensorBase) else other
     if other is not None:
         return pairwise(input, other)
@@ -397,24 +382,10 @@ def _extremum(name: str, reduce: Callable, find: Callable, pairwise: Callable, i
     return picked(input, find(input, dim, True), dim, keepdim)
 
 
-@numpy_keywords
-def max(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
-    """Largest element; along ``dim``, also its index; with another tensor, :func:`maximum` of both.
-
-    ``max(input)`` shares the gradient evenly among ties. ``max(input, dim)`` returns a namedtuple
-    (values, indices) and gives the gradient to the one element that the index names.
-    """
-    return _extremum("max", amax, argmax, maximum, input, dim, keepdim, other)
-
-
-@numpy_keywords
-def min(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
-    """Smallest element; along ``dim``, also its index; with another tensor, :func:`minimum` of both.
-
-    ``min(input)`` shares the gradient evenly among ties. ``min(input, dim)`` returns a namedtuple
-    (values, indices) and gives the gradient to the one element that the index names.
-    """
-    return _extremum("min", amin, argmin, minimum, input, dim, keepdim, other)
+_MAX = "Largest element; along ``dim``, also its index; with another tensor, :func:`maximum` of both."
+_MIN = "Smallest element; along ``dim``, also its index; with another tensor, :func:`minimum` of both."
+max = specialize("max", _extremum, "max", _MAX)
+min = specialize("min", _extremum, "min", _MIN)
 
 
 # ------------------------------------------------------------------------------------ cumulative
