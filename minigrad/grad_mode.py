@@ -28,7 +28,7 @@ def is_inference_mode_enabled() -> bool:
 class _Switch:
     """A context manager that is a decorator too, with or without parentheses."""
 
-    def __new__(cls, function: Any = None) -> Any:
+    def __new__(cls, function: Any = None, **options: Any) -> Any:
         return cls()(function) if callable(function) else super().__new__(cls)
 
     def __init__(self) -> None:

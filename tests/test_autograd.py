@@ -424,7 +424,7 @@ def test_modes_switch_recording() -> None:
     with torch.inference_mode():
         assert torch.is_inference_mode_enabled()
         assert not torch.is_grad_enabled()
-        with torch.inference_mode(False):
+        with torch.inference_mode(mode=False), torch.set_grad_enabled(mode=True):
             assert not torch.is_inference_mode_enabled()
             assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()
