@@ -424,10 +424,12 @@ def test_modes_switch_recording() -> None:
     with torch.inference_mode():
         assert torch.is_inference_mode_enabled()
         assert not torch.is_grad_enabled()
-        with torch.inference_mode(mode=False), torch.set_grad_enabled(mode=True):
+        with torch.inference_mode(False):
             assert not torch.is_inference_mode_enabled()
             assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()
+    with torch.set_grad_enabled(mode=False), torch.inference_mode(mode=False):
+        assert torch.is_grad_enabled()
 
 
 def test_modes_are_restored_after_errors_and_when_nested_in_themselves() -> None:
