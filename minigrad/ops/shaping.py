@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import MATRICES, along, check_dims, ints, normalize_dim, normalize_dims
+from ..arguments import MATRICES, along, check_dims, ints, normalize_dim, normalize_dims, specialize
 from ..engine import primitive, sum_to
 from ..kernels import layout
 from ..memory import Array, exposed, owner
@@ -350,20 +350,14 @@ def _raised(x: Any, ndim: int) -> Any:
     return x if x.ndim >= ndim else _reshape(x, shape=(*(1,) * (ndim - x.ndim), *x.shape))
 
 
-def _at_least(tensors: tuple, ndim: int) -> Any:
-    """One tensor for one, a tuple for several or for a sequence, as PyTorch gives them."""
+def _at_least(ndim: int, *tensors: Any) -> Any:
+    """One tensor for one, a tuple of them for several or for a sequence."""
     raised = tuple(_raised(x, ndim) for x in _several(tensors, f"atleast_{ndim}d"))
     return raised[0] if len(tensors) == 1 and hasattr(tensors[0], "ndim") else raised
 
 
-def atleast_1d(*tensors: Any) -> Any:
-    """Each tensor with at least one dimension."""
-    return _at_least(tensors, 1)
-
-
-def atleast_2d(*tensors: Any) -> Any:
-    """Each tensor with at least two dimensions; vectors become rows."""
-    return _at_least(tensors, 2)
+atleast_1d = specialize("atleast_1d", _at_least, 1, "Each tensor with at least one dimension.")
+atleast_2d = specialize("atleast_2d", _at_least, 2, "Each tensor with at least two dimensions; vectors become rows.")
 
 
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
