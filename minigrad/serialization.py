@@ -85,11 +85,11 @@ def atomic_write(path: Any) -> Iterator[BinaryIO]:
 def _write_archive(file: BinaryIO, program: bytes, storages: list[np.ndarray]) -> None:
     import zipfile
 
-    little = [("data.pkl", program), (".format_version", b"1"), (".storage_alignment", str(_ALIGNMENT).encode()),
-              ("byteorder", sys.byteorder.encode())]  # fmt: skip
-    blobs = [(f"data/{i}", array.ravel("K").view(np.uint8).data) for i, array in enumerate(storages)]
+    entries: list[tuple[str, Any]] = [("data.pkl", program), (".format_version", b"1")]
+    entries += [(".storage_alignment", str(_ALIGNMENT).encode()), ("byteorder", sys.byteorder.encode())]
+    entries += [(f"data/{i}", array.ravel("K").view(np.uint8).data) for i, array in enumerate(storages)]
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name, content in [*little, *blobs, ("version", b"3\n")]:
+        for name, content in [*entries, ("version", b"3\n")]:
             info = zipfile.ZipInfo(f"archive/{name}")
             info.file_size, info.CRC = len(content), 0
             header = len(info.FileHeader(zip64=len(content) * 1.05 > zipfile.ZIP64_LIMIT)) + 4

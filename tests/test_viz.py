@@ -210,7 +210,7 @@ def test_the_page_moves_zooms_folds_and_tells(tmp_path: Path) -> None:
 
 
 def test_images_of_all_kinds() -> None:
-    figure = viz.show_images(mg.rand(5, 1, 4, 4), titles=range(5), columns=3, title="five")
+    figure = viz.show_images(mg.rand(5, 1, 4, 4), titles=np.arange(5), columns=3, title="five")
     shown = [axis for axis in figure.axes if axis.images]
     assert [axis.get_title() for axis in shown] == list("01234")
     assert figure.get_suptitle() == "five"

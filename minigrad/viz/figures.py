@@ -31,15 +31,19 @@ def _array(values: Any) -> np.ndarray:
     return values.detach().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
-def _grid(count: int, columns: int | None, size: float, title: str | None, extra: float = 0.0) -> tuple[Figure, Any]:
-    """A figure with ``count`` empty axes, and those. ``extra`` is the height of a line above each, in inches."""
+def _side_by_side(pictures: Sequence[np.ndarray], columns: int | None, size: float, title: str | None,
+                  titles: Sequence[Any] | None = None, **options: Any) -> Figure:  # fmt: skip
+    """A figure of pictures in rows. The options are those of ``imshow``."""
+    count = len(pictures)
     columns = min(count, columns or ceil(sqrt(count * 1.6)))
     rows = ceil(count / columns)
-    figure = _figure(size * columns, (size + extra) * rows + 0.35 * bool(title), title)
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axis in axes:
+    figure = _figure(size * columns, (size + 0.25 * (titles is not None)) * rows + 0.35 * bool(title), title)
+    for k, axis in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         axis.axis("off")
-    return figure, axes[:count]
+        if k < count:
+            axis.imshow(pictures[k], **options)
+            axis.set_title("" if titles is None else str(titles[k]), fontsize=9)
+    return figure
 
 
 def _pictures(name: str, images: Any) -> list[np.ndarray]:
@@ -71,12 +75,7 @@ def show_images(images: Any, titles: Sequence[Any] | None = None, columns: int |
     pictures = _pictures("show_images", images)
     if titles is not None and len(titles) != len(pictures):
         raise ValueError(f"show_images: got {len(pictures)} images but {len(titles)} titles")
-    figure, axes = _grid(len(pictures), columns, size, title, 0.25 * (titles is not None))
-    for i, (axis, picture) in enumerate(zip(axes, pictures, strict=True)):
-        axis.imshow(picture, cmap=cmap)
-        if titles is not None:
-            axis.set_title(str(titles[i]), fontsize=9)
-    return figure
+    return _side_by_side(pictures, columns, size, title, titles, cmap=cmap)
 
 
 def show_kernels(weight: Any, columns: int | None = None, size: float = 0.9, title: str | None = None) -> Figure:
@@ -94,10 +93,8 @@ def show_kernels(weight: Any, columns: int | None = None, size: float = 0.9, tit
         columns = kernels.shape[1]
     kernels = kernels.reshape(-1, *kernels.shape[2:])
     largest = float(abs(kernels).max()) or 1.0
-    figure, axes = _grid(len(kernels), columns, size, title)
-    for axis, kernel in zip(axes, kernels, strict=True):
-        shown = axis.imshow(kernel, cmap="RdBu_r", vmin=-largest, vmax=largest)
-    figure.colorbar(shown, ax=list(axes), shrink=0.8, label="weight")
+    figure = _side_by_side(kernels, columns, size, title, cmap="RdBu_r", vmin=-largest, vmax=largest)
+    figure.colorbar(figure.axes[0].images[0], ax=figure.axes, shrink=0.8, label="weight")
     return figure
 
 
