@@ -26,10 +26,7 @@ def is_inference_mode_enabled() -> bool:
 
 
 class _Switch:
-    """A context manager that is a decorator too, with or without parentheses."""
-
-    def __new__(cls, function: Any = None, **options: Any) -> Any:
-        return cls()(function) if callable(function) else super().__new__(cls)
+    """A context manager that is a decorator too."""
 
     def __init__(self) -> None:
         self._before: list[tuple[bool, bool]] = []  # what each entry found, to go back to
@@ -79,14 +76,21 @@ class _Switch:
         return switched_generator if inspect.isgeneratorfunction(function) else switched  # type: ignore[return-value]
 
 
-class no_grad(_Switch):
+class _PlainSwitch(_Switch):
+    """A switch without arguments, which decorates without parentheses as well."""
+
+    def __new__(cls, function: Any = None) -> Any:
+        return super().__new__(cls) if function is None else cls()(function)
+
+
+class no_grad(_PlainSwitch):
     """Record nothing: results require no gradient. ``with no_grad():``, ``@no_grad()`` or ``@no_grad``."""
 
     def _set(self) -> None:
         mode.grad = False
 
 
-class enable_grad(_Switch):
+class enable_grad(_PlainSwitch):
     """Record again, inside :class:`no_grad`."""
 
     def _set(self) -> None:
@@ -119,6 +123,9 @@ class inference_mode(_Switch):
 
     Unlike PyTorch's, its tensors may be used in recorded operations afterwards.
     """
+
+    def __new__(cls, mode: Any = True) -> Any:
+        return cls()(mode) if callable(mode) else super().__new__(cls)
 
     def __init__(self, mode: bool = True) -> None:
         super().__init__()
