@@ -93,7 +93,7 @@ def show_kernels(weight: Any, columns: int | None = None, size: float = 0.9, tit
         columns = kernels.shape[1]
     kernels = kernels.reshape(-1, *kernels.shape[2:])
     largest = float(abs(kernels).max()) or 1.0
-    figure = _side_by_side(kernels, columns, size, title, cmap="RdBu_r", vmin=-largest, vmax=largest)
+    figure = _side_by_side(list(kernels), columns, size, title, cmap="RdBu_r", vmin=-largest, vmax=largest)
     figure.colorbar(figure.axes[0].images[0], ax=figure.axes, shrink=0.8, label="weight")
     return figure
 
