@@ -281,13 +281,13 @@ def test_convolutions_can_be_seen_as_other_shapes() -> None:
 
 def test_shares_cover_the_range_in_order() -> None:
     minigrad.set_num_threads(3)
-    assert threads.shares(lambda start, stop: (start, stop), 7) == [(0, 2), (2, 4), (4, 7)]
-    assert threads.shares(lambda start, stop: (start, stop), 2) == [(0, 1), (1, 2)]
-    assert threads.shares(lambda start, stop: (start, stop), 0) == [(0, 0)]
+    assert threads.parallel(lambda start, stop: (start, stop), 7) == [(0, 2), (2, 4), (4, 7)]
+    assert threads.parallel(lambda start, stop: (start, stop), 2) == [(0, 1), (1, 2)]
+    assert threads.parallel(lambda start, stop: (start, stop), 0) == [(0, 0)]
 
 
 def test_shares_of_shares_are_computed_at_once() -> None:
-    inner = threads.shares(lambda *outer: threads.shares(lambda *share: (outer, share), 2), 2)
+    inner = threads.parallel(lambda *outer: threads.parallel(lambda *share: (outer, share), 2), 2)
     assert inner == [[((i, i + 1), (0, 1)), ((i, i + 1), (1, 2))] for i in (0, 1)]
 
 
@@ -297,9 +297,9 @@ def test_errors_and_numpys_error_state_pass_between_threads() -> None:
             raise ValueError("in a thread")
 
     with pytest.raises(ValueError, match="in a thread"):
-        threads.shares(fail, 2)
+        threads.parallel(fail, 2)
     with np.errstate(divide="ignore"):
-        assert np.all(np.isinf(threads.shares(lambda start, stop: np.float32(1) / np.zeros(1, np.float32), 2)))
+        assert np.all(np.isinf(threads.parallel(lambda start, stop: np.float32(1) / np.zeros(1, np.float32), 2)))
 
 
 def test_several_threads_may_compute() -> None:
@@ -342,12 +342,12 @@ def test_number_of_threads() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_forked_process_makes_threads_of_its_own() -> None:
-    assert threads.shares(lambda start, stop: start, 2) == [0, 1]
+    assert threads.parallel(lambda start, stop: start, 2) == [0, 1]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # forking a process of several threads
         child = os.fork()
     if not child:
-        os._exit(threads.shares(lambda start, stop: start, 2) != [0, 1])
+        os._exit(threads.parallel(lambda start, stop: start, 2) != [0, 1])
     assert os.waitpid(child, 0)[1] == 0
 
 

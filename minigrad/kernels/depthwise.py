@@ -16,12 +16,14 @@ from __future__ import annotations
 from functools import reduce
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from ..memory import Array
 from .direct import Sizes, Taps, phases
-from .threads import shares
+from .threads import parallel
 
 _WIDE = 4  # pixels of the output in one product
+_GAP = 16  # elements; else what a pixel sees lies a power of two apart, and competes for a few places in the cache
 
 
 def _band(w: Array, wide: int, stride: int) -> Array:
@@ -36,10 +38,10 @@ def _band(w: Array, wide: int, stride: int) -> Array:
 def _windows(rows: Array, start: int, count: int, wide: int, stride: int, kw: int) -> Array:
     """What ``count`` groups of ``wide`` pixels from ``start`` see of ``rows`` side by side: (rows, count, C, K, N)."""
     height, _, kh, channels, n = rows.shape
-    down, right, along, channel, item = rows.strides
+    down, right, _, channel, item = rows.strides
     shape = (height, count, channels, ((wide - 1) * stride + kw) * kh, n)
-    strides = (down, wide * stride * right, channel, along, item)
-    return np.ndarray(shape, rows.dtype, rows, start * stride * right, strides)
+    strides = (down, wide * stride * right, channel, right // kh, item)
+    return as_strided(rows[:, start * stride :], shape, strides)
 
 
 def _groups(columns: int) -> list[tuple[int, int, int]]:
@@ -58,14 +60,14 @@ def convolve(x: Array, w: Array, bias: Array | None, taps: Taps, out: Array) -> 
     def body(start: int, stop: int) -> None:
         for top in range(start, stop, step):
             part = out[top : min(top + step, stop)]
-            seen = taps.rows(x, top, (len(part), columns))
+            seen = taps.rows(x, top, (len(part), columns), _GAP)
             for at, count, wide, band in groups:
                 target = part[:, at : at + count * wide].reshape(len(part), count, wide, channels, n)
                 np.matmul(band, _windows(seen, at, count, wide, stride, kw), out=target.swapaxes(2, 3))
             if bias is not None:
                 part += bias[:, None]
 
-    shares(body, rows)
+    parallel(body, rows, out.size * w.size / channels / 4)
 
 
 def convolve_weight(g: Array, x: Array, kernel: Sizes, taps: Taps) -> Array:
@@ -77,7 +79,7 @@ def convolve_weight(g: Array, x: Array, kernel: Sizes, taps: Taps) -> Array:
         total = np.zeros((channels, kw, kh), g.dtype)
         for top in range(start, stop, step):
             part = g[top : min(top + step, stop)]
-            seen = taps.rows(x, top, (len(part), columns))
+            seen = taps.rows(x, top, (len(part), columns), _GAP)
             for at, count, wide in _groups(columns):
                 source = part[:, at : at + count * wide].reshape(len(part), count, wide, channels, n).swapaxes(2, 3)
                 windows = _windows(seen, at, count, wide, stride, kw)
@@ -87,7 +89,7 @@ def convolve_weight(g: Array, x: Array, kernel: Sizes, taps: Taps) -> Array:
                     total += band[:, pixel, pixel * stride : pixel * stride + kw]
         return total
 
-    total = reduce(np.add, shares(body, rows))
+    total = reduce(np.add, parallel(body, rows, g.size * kh * kw / 4))
     return np.ascontiguousarray(total.swapaxes(1, 2)).reshape(channels, 1, kh, kw)
 
 

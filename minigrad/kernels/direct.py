@@ -15,11 +15,11 @@ import numpy as np
 
 from ..memory import Array
 from .products import multiply_pixels, multiply_transposed
-from .threads import scratch, shares
+from .threads import parallel, scratch
 
 Sizes = tuple[int, ...]
 
-_SCRATCH = 1 << 20  # bytes of copied rows at a time
+_SCRATCH = 1 << 21  # bytes of copied rows at a time
 _LONG = 896  # how long sums in products may be, so that 16 x 64 of them are a small product
 
 
@@ -45,8 +45,11 @@ class Taps:
         strides = (e.strides[0], self.step * e.strides[1], *e.strides[3:])
         return np.ndarray((rows, columns, kw * kh * channels, n), e.dtype, e, 0, strides)
 
-    def rows(self, x: Array, top: int, out: tuple[int, int]) -> Array:
-        """What ``out`` pixels from row ``top`` meet: (rows, columns of the input, kh, C, N)."""
+    def rows(self, x: Array, top: int, out: tuple[int, int], gap: int = 0) -> Array:
+        """What ``out`` pixels from row ``top`` meet: (rows, columns of the input, kh, C, N).
+
+        ``gap`` is the number of elements that lie unused behind each (C, N).
+        """
         height, width, channels, n = x.shape
         rows, columns = out
         (kh, kw), (down, right), (above, left), (di, dj) = self.kernel, self.stride, self.before, self.dilation
@@ -54,7 +57,8 @@ class Taps:
             taken, step, starts = columns, right, [j * dj - left for j in range(kw)]
         else:
             taken, step, starts = (columns - 1) * right + kw, 1, [-left]
-        e = scratch("rows side by side", (rows, taken, len(starts), kh, channels, n), x.dtype)
+        e = scratch("rows side by side", (rows, taken, len(starts), kh, channels * n + gap), x.dtype)
+        e = e[..., : channels * n].reshape(*e.shape[:-1], channels, n)
         for j, start in enumerate(starts):
             c0, c1, source_columns = _inside(start, step, taken, width)
             for i in range(kh):
@@ -112,7 +116,7 @@ def convolve(x: Array, w: Array, bias: Array | None, taps: Taps, out: Array) -> 
             if bias is not None:
                 out[top:end] += bias[:, None]
 
-    shares(body, rows)
+    parallel(body, rows, out.size * matrix.shape[1] / 80)
 
 
 def convolve_weight(g: Array, x: Array, kernel: Sizes, taps: Taps) -> Array:
@@ -142,7 +146,7 @@ def convolve_weight(g: Array, x: Array, kernel: Sizes, taps: Taps) -> Array:
                     total[j] += np.add.reduce(products, axis=0)
         return total
 
-    total = reduce(np.add, shares(body, rows)).reshape(kw, features, kh, channels)
+    total = reduce(np.add, parallel(body, rows, g.size * kh * kw * channels / 80)).reshape(kw, features, kh, channels)
     return np.ascontiguousarray(total.transpose(1, 3, 2, 0))
 
 
@@ -159,7 +163,8 @@ def _convolve_weight_of_one(g: Array, x: Array, kernel: Sizes, taps: Taps) -> Ar
             total = total + np.add.reduce(np.matmul(part.swapaxes(1, 2), patches), axis=0)
         return total
 
-    total = reduce(np.add, shares(body, rows)).reshape(features, *reversed(kernel), x.shape[2])
+    totals = parallel(body, rows, g.size * prod(kernel) * x.shape[2] / 80)
+    total = reduce(np.add, totals).reshape(features, *reversed(kernel), x.shape[2])
     return np.ascontiguousarray(total.transpose(0, 3, 2, 1))
 
 
@@ -198,7 +203,7 @@ def _spread(g: Array, w: Array, stride: Sizes, before: Sizes, dilation: Sizes, o
                 for j, (left, right, along) in enumerate(across):
                     part[down, along] += patches[first:last, left:right, i, j]
 
-    shares(body, channels)
+    parallel(body, channels)
 
 
 def phases(kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, out: Array) -> Any:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -65,21 +64,19 @@ def batch_last(x: Array) -> Array:
     if turned.flags.c_contiguous:
         return turned
     out: Array = np.empty(turned.shape, x.dtype)
-    n, *rest = x[:, :, :1].shape
-    size = prod(rest)  # of a row of a sample
-    step = max(1, _CHUNK // max(1, n * size * x.itemsize))
+    n, channels = x.shape[:2]
+    step = max(1, _CHUNK // max(1, x[:, :1].nbytes))
 
     def body(start: int, stop: int) -> None:
         # By way of a block in the cache whose samples are not a power of two apart: such rows of memory
         # compete for the same few places in the cache when one number of each is read in turn.
-        for i in range(start, stop, step):
-            end = min(i + step, stop)
-            block = scratch("turned", (n, size * (end - i) + _PAD), x.dtype)[:, :-_PAD]
-            block = block.reshape(n, rest[0], end - i, *rest[2:])
-            np.copyto(block, x[:, :, i:end])
-            np.copyto(out[i:end], block.transpose(forth))
+        for c in range(start, stop, step):
+            part = x[:, c : min(c + step, stop)]
+            block = scratch("turned", (n, part.size // n + _PAD), x.dtype)[:, :-_PAD].reshape(part.shape)
+            np.copyto(block, part)
+            np.copyto(out[..., c : c + part.shape[1], :], block.transpose(forth))
 
-    parallel(body, len(out), 2 * x.size)
+    parallel(body, channels, 1.5 * x.size)
     return out
 
 

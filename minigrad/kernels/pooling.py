@@ -18,7 +18,7 @@ from ..memory import Array
 from .activation import where_set
 from .convolution import col2im, spaced
 from .layout import MIN_BATCH, batch_last, empty_batch_last, fast, is_batch_last, stored_like
-from .threads import parallel, scratch, shares
+from .threads import parallel, scratch
 
 Sizes = tuple[int, ...]
 
@@ -95,7 +95,7 @@ def _by_channels(pool: Callable[[Array, Windows], Array], x: Array, w: Windows) 
     def body(start: int, stop: int) -> None:
         y[:, start:stop] = pool(x[:, start:stop], w)
 
-    shares(body, x.shape[1])
+    parallel(body, x.shape[1], 1.2 * x.size)
     return y
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from ..memory import Array
-from .threads import parallel
+from .threads import parallel, prepare
 
 _MULTIPLICATIONS = 1_000_000  # in a @ b: the limit
 _RESULTS = 1152  # in a @ b.T
+_SMALL = 1 << 17  # multiplications for which no BLAS wakes a thread of its own
 
 
 def _pieces(n: int, most: int) -> int:
@@ -86,7 +87,11 @@ def product(a: Array, b: Array) -> Array:
     """``np.matmul(a, b)``; of a large product each thread computes some rows, columns or matrices."""
     if a.__class__ is not np.ndarray or b.__class__ is not np.ndarray or a.dtype.kind != "f":
         return np.matmul(a, b)
-    nanoseconds = a.size * b.shape[-1] / 45
+    multiplications = a.size * b.shape[-1]
+    if multiplications < _SMALL:
+        return np.matmul(a, b)
+    prepare()
+    nanoseconds = multiplications / 45
     if nanoseconds < 300_000 or min(a.ndim, b.ndim) < 2:
         return np.matmul(a, b)
     out: Array = np.empty((*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1]), a.dtype)

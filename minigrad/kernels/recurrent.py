@@ -15,7 +15,8 @@ from itertools import accumulate
 import numpy as np
 
 from ..memory import Array
-from .threads import get_num_threads, parallel
+from . import products
+from .threads import parallel
 
 GATES = {"tanh": 1, "relu": 1, "lstm": 4, "gru": 3}
 Spans = list[tuple[int, int, int]]
@@ -65,7 +66,7 @@ def forward(mode: str, steps: Spans, gates: Array, weight: Array, bias: Array | 
     """
     (N, H), G = hidden.shape, GATES[mode]
     h, c = np.array(hidden, order="C"), np.array(hidden if cell is None else cell, order="C")
-    inner = _blocks(weight.reshape(G, H, H).swapaxes(1, 2), -(-N // get_num_threads()))
+    inner = _blocks(weight.reshape(G, H, H).swapaxes(1, 2), N)
     saved = np.empty_like(h, shape=(len(gates), 4 * H if mode == "gru" else G * H))
     y, cells = (np.empty_like(h, shape=(len(gates), H)) for _ in "yc")
     half = np.full_like(h, 0.5, shape=(G, 1, 1))  # sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: so one tanh serves all gates
@@ -109,13 +110,13 @@ def forward(mode: str, steps: Spans, gates: Array, weight: Array, bias: Array | 
                 np.maximum(s, 0, out=s) if mode == "relu" else np.tanh(s, out=s)
             y[rows] = s
 
-    parallel(run, N, _nanoseconds(gates, weight))
+    parallel(run, N, _nanoseconds(h, weight))
     return (y, h, c, saved, cells) if mode == "lstm" else (y, h, saved) if mode == "gru" else (y, h)
 
 
-def _nanoseconds(gates: Array, weight: Array) -> float:
-    """About how long a pass through all steps takes."""
-    return len(gates) * weight.size / 30
+def _nanoseconds(hidden: Array, weight: Array) -> float:
+    """About how long a step takes: a step must be worth sharing, however many there are."""
+    return len(hidden) * weight.size / 30
 
 
 def _before(first: Array, states: Array, steps: Spans) -> Array:
@@ -136,7 +137,7 @@ def backward(mode: str, steps: Spans, g: Sequence[Array | None], y: Sequence[Arr
     d_hidden, d_cell = (
         np.zeros_like(hidden, order="C") if len(g) <= k or g[k] is None else np.array(g[k], order="C") for k in (1, 2)
     )
-    blocks = _blocks(weight, -(-N // get_num_threads()))
+    blocks = _blocks(weight, N)
     d_gates = np.empty_like(before, shape=(rows_all, G * H))  # of what comes from the state
     d_new = np.empty_like(before) if mode == "gru" else None  # there, what comes from the input differs
     kind = np.zeros_like(before, shape=(G, 1, 1))  # the slope of a gate is (gate + kind) * (1 - gate)
@@ -190,6 +191,6 @@ def backward(mode: str, steps: Spans, g: Sequence[Array | None], y: Sequence[Arr
             else:
                 _times(d_gates[rows], blocks, d)
 
-    parallel(run, N, _nanoseconds(before, weight))
+    parallel(run, N, _nanoseconds(hidden, weight))
     d_input = d_gates if d_new is None else np.concatenate([d_gates[:, : 2 * H], d_new], axis=1)
-    return d_input, d_gates.T @ before, d_gates.sum(0), d_hidden, d_cell
+    return d_input, products.product(d_gates.T, before), d_gates.sum(0), d_hidden, d_cell

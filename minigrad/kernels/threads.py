@@ -18,20 +18,18 @@ to matter, never by the import, and :func:`release` undoes them:
 from __future__ import annotations
 
 import contextvars
+import math
 import os
 from _thread import _local as local
 from _thread import allocate_lock as Lock  # threading itself takes a millisecond to load
 from collections.abc import Callable
-from math import prod
 from typing import Any
 
 import numpy as np
 
 from ..memory import Array
 
-Body = Callable[[int, int], Any]
-
-_HANDSHAKE = 150_000  # nanoseconds of work below which waking another thread does not pay
+_HANDSHAKE = 250_000  # nanoseconds of work below which waking another thread does not pay
 
 _count = 0  # threads to use; 0 until asked for the first time
 _pool: _Pool | None = None
@@ -66,23 +64,18 @@ def set_num_threads(count: int) -> None:
             _pool = None
 
 
-def parallel(body: Body, n: int, work: float = 1e9) -> None:
-    """Call ``body(start, stop)`` for shares that together make up ``range(n)``, one for each thread.
+def parallel(body: Callable[[int, int], Any], n: int, work: float = math.inf) -> list[Any]:
+    """What ``body(start, stop)`` returns for shares that together make up ``range(n)``, one for each thread.
 
-    ``work`` estimates the nanoseconds that one thread would take. What is not worth sharing is computed
-    at once, as is what a share of another computation asks for. ``body`` must write to its own part alone.
+    ``work`` estimates the nanoseconds that one thread would take. What is not worth sharing is one share;
+    those that another computation's share asks for are computed at once. ``body`` must write to its own part
+    alone. It should make few and long calls of NumPy: a thread that comes back from one while the other holds
+    the interpreter lock, for a microsecond, falls asleep, and waking up takes twenty.
     """
-    if work < _HANDSHAKE:
-        body(0, n)
-    else:
-        shares(body, n)
-
-
-def shares(body: Callable[[int, int], Any], n: int) -> list[Any]:
-    """What ``body(start, stop)`` returns for each share of ``range(n)``, in order: see :func:`parallel`."""
     global _pool
-    if not _ready:
-        _prepare()
+    prepare()
+    if work < _HANDSHAKE:
+        return [body(0, n)]
     count = max(1, min(get_num_threads(), n))
     results: list[Any] = [None] * count
 
@@ -110,7 +103,7 @@ def scratch(role: str, shape: tuple[int, ...], dtype: Any) -> Array:
     views: dict[Any, Array] = _local.__dict__.setdefault(role, {})
     view = views.get((shape, dtype))
     if view is None:
-        nbytes = prod(shape) * np.dtype(dtype).itemsize
+        nbytes = math.prod(shape) * np.dtype(dtype).itemsize
         memory = views.get("memory")
         if memory is None or memory.nbytes < nbytes or len(views) > 100:
             views.clear()
@@ -172,9 +165,11 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of <malloc.h>
 _undo: list[Callable[[], object]] = []
 
 
-def _prepare() -> None:
-    """Set BLAS to one thread and let the C library keep freed memory; does what it can."""
+def prepare() -> None:
+    """Set BLAS to one thread and let the C library keep freed memory, if that is not done; does what it can."""
     global _ready
+    if _ready:
+        return
     with _turn:
         if _ready:
             return

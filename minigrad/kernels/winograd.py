@@ -20,7 +20,7 @@ import numpy as np
 
 from ..memory import Array
 from .products import multiply, multiply_transposed, multiply_wide
-from .threads import scratch, shares
+from .threads import parallel, scratch
 
 M, T = 4, 6  # size of a tile of the output, and of the input
 
@@ -31,7 +31,7 @@ _A = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0,
 _At = np.ascontiguousarray(_A.T)
 _GG = np.kron(_G, _G).astype(np.float32)  # (36, 9)
 
-_SCRATCH = 1 << 20  # bytes of transformed input or output at a time: half of what a core's cache holds
+_SCRATCH = 1 << 21  # bytes of transformed input or output at a time
 
 
 _precision = "high"
@@ -95,7 +95,7 @@ def convolve(x: Array, u: Array, bias: Array | None, before: tuple[int, ...], ou
                 m[:, 1, 1] += bias[:, None]
             _transform_back(m, out[i * M : (i + 1) * M, j * M : (j + count) * M])
 
-    shares(body, len(tiles))
+    parallel(body, len(tiles))
 
 
 def convolve_weight(g: Array, x: Array, before: tuple[int, ...]) -> Array:
@@ -117,7 +117,7 @@ def convolve_weight(g: Array, x: Array, before: tuple[int, ...]) -> Array:
                 total += product
         return total
 
-    total = reduce(np.add, shares(body, len(tiles))).reshape(T * T, -1)
+    total = reduce(np.add, parallel(body, len(tiles))).reshape(T * T, -1)
     taps = np.matmul(_GG.T, total).reshape(3, 3, features, channels)
     return np.ascontiguousarray(taps.transpose(2, 3, 0, 1))
 

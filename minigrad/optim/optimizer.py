@@ -29,7 +29,7 @@ from ..backprop import RemovableHandle
 from ..engine import TensorBase, grad_mode, new_tensor
 from ..kernels.blocks import BLOCK
 from ..kernels.layout import runs
-from ..kernels.threads import scratch, shares
+from ..kernels.threads import parallel, scratch
 from ..memory import Array
 
 ParamsT = Iterable[Any]  # parameters, (name, parameter) pairs or group dictionaries
@@ -177,7 +177,7 @@ class Optimizer:
                 self._change(part_p, part_g, states[-1], group)
             return states
 
-        states = list(chain.from_iterable(shares(change, -(-p.size // BLOCK))))
+        states = list(chain.from_iterable(parallel(change, -(-p.size // BLOCK))))
         for name, value in states[-1].items():
             if isinstance(value, TensorBase) and name not in moments:  # it has just begun
                 whole = np.empty_like(p)
