@@ -20,6 +20,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from .engine import TensorBase, Watcher, grad_mode, mode, new_tensor
+from .extras import extra
 from .kernels.pooling import counts
 from .model_summary import evaluating
 from .nested import mapped, tensors_in
@@ -497,10 +498,7 @@ def export(model: Any, args: Any, f: Any = None, *, input_names: Sequence[str] |
         NotImplementedError: naming the module, if something has no counterpart in ONNX, depends on the
             values of tensors, or depends on open sizes otherwise than as products.
     """
-    try:
-        import onnx
-    except ImportError as error:
-        raise ImportError("ONNX files need the onnx library: pip install 'minigrad-nn[onnx]'") from error
+    onnx = extra("onnx", "onnx", "ONNX files")
     if opset_version < 18:
         raise NotImplementedError(f"onnx.export: opset_version must be at least 18, got {opset_version}")
     args = args if isinstance(args, tuple) else (args,)

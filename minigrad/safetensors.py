@@ -13,19 +13,12 @@ import numpy as np
 
 from .devices import check_device
 from .engine import TensorBase, new_tensor
+from .extras import extra
 from .pickling import LoadError, Storage
 from .serialization import atomic_write, decode
 
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
            "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool"}  # fmt: skip
-
-
-def _library() -> Any:
-    try:
-        import safetensors.numpy
-    except ImportError as error:
-        raise ImportError("files of safetensors need its library: pip install 'minigrad-nn[safetensors]'") from error
-    return safetensors
 
 
 def save(tensors: Mapping[str, Any], metadata: dict[str, str] | None = None) -> bytes:
@@ -37,7 +30,7 @@ def save(tensors: Mapping[str, Any], metadata: dict[str, str] | None = None) -> 
         if not isinstance(name, str) or not isinstance(tensor, TensorBase):
             raise TypeError(f"safetensors: expected tensors by name, got {type(tensor).__name__} by {name!r}")
     arrays = {name: np.ascontiguousarray(t._array).reshape(t.shape) for name, t in tensors.items()}
-    return _library().numpy.save(arrays, metadata)
+    return extra("safetensors", "safetensors.numpy", "files of safetensors").save(arrays, metadata)
 
 
 def save_file(tensors: Mapping[str, Any], filename: Any, metadata: dict[str, str] | None = None) -> None:
@@ -53,7 +46,7 @@ def load(data: bytes) -> dict[str, Any]:
     Raises:
         LoadError: if it is damaged, or has a tensor of a dtype that minigrad does not have.
     """
-    library = _library()
+    library = extra("safetensors", "safetensors", "files of safetensors")
     tensors = {}
     try:
         for name, entry in library.deserialize(data):

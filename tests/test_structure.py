@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[1]
 # Each name's level; a file may import from its own level and from those below. A package counts as
 # a whole unless a file of it is listed. The shim that makes nn reachable as minigrad.nn is free.
 LEVELS = [
-    ["minigrad.version", "minigrad.memory", "minigrad.dtypes", "minigrad.arguments", "minigrad.devices"],
+    ["minigrad.version", "minigrad.memory", "minigrad.dtypes", "minigrad.arguments", "minigrad.devices",
+     "minigrad.extras"],
     ["minigrad.engine", "minigrad.traversal", "minigrad.conversion", "minigrad.nested"],
     ["minigrad.kernels", "minigrad.ops"],
     ["minigrad.numpy_protocol", "minigrad.printing", "minigrad.creation", "minigrad.random", "minigrad.tensor",

@@ -525,6 +525,6 @@ def test_errors(call: Any, kind: type[Exception], message: str) -> None:
 
 
 def test_without_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "PIL", None)
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
     with pytest.raises(ImportError, match=r"pip install 'minigrad-nn\[vision\]'"):
         transforms.pillow()

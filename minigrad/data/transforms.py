@@ -18,6 +18,7 @@ from .. import dtypes, random
 from ..arguments import check_dims, check_kind, ntuple
 from ..creation import as_tensor
 from ..engine import TensorBase
+from ..extras import extra
 from ..ops.padding import pad as pad_tensor
 
 # How the pixels between pixels are found, with Pillow's numbers.
@@ -26,11 +27,7 @@ InterpolationMode = IntEnum("InterpolationMode", "NEAREST LANCZOS BILINEAR BICUB
 
 def pillow() -> Any:
     """The module ``PIL.Image``."""
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError("images need Pillow: pip install 'minigrad-nn[vision]'") from error
-    return Image
+    return extra("vision", "PIL.Image", "images")
 
 
 def _size(img: Any, name: str, tensors: bool = False) -> Any:
@@ -312,9 +309,8 @@ class ColorJitter(Transform):
 
     def __call__(self, img: Any) -> Any:
         _size(img, "ColorJitter")
-        from PIL import ImageEnhance
-
-        kinds = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
+        enhance = extra("vision", "PIL.ImageEnhance", "images")
+        kinds = (enhance.Brightness, enhance.Contrast, enhance.Color)
         limits = (self.brightness, self.contrast, self.saturation, self.hue)
         for i in random.randperm(4).tolist():
             amount = _uniform(*limits[i])

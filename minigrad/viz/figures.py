@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..extras import extra
 from ..tensor import Tensor
 
 if TYPE_CHECKING:
@@ -17,11 +18,7 @@ if TYPE_CHECKING:
 
 def _figure(width: float, height: float, title: str | None = None) -> Figure:
     """An empty figure that no window or global state knows of."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ModuleNotFoundError("minigrad.viz needs matplotlib: pip install 'minigrad-nn[viz]'") from None
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = extra("viz", "matplotlib.figure", "figures").Figure(figsize=(width, height), layout="constrained")
     if title:
         figure.suptitle(title)
     return figure
