@@ -115,7 +115,10 @@ def numpy_keywords(function: Callable[P, T]) -> Callable[P, T]:
     @wraps(function)
     def renamed(*args: P.args, **options: P.kwargs) -> T:
         if options:
+            count = len(options)
             options = {NUMPY_KEYWORDS.get(k, k): v for k, v in options.items()}  # type: ignore[assignment]
+            if len(options) < count:
+                raise TypeError(f"{function.__name__}: got two values for one of {', '.join(options)}")
         return function(*args, **options)
 
     return renamed

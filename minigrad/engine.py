@@ -38,6 +38,7 @@ import numpy as np
 from numpy import ndarray
 
 from . import dtypes, memory
+from .arguments import NUMPY_KEYWORDS
 from .memory import Array, clock, exposed, stamps
 
 P = ParamSpec("P")
@@ -276,7 +277,6 @@ def describe(code: CodeType, instruction: int) -> str:
 REGISTRY: dict[str, Primitive] = {}
 """Every operation, by name. The test suite refuses one that it has no proof for."""
 
-_ALIASES = {"axis": "dim", "keepdims": "keepdim"}  # PyTorch takes NumPy's names as well
 _SCALARS = frozenset((int, float, bool, type(None)))
 
 
@@ -334,17 +334,16 @@ class Primitive:
 
     def _check_call(self, count: int, options: Iterable[str]) -> dict[str, str]:
         """Raise unless a call with ``count`` positional arguments and these keywords fits; which are aliases."""
-        aliases = {k: _ALIASES[k] for k in options if k in _ALIASES and k not in self.options}
-        given = {aliases.get(k, k) for k in options}
-        positional = [] if self.variadic else self.positional[:count]
+        aliases = {k: NUMPY_KEYWORDS[k] for k in options if k in NUMPY_KEYWORDS and k not in self.options}
+        given = [*self.positional[:count], *(aliases.get(k, k) for k in options)]
+        expected = self.options if self.variadic else self.inputs + self.options
         if not self.variadic and count > len(self.positional):
             raise TypeError(f"{self.name}: takes at most {len(self.positional)} positional arguments, got {count}")
-        if twice := given.intersection(positional):
-            raise TypeError(f"{self.name}: got two values for argument {min(twice)!r}")
-        expected = self.options if self.variadic else self.inputs + self.options
-        if unknown := given.difference(expected):
-            raise TypeError(f"{self.name}: unexpected argument {min(unknown)!r}; it takes {', '.join(expected)}")
-        if missing := [n for n in expected if n not in given and n not in positional and n not in self.defaults]:
+        if twice := [name for name in given if given.count(name) > 1]:
+            raise TypeError(f"{self.name}: got two values for argument {twice[0]!r}")
+        if unknown := [name for name in given if name not in expected]:
+            raise TypeError(f"{self.name}: unexpected argument {unknown[0]!r}; it takes {', '.join(expected)}")
+        if missing := [name for name in expected if name not in given and name not in self.defaults]:
             raise TypeError(f"{self.name}: missing argument {missing[0]!r}")
         return aliases
 

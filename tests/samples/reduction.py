@@ -231,6 +231,8 @@ ERRORS = [
     ("sum dim string", lambda: mg.sum(_x(), "a"), TypeError, "sum: dim must be an int, got 'a'"),
     ("sum dtype", lambda: mg.sum(_x(), dtype="complex64"), TypeError, "sum: 'complex64' is not a dtype"),
     ("sum unknown", lambda: mg.sum(_x(), out=None), TypeError, "sum: unexpected argument 'out'"),
+    ("sum of both names", lambda: mg.sum(_x(), dim=0, axis=0), TypeError, "sum: got two values for argument 'dim'"),
+    ("norm of both names", lambda: _x().norm(dim=0, axis=1), TypeError, "norm: got two values for one of dim"),
     ("sum twice", lambda: mg.sum(_x(), 0, axis=0), TypeError, "sum: got two values for argument 'dim'"),
     ("mean of ints", lambda: mg.mean(_i()), TypeError, r"mean: expected a floating-point tensor, got int64; "),
     ("var of ints", lambda: mg.var(_i()), TypeError, "var: expected a floating-point tensor, got int64"),
