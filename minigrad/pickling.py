@@ -34,6 +34,12 @@ class LoadError(pickle.UnpicklingError, RuntimeError):
     """A file is damaged, is not of PyTorch's format, or holds what minigrad cannot or will not load."""
 
 
+def require(held: bool, otherwise: str) -> None:
+    """Refuse a file that is being read, and say why, unless something holds."""
+    if not held:
+        raise LoadError(f"load: {otherwise}")
+
+
 class Storage(NamedTuple):
     """What a pickle says of a piece of memory."""
 
@@ -56,8 +62,7 @@ class Global:
         return f"{self.module.replace('__builtin__', 'builtins')}.{self.name}"
 
     def __call__(self, *args: Any) -> Any:
-        if str(self) not in _KNOWN:
-            raise LoadError("load: the file calls something that is not safe to call")
+        require(str(self) in _KNOWN, "the file calls something that is not safe to call")
         return _KNOWN[str(self)](*args)
 
 
@@ -161,15 +166,13 @@ class Pickler(pickle._Pickler):
 def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, requires_grad: Any = False, *_: Any) -> Any:
     numbers = (offset, *size, *stride)
     regular = len(size) == len(stride) <= 64 and all(type(n) is int and 0 <= n < 2**63 for n in numbers)
-    if not regular or not isinstance(storage, np.ndarray):
-        raise LoadError("load: unknown description of a tensor")
-    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    require(regular and isinstance(storage, np.ndarray), "unknown description of a tensor")
     if 0 in size:
         array = np.empty(size, storage.dtype)
-    elif last >= storage.size:
-        raise LoadError(f"load: a tensor of shape {size} and stride {stride} at {offset} exceeds its storage "
-                        f"of {storage.size} elements")  # fmt: skip
     else:
+        last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+        require(last < storage.size, f"a tensor of shape {size} and stride {stride} at {offset} exceeds its storage of "
+                                     f"{storage.size} elements")  # fmt: skip
         steps = [step * storage.itemsize for step in stride]
         array = np.ndarray(size, storage.dtype, storage, offset * storage.itemsize, steps)
     return new_tensor(array, requires_grad is True and array.dtype.kind == "f")
@@ -182,8 +185,7 @@ def _rebuild_parameter(data: Any, requires_grad: Any, *_: Any) -> Any:
 
 
 def _encode(text: Any, encoding: Any) -> bytes:
-    if encoding not in ("latin1", "latin-1"):
-        raise LoadError("load: unknown description of bytes")
+    require(encoding in ("latin1", "latin-1"), "unknown description of bytes")
     return _expect(text, str).encode("latin1")
 
 
@@ -223,16 +225,15 @@ def _trusts(value: Any) -> bool:
 
 
 def _expect(value: Any, kind: type) -> Any:
-    if not isinstance(value, kind):
-        raise LoadError(f"load: the file treats a {type(value).__name__} as a {kind.__name__}")
+    require(isinstance(value, kind), f"the file treats a {type(value).__name__} as a {kind.__name__}")
     return value
 
 
 def _key(value: Any) -> Any:
     """``value`` if it may be a key or an element of a set: hashing what is nested deeply would crash Python."""
     for part in value if type(value) is tuple else (value,):
-        if part is not None and not isinstance(part, (str, int, float, bytes, np.dtype, TensorBase)):
-            raise LoadError(f"load: a {type(part).__name__} cannot be a key here")
+        simple = part is None or isinstance(part, (str, int, float, bytes, np.dtype, TensorBase))
+        require(simple, f"a {type(part).__name__} cannot be a key here")
     return value
 
 
@@ -263,19 +264,18 @@ class Unpickler(pickle._Unpickler):
         if module == "torch" and name in _DTYPES:
             return _DTYPES[name]
         found = Global(module, name)
-        if str(found) not in _KNOWN and not (module == "torch" and name.endswith("Storage")):
-            raise LoadError(f"load: the file asks for {found}, which is not among what is safe to load: tensors, "
-                            "parameters, numbers, strings and bytes in dicts, lists, tuples and sets")  # fmt: skip
+        require(str(found) in _KNOWN or (module == "torch" and name.endswith("Storage")),
+                f"the file asks for {found}, which is not among what is safe to load: tensors, "
+                "parameters, numbers, strings and bytes in dicts, lists, tuples and sets")  # fmt: skip
         return found
 
     def persistent_load(self, pid: Any) -> np.ndarray:
         match pid:
             case ("storage", Global(module="torch") as kind, str(key), _, int(n), *view) if n >= 0 and self.memory_of:
-                dtype = _NAMES.get(kind.name.removesuffix("Storage"))
-                if dtype is None:
-                    raise LoadError(f"load: {kind} has a dtype that minigrad does not have")
-                if any(part is not None for part in view):
-                    raise LoadError("load: views of storages in PyTorch's old format are not supported")
+                dtype: Any = _NAMES.get(kind.name.removesuffix("Storage"))
+                require(dtype is not None, f"{kind} has a dtype that minigrad does not have")
+                old = any(part is not None for part in view)
+                require(not old, "views of storages in PyTorch's old format are not supported")
                 return self.memory_of(Storage(dtype, key, n))
         raise LoadError("load: unknown description of a storage")
 
@@ -286,8 +286,7 @@ class Unpickler(pickle._Unpickler):
 
     def load_newobj(self) -> None:
         args, kind = self.stack.pop(), self.stack.pop()
-        if not _trusts(kind):
-            raise LoadError(f"load: the file makes an object of {kind}, which is not safe")
+        require(_trusts(kind), f"the file makes an object of {kind}, which is not safe")
         self.append(kind.__new__(kind, *_expect(args, tuple)))
 
     def load_build(self) -> None:
@@ -295,8 +294,8 @@ class Unpickler(pickle._Unpickler):
             super().load_build()  # type: ignore[misc]
             return
         state, found = self.stack.pop(), self.stack[-1]
-        if not isinstance(found, OrderedDict) or not isinstance(state, dict) or set(state) != {"_metadata"}:
-            raise LoadError(f"load: the file sets attributes of a {type(found).__name__}, which is not safe")
+        usual = isinstance(found, OrderedDict) and isinstance(state, dict) and set(state) == {"_metadata"}
+        require(usual, f"the file sets attributes of a {type(found).__name__}, which is not safe")
         found.__dict__["_metadata"] = _expect(state["_metadata"], dict)
 
     def load_setitems(self, items: Any = None) -> None:

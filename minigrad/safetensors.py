@@ -14,7 +14,7 @@ import numpy as np
 from .devices import check_device
 from .engine import TensorBase, new_tensor
 from .extras import extra
-from .pickling import LoadError, Storage
+from .pickling import LoadError, Storage, require
 from .serialization import atomic_write, decode
 
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
@@ -51,8 +51,7 @@ def load(data: bytes) -> dict[str, Any]:
     try:
         for name, entry in library.deserialize(data):
             content, kind = np.frombuffer(bytearray(entry["data"]), np.uint8), entry["dtype"]
-            if kind not in _DTYPES:
-                raise LoadError(f"load: {name!r} has dtype {kind}, which minigrad does not have")
+            require(kind in _DTYPES, f"{name!r} has dtype {kind}, which minigrad does not have")
             storage = Storage(_DTYPES[kind], name, int(np.prod(entry["shape"], dtype=object)))
             tensors[name] = new_tensor(decode(content, storage, "little").reshape(entry["shape"]))
     except (library.SafetensorError, ValueError) as error:

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from .devices import check_device
-from .pickling import LoadError, Pickler, Storage, Unpickler, safe_globals  # noqa: F401
+from .pickling import LoadError, Pickler, Storage, Unpickler, require, safe_globals  # noqa: F401
 
 _ALIGNMENT = 64  # of storages in the file, as in PyTorch
 
@@ -145,8 +145,7 @@ class _Reader:
     def claim(self, count: int, name: str) -> None:
         """Raise if storages are said to hold more than the whole file, before memory is asked for."""
         self.left -= count
-        if self.left < 0:
-            raise LoadError(f"load: {name} is larger than the file has room for")
+        require(self.left >= 0, f"{name} is larger than the file has room for")
 
 
 def _load(file: BinaryIO, path: Any) -> Any:
@@ -159,8 +158,7 @@ def _load(file: BinaryIO, path: Any) -> Any:
         if first[:4] == b"PK\x03\x04":
             with zipfile.ZipFile(file) as archive:
                 return _load_archive(archive, reader, path)
-        if path is not None:
-            raise LoadError("load: mmap=True is possible for files of PyTorch's zip format only")
+        require(path is None, "mmap=True is possible for files of PyTorch's zip format only")
         if first[8:] == b"{":
             from .safetensors import load as load_safetensors
 
@@ -175,29 +173,24 @@ def _load(file: BinaryIO, path: Any) -> Any:
 
 def _load_archive(archive: Any, file: _Reader, path: Any) -> Any:
     infos = {info.filename.partition("/")[2]: info for info in archive.infolist()}
-    if "data.pkl" not in infos:
-        kind = "a TorchScript archive" if "constants.pkl" in infos else "a zip file of another kind"
-        raise LoadError(f"load: the file has no data.pkl; it is {kind}")
+    kind = "a TorchScript archive" if "constants.pkl" in infos else "a zip file of another kind"
+    require("data.pkl" in infos, f"the file has no data.pkl; it is {kind}")
     whole = None if path is None else np.memmap(path, np.uint8, "c").view(np.ndarray)
 
     def read(name: str) -> np.ndarray:
-        info = infos.get(name)
-        if info is None:
-            raise LoadError(f"load: the file refers to {name}, which it does not contain")
-        if info.compress_type != 0:
-            raise LoadError(f"load: {name} is compressed")
+        require(name in infos, f"the file refers to {name}, which it does not contain")
+        info = infos[name]
+        require(info.compress_type == 0, f"{name} is compressed")
         file.claim(info.file_size, name)
         if whole is None:
             return np.frombuffer(bytearray(archive.read(info)), np.uint8)
         file.seek(info.header_offset + 26)
         begin = info.header_offset + 30 + sum(struct.unpack("<HH", file.read(4)))
-        if begin + info.file_size > file.size:
-            raise LoadError(f"load: {name} ends beyond the end of the file")
+        require(begin + info.file_size <= file.size, f"{name} ends beyond the end of the file")
         return whole[begin : begin + info.file_size]
 
     order = read("byteorder").tobytes().decode() if "byteorder" in infos else "little"
-    if order not in ("little", "big"):
-        raise LoadError(f"load: unknown byteorder {order!r}")
+    require(order in ("little", "big"), f"unknown byteorder {order!r}")
     storages: dict[str, np.ndarray] = {}
 
     def fetch(wanted: Storage) -> np.ndarray:
@@ -210,11 +203,9 @@ def _load_archive(archive: Any, file: _Reader, path: Any) -> Any:
 
 def _load_legacy(file: _Reader) -> Any:
     """The format before PyTorch 1.6: pickles of a magic number, a version, the system and the object; then memory."""
-    if Unpickler(file).load() != 0x1950A86A20F9469CFC6C:
-        raise LoadError("load: the file is not one that torch.save writes")
+    require(Unpickler(file).load() == 0x1950A86A20F9469CFC6C, "the file is not one that torch.save writes")
     version, system = Unpickler(file).load(), Unpickler(file).load()
-    if version != 1001 or not isinstance(system, dict):
-        raise LoadError("load: unknown version of PyTorch's old format")
+    require(version == 1001 and isinstance(system, dict), "unknown version of PyTorch's old format")
     storages: dict[str, tuple[Storage, np.ndarray]] = {}
 
     def allocate(wanted: Storage) -> np.ndarray:  # to be filled when the object is complete
@@ -226,13 +217,12 @@ def _load_legacy(file: _Reader) -> Any:
 
     result = Unpickler(file, allocate).load()
     keys = Unpickler(file).load()
-    if type(keys) is not list or any(type(key) is not str for key in keys) or set(keys) != set(storages):
-        raise LoadError("load: the list of storages does not match the object")
+    complete = type(keys) is list and all(type(key) is str for key in keys) and set(keys) == set(storages)
+    require(complete, "the list of storages does not match the object")
     for key in keys:
         wanted, array = storages[key]
         (numel,) = struct.unpack("<q", file.read(8))
-        if numel != wanted.numel:
-            raise LoadError(f"load: storage {key} has {numel} elements, but {wanted.numel} were announced")
+        require(numel == wanted.numel, f"storage {key} has {numel} elements, but {wanted.numel} were announced")
         content = np.frombuffer(bytearray(file.read(wanted.nbytes)), np.uint8)
         array[...] = decode(content, wanted, "little" if system.get("little_endian", True) else "big")
     return result
@@ -240,12 +230,12 @@ def _load_legacy(file: _Reader) -> Any:
 
 def decode(content: np.ndarray, wanted: Storage, order: str) -> np.ndarray:
     """The elements of a storage, from its bytes."""
-    if content.size != wanted.nbytes:
-        raise LoadError(f"load: storage {wanted.key} has {content.size} bytes, "
-                        f"which are not {wanted.numel} elements of {wanted.dtype}")  # fmt: skip
+    name = f"storage {wanted.key}"
+    require(content.size == wanted.nbytes,
+            f"{name} has {content.size} bytes, which are not {wanted.numel} elements of {wanted.dtype}")  # fmt: skip
     raw = content.view("uint16" if wanted.dtype == "bfloat16" else wanted.dtype)
     if order != sys.byteorder:
         raw = raw.byteswap()
-    if wanted.dtype == "bool" and raw.size and raw.view(np.uint8).max() > 1:
-        raise LoadError(f"load: storage {wanted.key} of dtype bool holds other bytes than 0 and 1")
+    if wanted.dtype == "bool":
+        require(raw.view(np.uint8).max(initial=0) <= 1, f"{name} of dtype bool holds other bytes than 0 and 1")
     return (raw.astype("uint32") << 16).view("float32") if wanted.dtype == "bfloat16" else raw
