@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial, update_wrapper, wraps
 from operator import index
+from types import FunctionType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -126,12 +127,16 @@ def numpy_keywords(function: Callable[P, T]) -> Callable[P, T]:
 
 def specialize(name: str, function: Callable[Concatenate[Any, P], T], first: Any, doc: str = "") -> Callable[P, T]:
     """``function`` with its ``first`` argument given: a function ``name`` of the others, with ``doc`` above its own."""
+    source: Any = function
+    own = FunctionType(source.__code__, source.__globals__, name, source.__defaults__)
+    own.__kwdefaults__ = source.__kwdefaults__
+    own.__qualname__ = name  # which Python's own complaints about arguments show
 
     def special(*args: P.args, **options: P.kwargs) -> T:
-        return function(first, *args, **options)
+        return own(first, *args, **options)
 
-    update_wrapper(update_wrapper(special, function), partial(function, first), (), ())  # which has the right signature
+    update_wrapper(update_wrapper(special, source), partial(source, first), (), ())  # which has the right signature
     special.__name__ = special.__qualname__ = name
     if doc:
-        special.__doc__ = f"{doc}\n\n    {function.__doc__}"
+        special.__doc__ = f"{doc}\n\n    {source.__doc__}"
     return special

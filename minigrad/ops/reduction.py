@@ -231,7 +231,6 @@ def _std(input: Array, dim: Dims, correction: float, keepdim: bool) -> Array:
     return np.sqrt(_variance("std", input, dim, correction, keepdim))
 
 
-@numpy_keywords
 def _deviation(name: str, input: Any, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *,
                correction: float | None = None) -> Any:  # fmt: skip
     """The ``correction`` is 1, unless it is given.
@@ -251,10 +250,10 @@ def _deviation(name: str, input: Any, dim: Dims = None, unbiased: bool | None = 
 
 _VAR = "Variance: the sum of the squared deviations from the mean, divided by ``count - correction``."
 _STD = "Standard deviation, the square root of :func:`var`; its gradient is 0 where it is 0."
-var = specialize("var", _deviation, "var", _VAR)
-std = specialize("std", _deviation, "std", _STD)
-var_mean = specialize("var_mean", _deviation, "var_mean", ":func:`var` and :func:`mean`.")
-std_mean = specialize("std_mean", _deviation, "std_mean", ":func:`std` and :func:`mean`.")
+var = numpy_keywords(specialize("var", _deviation, "var", _VAR))
+std = numpy_keywords(specialize("std", _deviation, "std", _STD))
+var_mean = numpy_keywords(specialize("var_mean", _deviation, "var_mean", ":func:`var` and :func:`mean`."))
+std_mean = numpy_keywords(specialize("std_mean", _deviation, "std_mean", ":func:`std` and :func:`mean`."))
 
 
 # ----------------------------------------------------------------------------------------- norms
@@ -367,7 +366,6 @@ def picked(input: Any, indices: Any, dim: int, keepdim: bool) -> ValuesIndices:
     return ValuesIndices(np.squeeze(values, dim), np.squeeze(indices, dim))
 
 
-@numpy_keywords
 def _extremum(name: str, input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """Of all elements, the gradient is shared evenly among ties. Along ``dim`` a namedtuple (values, indices) is
     returned, and the gradient goes to the one element that the index names.
@@ -384,8 +382,8 @@ def _extremum(name: str, input: Any, dim: Any = None, keepdim: bool = False, *, 
 
 _MAX = "Largest element; along ``dim``, also its index; with another tensor, :func:`maximum` of both."
 _MIN = "Smallest element; along ``dim``, also its index; with another tensor, :func:`minimum` of both."
-max = specialize("max", _extremum, "max", _MAX)
-min = specialize("min", _extremum, "min", _MIN)
+max = numpy_keywords(specialize("max", _extremum, "max", _MAX))
+min = numpy_keywords(specialize("min", _extremum, "min", _MIN))
 
 
 # ------------------------------------------------------------------------------------ cumulative

@@ -209,6 +209,7 @@ ERRORS = [
     ("conv2d channels", lambda: F.conv2d(_x(8, 3, 32, 32), _x(16, 4, 3, 3)), ValueError,
      r"conv2d: input has 3 channels \(shape \(8, 3, 32, 32\)\) but weight \(16, 4, 3, 3\) expects 4 \(groups=1\)"),
     ("conv2d matrix", lambda: F.conv2d(_x(5, 5), _KERNEL), ValueError, r"conv2d: input must have shape.*got \(5, 5\)"),
+    ("conv2d alone", lambda: F.conv2d(_IMAGE), TypeError, r"conv2d\(\) missing 1 .* argument: 'weight'"),
     ("conv1d image", lambda: F.conv1d(_IMAGE, _x(4, 3, 3)), ValueError,
      r"conv1d: input must have shape \(batch, channels, l"),
     ("conv2d weight", lambda: F.conv2d(_IMAGE, _x(4, 3, 3)), ValueError,
