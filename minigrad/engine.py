@@ -284,9 +284,9 @@ class Primitive:
     """The definition of an operation: forward on arrays, and a rule for each input."""
 
     def __init__(self, forward: Callable, rules: dict[str, Callable], promotion: str | None = None,
-                 broadcasts: bool = False, joint: Callable | None = None,
-                 inputs: Sequence[str] = ()) -> None:  # fmt: skip
-        self.forward, self.rules, self.joint = forward, rules, joint
+                 broadcasts: bool = False, joint: Callable | None = None, inputs: Sequence[str] = (),
+                 arrange: Callable | None = None) -> None:  # fmt: skip
+        self.forward, self.rules, self.joint, self.arrange = forward, rules, joint, arrange
         self.promotion, self.broadcasts = promotion, broadcasts
         self.name = forward.__name__.strip("_")
         self.inputs = list(inputs) or list(rules)
@@ -394,10 +394,11 @@ ALL, NOTHING = 1000, 1001  # values of Plan.shortcut
 class Plan:
     """For one operation and one choice of inputs that require a gradient: what backward needs."""
 
+    arrange: Callable | None = None
     expands = False  # whether the rule records another graph, and returns what arrives at its ends as a dict
 
     def __init__(self, primitive: Primitive, mask: int) -> None:
-        self.primitive = primitive
+        self.primitive, self.arrange = primitive, primitive.arrange
         inputs, joint = primitive.inputs, primitive.joint is not None
         # What a rule can ask for, and where it comes from: an input by its number, the output as -1, the rest by name.
         known: dict[str, int | str] = {name: i for i, name in enumerate(inputs)}
@@ -478,8 +479,8 @@ def _for_input(rule: Callable, index: Any, g: Any, *saved: Any) -> Any:
 
 
 def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: bool = False, quiet: bool = False,
-              joint: Callable | None = None, inputs: Sequence[str] = (), **rules: Callable,
-              ) -> Callable[[Callable[P, Any]], Callable[P, Any]]:  # fmt: skip
+              joint: Callable | None = None, inputs: Sequence[str] = (), arrange: Callable | None = None,
+              **rules: Callable) -> Callable[[Callable[P, Any]], Callable[P, Any]]:  # fmt: skip
     """Make a function on arrays an operation: recorded when called on Tensors, and registered.
 
     Each further keyword is the rule of the input it names; inputs without a rule have no gradient.
@@ -496,10 +497,11 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
         quiet: what is outside the function's domain becomes infinite or NaN without a warning.
         joint: one rule that returns the gradients of all ``inputs`` together, where they share work.
             It may ask for ``needs``, a tuple that tells which of them are wanted.
+        arrange: how to store the arriving gradient, an array, before all rules take it.
     """
 
     def define(forward: Callable[P, Any]) -> Callable[P, Any]:
-        definition = Primitive(forward, rules, promotion, broadcasts, joint, inputs)
+        definition = Primitive(forward, rules, promotion, broadcasts, joint, inputs, arrange)
         arity = None if definition.variadic else len(definition.inputs)
         if definition.options:
             arity = -1  # bind every call

@@ -215,6 +215,7 @@ class Graph(Watcher):
         emit = _OPERATIONS.get(definition.name)
         if emit is None or not any(isinstance(a, Traced) for a in arrays):
             return compute()
+        options = {name: value for name, value in options.items() if name != "memory"}  # that is for gradients
         value = definition.forward(*map(_plain, arrays), **options)
         name = emit(self, value, *arrays, **options)
         return compute() if name is None else Traced(self, value, name)

@@ -74,6 +74,8 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
                 node.saved = None
             if create_graph:
                 saved = node.plan.as_tensors(node, saved)
+            elif node.plan.arrange is not None:
+                g = node.plan.arrange(g)
             edges: Sequence[Edge | None] = node.edges
             if targets is not None:
                 edges = [edge if edge in targets or edge in leading else None for edge in edges]  # type: ignore[operator]

@@ -6,6 +6,7 @@ The whole suite runs on the plain kernels with ``MINIGRAD_FAST_KERNELS=0 python 
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -300,6 +301,19 @@ def test_errors_and_numpys_error_state_pass_between_threads() -> None:
         threads.parallel(fail, 2)
     with np.errstate(divide="ignore"):
         assert np.all(np.isinf(threads.parallel(lambda start, stop: np.float32(1) / np.zeros(1, np.float32), 2)))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="only Linux tells which cores a thread may use")
+def test_threads_keep_off_the_core_of_the_caller() -> None:
+    allowed = os.sched_getaffinity(0)
+    minigrad.set_num_threads(2)
+
+    def where(start: int, stop: int) -> set[int]:
+        return os.sched_getaffinity(0)
+
+    caller, other = threads.parallel(where, 2)
+    assert caller == allowed
+    assert other < allowed if len(allowed) > 1 and platform.libc_ver()[0] == "glibc" else other == allowed
 
 
 def test_several_threads_may_compute() -> None:

@@ -33,7 +33,7 @@ def blockwise(function: Callable[..., Array]) -> Callable[..., Array]:
 
     @wraps(function)
     def computed(*args: Any, **options: Any) -> Array:
-        if type(args[0]) is not np.ndarray or args[0].size < BLOCK // 4:
+        if type(args[0]) is not np.ndarray or args[0].size <= BLOCK:
             return function(*args, **options)
         places = [k for k, a in enumerate(args) if isinstance(a, np.ndarray)]
         flat = runs(*[args[k] for k in places])

@@ -81,7 +81,7 @@ def _convolution_batch_last(x: Array, w: Array, bias: Array | None, stride: Size
     y, targets = empty_batch_last((x.shape[0], w.shape[0], *out), x.dtype)
     taps = direct.Taps(kernel, stride, before, dilation)
     if by_winograd := _by_winograd(x, w.shape, out, stride, dilation, groups):
-        u = winograd.transformed_weight(w)
+        u = winograd.transformed_weight(w, targets[0].shape[-1])
     for source, target in zip(samples(x), targets):
         if by_winograd:
             winograd.convolve(source, u, bias, before, target)
@@ -98,7 +98,7 @@ def _convolution_input_batch_last(g: Array, w: Array, spatial: Sizes, stride: Si
     before = tuple(pair[0] for pair in padding)
     y, targets = empty_batch_last((g.shape[0], w.shape[1] * groups, *spatial), g.dtype)
     if by_winograd := _by_winograd(g, w.shape, spatial, stride, dilation, groups):
-        u = winograd.transformed_weight(w, adjoint=True)
+        u = winograd.transformed_weight(w, targets[0].shape[-1], adjoint=True)
     for source, target in zip(samples(g), targets):
         if by_winograd:
             winograd.convolve(source, u, None, tuple(2 - b for b in before), target)

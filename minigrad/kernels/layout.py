@@ -80,6 +80,13 @@ def batch_last(x: Array) -> Array:
     return out
 
 
+def arranged(x: Array) -> Array:
+    """``x`` (N, C, H, W); stored batch last, if the kernels take it so."""
+    if type(x) is not np.ndarray or x.ndim != 4 or x.shape[0] < MIN_BATCH or not fast(x) or is_batch_last(x):
+        return x
+    return batch_last(x).transpose(_order(4)[1])
+
+
 def flattened(x: Array) -> Array | None:
     """``x`` (N, C, *spatial), if stored batch last, as (N, C * spatial), column by column: runs stay whole."""
     if not (fast(x) and x.size and is_batch_last(x)):

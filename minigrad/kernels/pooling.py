@@ -87,7 +87,7 @@ def max_pool(x: Array, w: Windows) -> Array:
 
 def _by_channels(pool: Callable[[Array, Windows], Array], x: Array, w: Windows) -> Array:
     """``pool(x, w)``, of which each thread computes some channels."""
-    if not fast(x) or x.ndim < 2 or x.size < _LARGE:
+    if not fast(x) or x.ndim < 2 or x.size < _LARGE or not (x.flags.c_contiguous or x.shape[0] >= MIN_BATCH):
         return pool(x, w)
     head = pool(x[:1, :1], w)
     y = np.empty_like(x, dtype=head.dtype, shape=(*x.shape[:2], *head.shape[2:]))
@@ -95,7 +95,7 @@ def _by_channels(pool: Callable[[Array, Windows], Array], x: Array, w: Windows) 
     def body(start: int, stop: int) -> None:
         y[:, start:stop] = pool(x[:, start:stop], w)
 
-    parallel(body, x.shape[1], 1.2 * x.size)
+    parallel(body, x.shape[1], x.size / 2)
     return y
 
 

@@ -33,7 +33,7 @@ def cross_entropy(x: Array, target: Array, keep: bool) -> tuple[Array, Array | N
             total = np.add.reduce(np.exp(z, out=z), axis=1, keepdims=True, out=sums[rows])
             np.subtract(np.log(total[:, 0]), picked, out=loss[rows])
 
-    parallel(run, len(x), x.size)
+    parallel(run, len(x), x.size / 2)
     return loss, kept, sums
 
 
@@ -50,8 +50,18 @@ def cross_entropy_gradient(g: Array, target: Array, exponentials: Array, sums: A
             z = np.multiply(exponentials[rows], factor[rows], out=out[rows])
             z[np.arange(len(z)), target[rows]] -= g[rows]
 
-    parallel(run, len(out), out.size / 3)
+    parallel(run, len(out), out.size / 4)
     return out
+
+
+def _outer(column: Array, row: Array, role: str) -> Array:
+    """``column`` (N, 1) times ``row`` (C,): as a product of matrices half the time of broadcasting.
+
+    A product over one number is what BLAS is slow at, so it is one over two, of which the second is 0.
+    """
+    left, right = np.zeros((len(column), 2), row.dtype), np.zeros((2, len(row)), row.dtype)
+    left[:, :1], right[0] = column, row
+    return np.matmul(left, right, out=scratch(role, (len(left), len(row)), row.dtype))
 
 
 def layer_norm(x: Array, weight: Array | None, bias: Array | None, eps: float) -> tuple[Array, Array, Array]:
@@ -71,41 +81,40 @@ def layer_norm(x: Array, weight: Array | None, bias: Array | None, eps: float) -
             s /= x.shape[1]
             s += eps
             np.divide(1, np.sqrt(s, out=s), out=s)
-            y *= s
-            if weight is not None:
-                y *= weight
+            y *= s if weight is None else _outer(s, weight, "outer")
             if bias is not None:
                 y += bias
 
-    parallel(run, len(x), x.size)
+    parallel(run, len(x), x.size / 2)
     return out, mean, scale
 
 
 def layer_norm_gradient(g: Array, x: Array, weight: Array | None, mean: Array, scale: Array,
                         ) -> tuple[Array, Array, Array]:  # fmt: skip
-    """The gradients of x, weight and bias, given what :func:`layer_norm` found out about each row of x (N, C)."""
+    """The gradients of x, weight and bias, given what :func:`layer_norm` found out about each row of x (N, C).
+
+    With x' = (x - mean) * scale and g' = g * weight: dx = scale * (g' - mean(g') - x' * mean(g' * x')).
+    """
     C = x.shape[1]
     dx = np.empty_like(x, order="C")
     factor = np.ones_like(x, shape=C) if weight is None else np.ascontiguousarray(weight)
-    size = max(1, _blocks(x) // 2)
+    size = _blocks(x)
     ones = np.ones_like(x, shape=size)
 
     def run(first: int, last: int) -> Array:
         total = np.zeros_like(x, shape=(2, C))  # for weight and bias
         for start in range(first, last, size):
             rows = slice(start, min(start + size, last))
-            d, gr = dx[rows], np.ascontiguousarray(g[rows])
-            centred, product = scratch("rows", (2, *d.shape), x.dtype)
-            np.subtract(x[rows], mean[rows], out=centred)
-            np.multiply(gr, centred, out=product)
-            total[0] += scale[rows, 0] @ product
+            d, s, gr = dx[rows], scale[rows], np.ascontiguousarray(g[rows])
+            product = scratch("rows", d.shape, x.dtype)
+            np.subtract(x[rows], mean[rows], out=d)
+            np.multiply(gr, d, out=product)
+            total[0] += s[:, 0] @ product
             total[1] += ones[: len(d)] @ gr
-            np.multiply(gr, factor, out=d)
-            d -= (gr @ factor)[:, None] / C
-            centred *= (product @ factor)[:, None] * np.square(scale[rows]) / C
-            d -= centred
-            d *= scale[rows]
+            d *= (product @ factor)[:, None] * s**3 / -C
+            d -= (gr @ factor)[:, None] * s / C
+            d += np.multiply(gr, _outer(s, factor, "outer"), out=product)
         return total
 
-    dw, db = np.sum(parallel(run, len(x), 2 * x.size), axis=0)
+    dw, db = np.sum(parallel(run, len(x), x.size), axis=0)
     return dx, dw, db

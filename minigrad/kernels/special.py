@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import wraps
 from math import pi, sqrt
 
 import numpy as np
 
 from ..memory import Array
-from .blocks import blockwise
 
 
 def sigmoid(x: Array) -> Array:
@@ -78,7 +78,19 @@ def _erfc_tail(x: Array) -> Array:
     return scaled * np.exp(-cut * cut) * np.exp((cut - y) * (cut + y))
 
 
-def _erf(x: Array) -> Array:
+def _float16_in_float32(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    """Decorates a function of each element that needs more digits than float16 has."""
+
+    @wraps(function)
+    def computed(x: Array) -> Array:
+        return function(x.astype(np.float32)).astype(np.float16) if x.dtype == np.float16 else function(x)
+
+    return computed
+
+
+@_float16_in_float32
+def erf(x: Array) -> Array:
+    """``2 / sqrt(pi)`` times the integral of ``exp(-t**2)`` from 0 to ``x``, to a few units in the last place."""
     if x.dtype == np.float32:
         x = np.clip(x, -3.92, 3.92)
         return np.clip(x * _ratio(_SINGLE, x * x), -1.0, 1.0)
@@ -86,31 +98,23 @@ def _erf(x: Array) -> Array:
     return np.where(np.less(magnitude, 0.46875), _erf_near(x), np.copysign(1 - _erfc_tail(magnitude), x))
 
 
-def _erfc(x: Array) -> Array:
+@_float16_in_float32
+def erfc(x: Array) -> Array:
+    """``1 - erf(x)``, with a small relative error down to where it underflows."""
     magnitude = np.abs(x)
     tail = _erfc_tail(magnitude)
     return np.where(np.less(magnitude, 0.46875), 1 - _erf_near(x), np.where(np.less(x, 0), 2 - tail, tail))
-
-
-def _in_blocks(function: Callable[[Array], Array], x: Array) -> Array:
-    """``function(x)`` for an elementwise function, piece by piece; float16 in float32."""
-    if x.dtype == np.float16:
-        return _in_blocks(function, x.astype(np.float32)).astype(np.float16)
-    return blockwise(function)(x)
-
-
-def gelu(x: Array) -> Array:
-    """``x`` times the probability that a standard normal variable is below it."""
-    return _in_blocks(_gelu, x)
 
 
 # erf(x / sqrt(2)) = tanh(x * p(x**2)) for this polynomial, to 6e-8: a minimax fit like the one above.
 _NORMAL = (1.7562773e-9, -1.32266266e-7, 3.96477313e-6, -5.53063167e-5, -3.25947446e-5, 0.0363330844, 0.797884941)
 
 
-def _gelu(x: Array) -> Array:
+@_float16_in_float32
+def gelu(x: Array) -> Array:
+    """``x`` times the probability that a standard normal variable is below it."""
     if x.dtype != np.float32 or type(x) is not np.ndarray or not x.ndim:
-        return x * (0.5 * _erf(x * sqrt(0.5)) + 0.5)
+        return x * (0.5 * erf(x * sqrt(0.5)) + 0.5)
     y = _polynomial(_NORMAL, x * x)
     y *= x
     np.tanh(y, out=y)
@@ -118,13 +122,3 @@ def _gelu(x: Array) -> Array:
     y *= x
     y *= 0.5
     return y
-
-
-def erf(x: Array) -> Array:
-    """``2 / sqrt(pi)`` times the integral of ``exp(-t**2)`` from 0 to ``x``, to a few units in the last place."""
-    return _in_blocks(_erf, x)
-
-
-def erfc(x: Array) -> Array:
-    """``1 - erf(x)``, with a small relative error down to where it underflows."""
-    return _in_blocks(_erfc, x)

@@ -17,6 +17,7 @@ to matter, never by the import, and :func:`release` undoes them:
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import math
 import os
@@ -125,8 +126,22 @@ class _Pool:
         self.done = [Lock() for _ in range(count - 1)]
         for lock in self.start + self.done:
             lock.acquire()
-        for index in range(1, count):
-            Thread(target=self._serve, args=(index,), name=f"minigrad-{index}", daemon=True).start()
+        threads = [Thread(target=self._serve, args=(k,), name=f"minigrad-{k}", daemon=True) for k in range(1, count)]
+        for thread in threads:
+            thread.start()
+        self.ids: list[Any] = [thread.native_id for thread in threads]
+        self.core: Callable[[], int] | None = _c_function("sched_getcpu")
+        self.cores = os.sched_getaffinity(0) if self.core else set()
+        self.avoided = -1
+
+    def _keep_apart(self) -> None:
+        """Keep the threads off the caller's core, where Linux likes to wake them, to wait there for their turn."""
+        if len(self.cores) < 2 or self.core is None or self.core() == self.avoided:
+            return
+        self.avoided = self.core()
+        for thread in self.ids:
+            with contextlib.suppress(OSError):  # others have a say in where threads may run
+                os.sched_setaffinity(thread, self.cores - {self.avoided})
 
     def _serve(self, index: int) -> None:
         start, done = self.start[index - 1], self.done[index - 1]
@@ -142,6 +157,7 @@ class _Pool:
 
     def run(self, work: Callable[[int], None], count: int) -> None:
         self.work, self.context = work, contextvars.copy_context()
+        self._keep_apart()
         for lock in self.start[: count - 1]:
             lock.release()
         try:
@@ -192,7 +208,7 @@ def _c_function(name: str) -> Any:
     import ctypes
 
     library: Any = ctypes.CDLL(None) if os.name == "posix" else None
-    return getattr(library, name) if hasattr(library, "gnu_get_libc_version") else None
+    return getattr(library, name, None) if hasattr(library, "gnu_get_libc_version") else None
 
 
 def _blas() -> list[tuple[int, Callable[[int], None]]]:

@@ -31,6 +31,7 @@ _A = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0,
 _At = np.ascontiguousarray(_A.T)
 _GG = np.kron(_G, _G).astype(np.float32)  # (36, 9)
 
+_SHORT = 1 << 12  # rows of a product with so few numbers are done before another thread has woken up
 _SCRATCH = 1 << 21  # bytes of transformed input or output at a time
 
 
@@ -63,13 +64,15 @@ def pays(weight: tuple[int, ...], out: tuple[int, ...], stride: tuple[int, ...],
     return -(-out[0] // M) * -(-out[1] // M) * M * M < 1.8 * out[0] * out[1]
 
 
-def transformed_weight(w: Array, adjoint: bool = False) -> Array:
-    """``G w Gᵀ`` of each pair of channels: (O, C, 3, 3) -> (T, T, O, C).
+def transformed_weight(w: Array, n: int, adjoint: bool = False) -> Array:
+    """``G w Gᵀ`` of each pair of channels, for ``n`` samples: (O, C, 3, 3) -> (T, T, O, C), or (T, T, C, O) for one.
 
-    For the adjoint of the convolution: of the kernels turned by half, and (T, T, C, O).
+    For the adjoint of the convolution, of the kernels turned by half, with O and C in each other's place.
     """
     if adjoint:
         w = w[:, :, ::-1, ::-1].swapaxes(0, 1)
+    if n == 1:
+        w = w.swapaxes(0, 1)
     taps = np.ascontiguousarray(w.transpose(2, 3, 0, 1)).reshape(9, -1)
     return np.matmul(_GG, taps).reshape(T, T, *w.shape[:2])
 
@@ -81,21 +84,20 @@ def convolve(x: Array, u: Array, bias: Array | None, before: tuple[int, ...], ou
     """
     channels, features, n = x.shape[2], out.shape[2], x.shape[3]
     tiles = _tiles(out.shape, max(channels, features) * n)
-    turned = np.ascontiguousarray(u.swapaxes(2, 3)) if n == 1 else u
 
     def body(start: int, stop: int) -> None:
         for i, j, count in tiles[start:stop]:
             v = _transformed_input(x, i * M - before[0], j * M - before[1], count)
             m = scratch("winograd products", (count, T, T, features, n), np.float32)
             if n == 1:  # then tiles next to each other make the matrix
-                multiply(v[..., 0].transpose(1, 2, 0, 3), turned, m[..., 0].transpose(1, 2, 0, 3))
+                multiply(v[..., 0].transpose(1, 2, 0, 3), u, m[..., 0].transpose(1, 2, 0, 3))
             else:
                 multiply(u, v, m)
             if bias is not None:  # one place in a tile that Aᵀ spreads evenly over the tile
                 m[:, 1, 1] += bias[:, None]
             _transform_back(m, out[i * M : (i + 1) * M, j * M : (j + count) * M])
 
-    parallel(body, len(tiles))
+    parallel(body, len(tiles), _work(tiles, channels, features, n))
 
 
 def convolve_weight(g: Array, x: Array, before: tuple[int, ...]) -> Array:
@@ -117,7 +119,7 @@ def convolve_weight(g: Array, x: Array, before: tuple[int, ...]) -> Array:
                 total += product
         return total
 
-    total = reduce(np.add, parallel(body, len(tiles))).reshape(T * T, -1)
+    total = reduce(np.add, parallel(body, len(tiles), _work(tiles, channels, features, n))).reshape(T * T, -1)
     taps = np.matmul(_GG.T, total).reshape(3, 3, features, channels)
     return np.ascontiguousarray(taps.transpose(2, 3, 0, 1))
 
@@ -128,6 +130,12 @@ def _tiles(shape: tuple[int, ...], width: int) -> list[tuple[int, int, int]]:
     most = max(1, _SCRATCH // (T * T * width * 4))
     step = -(-columns // -(-columns // most))
     return [(i, j, min(step, columns - j)) for i in range(rows) for j in range(0, columns, step)]
+
+
+def _work(tiles: list[tuple[int, int, int]], channels: int, features: int, n: int) -> float:
+    """About how many nanoseconds the tiles take; 0 if those computed together are too few to share the work."""
+    count, size = max(count for *_, count in tiles), max(channels, features) * n
+    return 0 if count * size < _SHORT else sum(count for *_, count in tiles) * channels * features * n / 2
 
 
 def _transformed_input(x: Array, top: int, left: int, count: int) -> Array:

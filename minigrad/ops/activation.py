@@ -13,7 +13,6 @@ import numpy as np
 
 from ..arguments import along, normalize_dim
 from ..kernels import activation, special
-from ..kernels.blocks import blockwise
 from ..kernels.layout import fast
 from ..memory import Array
 from .elementwise import abs, clamp, elementwise, erf, float_elementwise, sigmoid, tanh, where
@@ -185,7 +184,6 @@ def _gelu_input(g: Array, input: Array, y: Array, approximate: str) -> Array:
     return g * (0.5 + 0.5 * t + 0.5 * x * (1 - t * t) * (_TANH_SCALE + 3 * _TANH_SCALE * _TANH_CUBIC * x * x))
 
 
-@blockwise
 def _gelu_slope(x: Array, y: Array, g: Array) -> Array:
     """``g * (y / x + x * bell(x))``; what moves y and x away from 0 matters only where they are nearly 0."""
     away = np.copysign(1e-30, x)

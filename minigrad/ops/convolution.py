@@ -14,7 +14,7 @@ import numpy as np
 from ..arguments import SPATIAL, check_spatial, ntuple, specialize
 from ..engine import primitive
 from ..kernels import convolution as kernels
-from ..kernels import normalization
+from ..kernels import layout, normalization
 from ..kernels.convolution import Pairs, Sizes
 from ..memory import Array
 from .elementwise import _add
@@ -38,11 +38,18 @@ class Geometry(NamedTuple):
 
 @primitive(
     input=lambda g, weight, input_shape, geometry: _convolution_input(g, weight, input_shape[2:], geometry),
-    weight=lambda g, input, weight_shape, geometry: _convolution_weight(g, input, weight_shape[2:], geometry),
+    weight=lambda g, input, weight_shape, geometry, memory: _convolution_weight(
+        g, memory[0] if memory else input, weight_shape[2:], geometry
+    ),
     bias=_bias_rule,
+    arrange=layout.arranged,
 )
-def _convolution(input: Array, weight: Array, bias: Array | None, geometry: Geometry) -> Array:
-    return kernels.convolution(input, weight, bias, *geometry)
+def _convolution(input: Array, weight: Array, bias: Array | None, geometry: Geometry,
+                 memory: list | None = None) -> Array:  # fmt: skip
+    arranged = layout.arranged(input)
+    if memory is not None and arranged is not input:
+        memory.append(arranged)
+    return kernels.convolution(arranged, weight, bias, *geometry)
 
 
 @primitive(
