@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from minigrad import dtypes, engine
+from minigrad import dtypes, engine, use_fast_kernels
 
 collect_ignore = ["data", "compare_torch.py", "damaged_files.py", "interchange_torch.py"]  # scripts
 
@@ -23,6 +23,14 @@ _COMMON = {
 settings.register_profile("dev", max_examples=12, database=None, **_COMMON)
 settings.register_profile("ci", max_examples=30, database=None, derandomize=True, print_blob=True, **_COMMON)
 settings.load_profile(environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--plain-kernels", action="store_true", help="compute without the kernels made for speed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    use_fast_kernels(not config.getoption("--plain-kernels"))
 
 
 def _state() -> dict[str, object]:

@@ -1,6 +1,6 @@
 """The fast kernels against their slow, obvious twins, and the threads that they share.
 
-The whole suite runs on the plain kernels with ``MINIGRAD_FAST_KERNELS=0 python -m pytest``.
+The whole suite runs on the plain kernels with ``python -m pytest --plain-kernels``.
 """
 
 from __future__ import annotations
@@ -382,7 +382,7 @@ threads.keep_memory(False)
 minigrad.nn.functional.conv2d(minigrad.randn(32, 8, 32, 32), minigrad.randn(8, 8, 3, 3))
 assert set(counts()) == {1} and len(threads._undo) == len(before)
 """
-    subprocess.run([sys.executable, "-c", program], check=True, env={**os.environ, "MINIGRAD_FAST_KERNELS": "1"})
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_views_of_what_is_contiguous_stay_views() -> None:

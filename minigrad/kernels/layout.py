@@ -7,7 +7,6 @@ NumPy's strides hide it from everybody else. ``docs/convolution-kernels.md`` exp
 
 from __future__ import annotations
 
-import os
 from functools import lru_cache
 from typing import Any
 
@@ -20,14 +19,11 @@ MIN_BATCH = 16  # below, runs over the batch are too short: each sample is an ar
 _CHUNK = 1 << 20  # bytes that are turned at a time
 _PAD = 16
 
-_enabled = os.environ.get("MINIGRAD_FAST_KERNELS") != "0"
+_enabled = True
 
 
 class use_fast_kernels:
-    """Compute with the kernels made for speed, or with the plain ones; in a ``with`` block until its end.
-
-    The environment variable ``MINIGRAD_FAST_KERNELS=0`` switches them off from the start.
-    """
+    """Compute with the kernels made for speed, or with the plain ones; in a ``with`` block until its end."""
 
     def __init__(self, enabled: bool = True) -> None:
         global _enabled
