@@ -136,7 +136,7 @@ class _Pool:
 
     def _keep_apart(self) -> None:
         """Keep the threads off the caller's core, where Linux likes to wake them, to wait there for their turn."""
-        if len(self.cores) < 2 or self.core is None or self.core() == self.avoided:
+        if self.core is None or len(self.cores) <= len(self.ids) or self.core() == self.avoided:
             return
         self.avoided = self.core()
         for thread in self.ids:
