@@ -607,7 +607,8 @@ def machine() -> dict[str, Any]:
             model = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), model)
     return {
         "date": datetime.date.today().isoformat(), "processor": model, "cores": os.cpu_count(),
-        "system": f"{platform.system()} {platform.machine()}", "python": platform.python_version(), "versions": versions,
+        "system": f"{platform.system()} {platform.machine()}", "python": platform.python_version(),
+        "versions": versions,
     }  # fmt: skip
 
 
