@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigrad import use_fast_kernels
 import nn  # noqa: F401
+from minigrad import use_fast_kernels
 from minigrad.engine import REGISTRY
 
 from . import properties
