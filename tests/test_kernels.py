@@ -233,6 +233,22 @@ def test_batch_normalization(n: int, c: int, spatial: Any, how: str, other: str,
         np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), atol=3e-4 if dtype == np.float32 else 1e-11)
 
 
+@pytest.mark.parametrize("shape", [(64, 128, 128), (2, 3, 64, 64, 64)])
+def test_large_pooling_shares_channels_of_batches_alone(shape: tuple[int, ...]) -> None:
+    x = numbers(shape, np.float32, 0)
+    pool = F.max_pool2d if len(shape) == 3 else F.max_pool3d
+    fast = pool(minigrad.from_numpy(x), 2)
+    with layout.use_fast_kernels(False):
+        np.testing.assert_array_equal(fast.numpy(), pool(minigrad.from_numpy(x), 2).numpy())
+
+
+@pytest.mark.parametrize("mean", [1, 10, 30, 100])
+def test_moments_of_long_runs(mean: float) -> None:
+    x = numbers((2, 2, 512, 256), np.float32, 0) + np.float32(mean)
+    _, variance = normalization.moments(x)
+    np.testing.assert_allclose(variance, x.var((0, 2, 3), dtype=np.float64), rtol=1e-5)
+
+
 def test_moments_of_a_large_mean() -> None:
     x = stored(numbers((32, 2, 8, 8), np.float32, 0) + np.float32(3000), "batch last")
     mean, variance = normalization.moments(x)
@@ -241,11 +257,12 @@ def test_moments_of_a_large_mean() -> None:
     np.testing.assert_allclose(variance, exact.var((0, 2, 3)), rtol=1e-3)
 
 
-@given(how=stores, other=stores)
-def test_rectifier(how: str, other: str) -> None:
-    x, g = numbers((17, 3, 32, 32), np.float32, 0), numbers((17, 3, 32, 32), np.float32, 1)
+@given(how=stores, other=stores, size=st.sampled_from([(2, 3, 4, 4), (17, 3, 16, 16), (17, 3, 32, 32)]))
+def test_rectifier(how: str, other: str, size: tuple[int, ...]) -> None:
+    x, g = numbers(size, np.float32, 0), numbers(size, np.float32, 1)
     x[0, 0, 0, :4] = np.nan, np.inf, -np.inf, 0
     g[1, 1, :, 0] = np.inf
+    g[1, 1, :, 1] = np.nan
     y = activation.relu(stored(x, how))
     np.testing.assert_array_equal(y, np.maximum(x, 0))
     np.testing.assert_array_equal(activation.gate(stored(g, other), y), np.where(y == 0, 0, g))
@@ -301,6 +318,37 @@ def test_errors_and_numpys_error_state_pass_between_threads() -> None:
         threads.parallel(fail, 2)
     with np.errstate(divide="ignore"):
         assert np.all(np.isinf(threads.parallel(lambda start, stop: np.float32(1) / np.zeros(1, np.float32), 2)))
+
+
+def test_shares_are_computed_if_there_are_fewer_threads_than_were_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    minigrad.set_num_threads(1)
+    monkeypatch.setattr(threads, "get_num_threads", lambda: 3)  # as if another thread had set it just now
+    assert threads.parallel(lambda start, stop: (start, stop), 7) == [(0, 2), (2, 4), (4, 7)]
+
+
+def test_threads_end_when_a_computation_fails() -> None:
+    found: list[threading.Thread] = []
+
+    def fail(start: int, stop: int) -> None:
+        found.append(threading.current_thread())
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        threads.parallel(fail, 2)
+    others = [thread for thread in found if thread is not threading.current_thread()]
+    for thread in others:
+        thread.join(10)
+    assert [thread.is_alive() for thread in others] == [False]
+    assert threads.parallel(lambda start, stop: start, 2) == [0, 1]
+
+
+def test_what_the_process_shares_is_not_set_in_the_middle_of_a_computation() -> None:
+    threads.release()
+    with threads._turn:
+        threads.prepare()  # as a share of the computation does
+        assert not threads._ready
+    threads.prepare()
+    assert threads._ready
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="only Linux tells which cores a thread may use")

@@ -12,7 +12,8 @@ from ..memory import Array
 from .blocks import in_blocks
 from .layout import fast, runs, stored_like
 
-_LARGE = 1 << 15  # elements
+_SMALL = 1 << 11  # elements for which np.where is quicker
+_LARGE = 1 << 15
 _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
@@ -31,7 +32,7 @@ def where_set(mask: Array, g: Array, out: Array) -> None:
 def _written(write: Callable[..., Any], *arrays: Array) -> Array:
     """What ``write(*arrays, out)`` writes, in pieces where all are stored alike."""
     out = np.empty_like(arrays[-1])
-    flat = runs(*arrays, out)
+    flat = runs(*arrays, out) if out.size >= _LARGE else None
     if flat is None:
         write(*arrays, out)
     else:
@@ -49,7 +50,7 @@ def relu(x: Array) -> Array:
 
 
 def gate(g: Array, y: Array) -> Array:
-    """``g`` where ``y`` is not 0, and 0 elsewhere; of Tensors too."""
-    if y.__class__ is not np.ndarray or y.size < _LARGE or not fast(g, y):
-        return g * np.not_equal(y, 0)
+    """``g`` where ``y`` is not 0, and 0 elsewhere, whatever ``g`` is there; of Tensors too."""
+    if y.__class__ is not np.ndarray or y.size < _SMALL or not fast(g, y):
+        return np.where(np.not_equal(y, 0), g, 0)
     return _written(lambda g, y, out: where_set(np.not_equal(y, 0), g, out), stored_like(g, y), y)

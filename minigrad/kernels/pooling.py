@@ -7,7 +7,6 @@ after), ``out`` the number of windows. All other dimensions are left alone, howe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from itertools import product
 from math import prod
 from typing import Any, NamedTuple
@@ -81,19 +80,14 @@ def _lowest(dtype: np.dtype) -> Any:
 
 
 def max_pool(x: Array, w: Windows) -> Array:
-    """The largest element of each window, NaN if there is one."""
-    return _by_channels(_max_pool, x, w)
-
-
-def _by_channels(pool: Callable[[Array, Windows], Array], x: Array, w: Windows) -> Array:
-    """``pool(x, w)``, of which each thread computes some channels."""
-    if not fast(x) or x.ndim < 2 or x.size < _LARGE or not (x.flags.c_contiguous or x.shape[0] >= MIN_BATCH):
-        return pool(x, w)
-    head = pool(x[:1, :1], w)
-    y = np.empty_like(x, dtype=head.dtype, shape=(*x.shape[:2], *head.shape[2:]))
+    """The largest element of each window, NaN if there is one. Of large x (N, C, ...) threads share the channels."""
+    large = fast(x) and x.ndim == len(w.out) + 2 and x.size >= _LARGE
+    if not large or not (x.flags.c_contiguous or x.shape[0] >= MIN_BATCH):
+        return _max_pool(x, w)
+    y = np.empty_like(x, shape=(*x.shape[:2], *w.out))
 
     def body(start: int, stop: int) -> None:
-        y[:, start:stop] = pool(x[:, start:stop], w)
+        y[:, start:stop] = _max_pool(x[:, start:stop], w)
 
     parallel(body, x.shape[1], x.size / 2)
     return y

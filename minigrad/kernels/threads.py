@@ -53,16 +53,22 @@ def set_num_threads(count: int) -> None:
 
     The last bits of sums (of weights' gradients, of means) depend on it; at the same count they never vary.
     """
-    global _count, _pool
+    global _count
     if isinstance(count, bool) or not isinstance(count, int):
         raise TypeError(f"set_num_threads: expected an int, got {type(count).__name__}")
     if count < 1:
         raise ValueError(f"set_num_threads: expected at least 1, got {count}")
     with _turn:
         _count = count
-        if _pool is not None:
-            _pool.stop()
-            _pool = None
+        _dismiss()
+
+
+def _dismiss() -> None:
+    """Let the threads end, those at work when they are done."""
+    global _pool
+    if _pool is not None:
+        _pool.stop()
+        _pool = None
 
 
 def parallel(body: Callable[[int, int], Any], n: int, work: float = math.inf) -> list[Any]:
@@ -92,7 +98,7 @@ def parallel(body: Callable[[int, int], Any], n: int, work: float = math.inf) ->
             _pool = _Pool(_count)
         _pool.run(share, count)
     except BaseException:
-        _pool = None  # interrupted: its threads may still be at work
+        _dismiss()  # if interrupted, they may still be at work
         raise
     finally:
         _turn.release()
@@ -147,10 +153,10 @@ class _Pool:
         start, done = self.start[index - 1], self.done[index - 1]
         while True:
             start.acquire()
-            if self.work is None:
+            if (work := self.work) is None:
                 return
             try:  # in the caller's context: NumPy keeps there how it treats infinities
-                self.context.copy().run(self.work, index)
+                self.context.copy().run(work, index)
             except BaseException as error:
                 self.error = error
             done.release()
@@ -161,7 +167,8 @@ class _Pool:
         for lock in self.start[: count - 1]:
             lock.release()
         try:
-            work(0)
+            for index in (0, *range(len(self.start) + 1, count)):  # fewer threads than when they were counted
+                work(index)
         finally:
             for lock in self.done[: count - 1]:
                 lock.acquire()
@@ -172,7 +179,8 @@ class _Pool:
     def stop(self) -> None:
         self.work = None
         for lock in self.start:
-            lock.release()
+            if lock.locked():  # not if a thread has been called, but has not begun
+                lock.release()
 
 
 # ------------------------------------------------------------------------- what the process shares
@@ -183,24 +191,27 @@ _undo: list[Callable[[], object]] = []
 
 def prepare() -> None:
     """Set BLAS to one thread and let the C library keep freed memory, if that is not done; does what it can."""
-    global _ready
-    if _ready:
+    if _ready or not _turn.acquire(blocking=False):  # or whoever asks may be a share of who has the turn
         return
-    with _turn:
-        if _ready:
-            return
-        _ready = True
-        for count, set_count in _blas():
-            _undo.append(lambda count=count, set_count=set_count: set_count(count))  # type: ignore[misc]
-            set_count(1)
-        mallopt = _c_function("mallopt")
-        if mallopt is not None and _keeps_memory:
-            for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
-                mallopt(parameter, 1 << 30)
-                _undo.append(lambda parameter=parameter: mallopt(parameter, 128 << 10))  # type: ignore[misc]
-            _undo.append(lambda: _c_function("malloc_trim")(0))
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_after_fork)
+    try:
+        if not _ready:
+            _set_up()
+    finally:
+        _turn.release()
+
+
+def _set_up() -> None:
+    global _ready
+    _ready = True
+    for count, set_count in _blas():
+        _undo.append(lambda count=count, set_count=set_count: set_count(count))  # type: ignore[misc]
+        set_count(1)
+    mallopt = _c_function("mallopt")
+    if mallopt is not None and _keeps_memory:
+        for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
+            mallopt(parameter, 1 << 30)
+            _undo.append(lambda parameter=parameter: mallopt(parameter, 128 << 10))  # type: ignore[misc]
+        _undo.append(lambda: _c_function("malloc_trim")(0))
 
 
 def _c_function(name: str) -> Any:
@@ -258,3 +269,7 @@ def _after_fork() -> None:
     """A child process has none of the threads."""
     global _pool, _turn
     _pool, _turn = None, Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
