@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -389,6 +390,22 @@ def test_forking_while_other_threads_draw_does_not_hang() -> None:
         over.set()
         for thread in threads:
             thread.join()
+
+
+def test_forking_while_another_thread_closes_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    def close(connection: Connection) -> None:
+        os.close(connection.fileno())
+        time.sleep(0.02)  # closed, but the object does not know yet
+
+    monkeypatch.setattr(Connection, "_close", close)
+    batches: list[int] = []
+    threads = [threading.Thread(target=lambda: batches.extend(len(list(DataLoader(Noisy(4), num_workers=1, timeout=20)))
+                                                              for _ in range(4))) for _ in range(2)]  # fmt: skip
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert batches == [4] * 8
 
 
 @pytest.mark.parametrize(

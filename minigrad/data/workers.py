@@ -173,6 +173,7 @@ def _work(connection: Connection, fetch: Fetch, init: Callable[[int], Any] | Non
 # ---------------------------------------------------------------------------- in the main process
 
 _parents_ends: weakref.WeakSet[Connection] = weakref.WeakSet()  # of the connections to all workers
+_forking = threading.RLock()  # so that no process begins while another thread is opening or closing connections
 
 
 class Pool:
@@ -187,12 +188,13 @@ class Pool:
         if context is None or isinstance(context, str):
             context = multiprocessing.get_context(context)
         for i in range(loader.num_workers):
-            here, there = context.Pipe()
-            _parents_ends.add(here)
             info = WorkerInfo(i, loader.num_workers, (seed + i) % 2**64, fetch.dataset)
-            process = context.Process(target=_work, args=(there, fetch, loader.worker_init_fn, info), daemon=True)
-            with there:
-                process.start()
+            with _forking:
+                here, there = context.Pipe()
+                _parents_ends.add(here)
+                process = context.Process(target=_work, args=(there, fetch, loader.worker_init_fn, info), daemon=True)
+                with there:
+                    process.start()
             self.workers.append((process, here))
 
     def begin(self, tasks: Numbered, seed: int) -> Numbered:
@@ -254,8 +256,9 @@ def _end(workers: list[tuple[Any, Connection]], parent: int) -> None:
     """Let workers finish the batch that they are at; end those that take long."""
     if os.getpid() != parent:  # in a forked child, whose workers they are not
         return
-    for _, connection in workers:
-        connection.close()
+    with _forking:
+        for _, connection in workers:
+            connection.close()
     deadline = time.monotonic() + _PATIENCE
     for process, _ in workers:
         process.join(max(0.0, deadline - time.monotonic()))
