@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from functools import partial, reduce
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -39,8 +40,8 @@ def to_array(data: Any, dtype: Any = None, copy: bool | None = None, name: str =
     else:
         if array.dtype not in dtypes.DTYPES:
             names = ", ".join(d.name for d in dtypes.DTYPES)
-            raise TypeError(f"{name}: a {array.dtype} array cannot be a Tensor; cast it with astype() to {names} "
-                            "in native byte order")  # fmt: skip
+            raise TypeError(f"{name}: an array of dtype {array.dtype} cannot be a Tensor; cast it with "
+                            f"astype() to {names} in native byte order")  # fmt: skip
         array = own_dtype(array)
         if isinstance(array, np.ndarray) and copy is not True and (dtype is None or dtype == array.dtype):
             memory.adopt(array)
@@ -90,9 +91,14 @@ def _from_python(data: Any, dtype: np.dtype | None, name: str) -> Any:
     if type(data) not in _PLAIN and (array := _from_interface(data, name)) is not None:
         return to_array(array, None, True, name)
     if isinstance(data, Sequence) and not isinstance(data, (str, bytes)):
-        kinds = set(map(type, data))
+        flat, shape = data, [len(data)]
+        while (kinds := set(map(type, flat))) and kinds <= {list, tuple} and len(lengths := set(map(len, flat))) == 1:
+            shape.append(lengths.pop())
+            if len(shape) > 64:  # as many dimensions as NumPy has; or a list that contains itself
+                raise ValueError(f"{name}: the data is nested more than 64 times")
+            flat = list(chain.from_iterable(flat))
         if kinds <= _NUMBERS.keys():
-            return _from_numbers(data, kinds, dtype, name)
+            return _from_numbers(flat, kinds, dtype, name).reshape(shape)
         parts = list(map(partial(_from_python, dtype=dtype, name=name), data))
         if different := {part.shape for part in parts} - {parts[0].shape}:
             raise ValueError(f"{name}: the data is ragged: it contains shapes {parts[0].shape} and {different.pop()}")

@@ -249,6 +249,14 @@ def test_moments_of_long_runs(mean: float) -> None:
     np.testing.assert_allclose(variance, x.var((0, 2, 3), dtype=np.float64), rtol=1e-5)
 
 
+def test_gradient_of_a_bias() -> None:
+    for n in (2, 16):
+        x, w, b = minigrad.randn(n, 3, 6, 6), minigrad.randn(4, 3, 3, 3), minigrad.randn(4).requires_grad_()
+        g = minigrad.randn(n, 4, 4, 4)
+        F.conv2d(x, w, b).backward(g)
+        np.testing.assert_allclose(b.grad.numpy(), g.numpy().sum((0, 2, 3)), rtol=1e-4, atol=1e-5)
+
+
 def test_moments_of_a_large_mean() -> None:
     x = stored(numbers((32, 2, 8, 8), np.float32, 0) + np.float32(3000), "batch last")
     mean, variance = normalization.moments(x)

@@ -26,12 +26,19 @@ SPECS: dict[str, Spec] = {
 }
 
 
+def _endless() -> list:
+    data: list = []
+    data.append(data)
+    return data
+
+
 def _x() -> mg.Tensor:
     return mg.ones(2, requires_grad=True)
 
 
 ERRORS = [
     ("ragged lengths", lambda: mg.tensor([[1], [2, 3]]), ValueError, r"ragged: .*\(1,\) and \(2,\)"),
+    ("a list in itself", lambda: mg.tensor(_endless()), ValueError, "nested more than 64 times"),
     ("ragged depths", lambda: mg.tensor([1, [2]]), ValueError, r"ragged: .*\(\) and \(1,\)"),
     ("ragged arrays", lambda: mg.tensor([np.ones(2), np.ones(3)]), ValueError, r"ragged: .*shapes \(2,\) and \(3,\)"),
     ("ragged tensors", lambda: mg.tensor([mg.ones(2), mg.ones(())]), ValueError, r"ragged: .*\(2,\) and \(\)"),
