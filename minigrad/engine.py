@@ -372,6 +372,12 @@ class Primitive:
         finally:
             _errors.reset(errors)
 
+    def require_inputs(self, args: Sequence[Any]) -> None:
+        """Raise if an input is None that has no default, as of a function that forgot its ``return``."""
+        for name, value in zip(self.inputs, args, strict=False):
+            if value is None and name not in self.defaults:
+                raise TypeError(f"{self.name}: {name} must be a Tensor or a number, got None") from None
+
     def named(self, error: ValueError, arrays: list[Array]) -> ValueError:
         """NumPy's complaint about shapes as one that names the operation."""
         if not self.broadcasts:
@@ -562,6 +568,9 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
                 raise definition.named(error, arrays) from None
             except OverflowError as error:
                 raise OverflowError(f"{definition.name}: {error}") from None
+            except (AttributeError, TypeError):
+                definition.require_inputs(args)
+                raise
             finally:
                 if quiet:
                     _errors.reset(errors)

@@ -265,8 +265,8 @@ class Unpickler(pickle._Unpickler):
             return _DTYPES[name]
         found = Global(module, name)
         require(str(found) in _KNOWN or (module == "torch" and name.endswith("Storage")),
-                f"the file asks for {found}, which is not among what is safe to load: tensors, "
-                "parameters, numbers, strings and bytes in dicts, lists, tuples and sets")  # fmt: skip
+                f"the file asks for {found}, which is not among what is safe to load: tensors, parameters, numbers, "
+                "strings and bytes in dicts, lists, tuples and sets; safe_globals() allows more")  # fmt: skip
         return found
 
     def persistent_load(self, pid: Any) -> np.ndarray:

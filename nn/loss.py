@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from minigrad.tensor import Tensor
+
 from . import functional as F
 from .layer import Layer
 
@@ -34,8 +36,11 @@ class _Loss(Layer, shown=()):
     """Any loss; its weights are buffers."""
 
     def __init__(self, arguments: dict[str, Any]) -> None:
-        if arguments.get("size_average") is not None or arguments.get("reduce") is not None:
-            raise NotImplementedError(f"{type(self).__name__}: size_average and reduce are obsolete; use reduction=")
+        name, obsolete = type(self).__name__, (arguments.get("size_average"), arguments.get("reduce"))
+        if any(isinstance(value, Tensor) for value in obsolete):
+            raise TypeError(f"{name}: the class takes options, what it makes takes Tensors: {name}()(input, target)")
+        if obsolete != (None, None):
+            raise NotImplementedError(f"{name}: size_average and reduce are obsolete; use reduction=")
         super().__init__(arguments)
         for name in ("weight", "pos_weight"):
             if name in arguments:

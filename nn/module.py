@@ -92,7 +92,7 @@ class Module:
                     return self._call_with_hooks(args, kwargs)
             return self.forward(*args, **kwargs)
         except Exception as error:
-            _note_place(error, self)
+            _note_place(error, self, args)
             raise
 
     def _call_with_hooks(self, args: tuple, kwargs: dict[str, Any]) -> Any:
@@ -202,7 +202,8 @@ class Module:
 
         If it was of the same kind before, it keeps its position. A ``new`` name must not be that of something else.
         """
-        own, described = self.__dict__, f"{type(value).__name__!r} as {kind} {name!r}"
+        what = f"class {value.__name__}" if isinstance(value, type) else type(value).__name__
+        own, described = self.__dict__, f"{what!r} as {kind} {name!r}"
         if "_kinds" not in own:
             raise AttributeError(f"{type(self).__name__}: cannot assign {described} before Module.__init__() call; "
                                  "call super().__init__() first")  # fmt: skip
@@ -553,13 +554,15 @@ class Module:
         return f"{self._get_name()}({text})"
 
 
-def _note_place(error: Exception, module: Module) -> None:
+def _note_place(error: Exception, module: Module, args: tuple) -> None:
     """Say in a note on ``error`` which module raised it: each that it leaves puts its name in front of the path."""
     calls: list[Module] = error.__dict__.setdefault("_calls", [])  # outermost first
     notes: list[str] = error.__dict__.setdefault("__notes__", [])
     place = notes.index(_place(calls)) if calls and _place(calls) in notes else len(notes)
     calls.insert(0, module)
     notes[place : place + 1] = [_place(calls)]
+    if len(calls) == 1 and args and args[0] is None:
+        notes.append("its input is None, which is what a function without return gives")
 
 
 def _place(calls: list[Module]) -> str:

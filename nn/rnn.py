@@ -91,7 +91,8 @@ class RNNBase(_Recurrent):
         packed = isinstance(input, PackedSequence)
         x = input.data if packed else input
         if x.ndim not in ((2,) if packed else (2, 3)) or x.shape[-1] != self.input_size or 0 in x.shape:
-            raise ValueError(f"{type(self).__name__}: expected input (T, N, {self.input_size}) or (T, "
+            batch = "N, T" if self.batch_first else "T, N"
+            raise ValueError(f"{type(self).__name__}: expected input ({batch}, {self.input_size}) or (T, "
                              f"{self.input_size}) with T, N > 0, got shape {tuple(x.shape)}")  # fmt: skip
         single = not packed and x.ndim == 2
         if packed:

@@ -169,3 +169,10 @@ def test_one_node() -> None:
     """Softmax and loss are one operation."""
     x = f64(X, True)
     assert F.cross_entropy(x, mg.tensor(T), reduction="none").grad_fn.name == "cross_entropy"
+
+
+def test_targets_may_be_arrays() -> None:
+    """As every operation takes them."""
+    labels = np.array(T)
+    assert F.cross_entropy(f64(X), labels).item() == F.cross_entropy(f64(X), mg.tensor(labels)).item()
+    assert F.nll_loss(f64(X), labels).item() == F.nll_loss(f64(X), mg.tensor(labels)).item()

@@ -260,6 +260,19 @@ def test_errors_say_which_layer_raised_them() -> None:
     assert caught.value.__notes__ == ["in 0: Linear(in_features=2, out_features=3, bias=True)"]
 
 
+def test_an_input_of_none_is_told() -> None:
+    class Forgetful(nn.Module):
+        def forward(self, x: Any) -> None:
+            x * 2
+
+    with pytest.raises(TypeError, match="linear: input must be a Tensor or a number, got None") as caught:
+        nn.Sequential(Forgetful(), nn.Linear(2, 3))(mg.ones(2))
+    assert caught.value.__notes__ == [
+        "in 1: Linear(in_features=2, out_features=3, bias=True)",
+        "its input is None, which is what a function without return gives",
+    ]
+
+
 # ----------------------------------------------------------------------- copying and saving
 
 

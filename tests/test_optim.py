@@ -197,6 +197,13 @@ def test_groups() -> None:
     )  # as PyTorch prints it
 
 
+def test_parameters_must_be_iterable() -> None:
+    model = nn.Linear(2, 2)
+    for params in (model, model.parameters, model.weight):
+        with pytest.raises(TypeError, match=r"as model\.parameters\(\) gives, not (Linear|method|Parameter)"):
+            optim.SGD(params, lr=0.1)  # type: ignore[arg-type]
+
+
 def test_named_parameters() -> None:
     layer = nn.Linear(2, 1)
     optimizer = SGD(layer.named_parameters(), lr=0.1)

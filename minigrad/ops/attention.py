@@ -26,7 +26,7 @@ def _check(query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool, en
         raise ValueError(f"{name}: query and key must have the same last dimension, got {shapes}")
     if key.shape[-2] != value.shape[-2]:
         raise ValueError(f"{name}: key and value must be equally many (dimension -2), got {shapes}")
-    _same_dtype(name, query, key, value)
+    _same_dtype(name, query=query, key=key, value=value)
     heads = [t.shape[-3] if t.ndim > 2 else 0 for t in (query, key, value)]
     if enable_gqa and (0 in heads or heads[1] != heads[2] or heads[0] % heads[1]):
         raise ValueError(f"{name}: with enable_gqa the heads of the query (dimension -3) must be a multiple of those "

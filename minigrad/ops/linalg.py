@@ -20,10 +20,11 @@ from .shaping import broadcast_shapes, diagonal, expand, matrix_transpose, permu
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def _same_dtype(name: str, *arrays: Array) -> None:
-    if len(found := {a.dtype for a in arrays}) > 1:
-        kinds = " and ".join(sorted(map(str, found)))
-        raise TypeError(f"{name}: all operands must have one dtype, got {kinds}; convert with .to(dtype)")
+def _same_dtype(name: str, **operands: Any) -> None:
+    found = {argument: a.dtype for argument, a in operands.items() if a is not None}
+    if len(set(found.values())) > 1:
+        kinds = ", ".join(f"{argument} is {dtype}" for argument, dtype in found.items())
+        raise TypeError(f"{name}: all operands must have one dtype, but {kinds}; convert with .to(dtype)")
 
 
 def _rows(a: Array) -> Array:
@@ -49,7 +50,7 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
         raise ValueError(f"linear: input of shape {input.shape} does not fit weight of shape {weight.shape}; expected "
                          "(..., in_features) and (out_features, in_features)")  # fmt: skip
     if input.dtype is not weight.dtype or (bias is not None and bias.dtype is not weight.dtype):
-        _same_dtype("linear", *(a for a in (input, weight, bias) if a is not None))
+        _same_dtype("linear", input=input, weight=weight, bias=bias)
     y = _times(input, weight.T)
     if bias is not None:
         if bias.shape != weight.shape[:1]:
@@ -85,7 +86,7 @@ def matmul(input: Array, other: Array) -> Array:
     if not (input.ndim and other.ndim):
         raise ValueError(f"matmul: both operands need at least 1 dimension, got shapes {input.shape} and {other.shape}")
     if input.dtype is not other.dtype:
-        _same_dtype("matmul", input, other)
+        _same_dtype("matmul", input=input, other=other)
     rows = other.shape[-min(other.ndim, 2)]
     if input.shape[-1] != rows:
         raise ValueError(f"matmul: shapes {input.shape} and {other.shape} do not fit: {input.shape[-1]} columns "
@@ -156,7 +157,7 @@ def _einsum_rule(g: Array, index: int, operands: tuple[Array, ...], terms: tuple
 @primitive(operands=_einsum_rule)
 def _einsum(*operands: Array, terms: tuple[str, ...], output: str) -> Array:
     """:func:`einsum` of at least two operands; no term repeats a label, and each label is in two of them."""
-    _same_dtype("einsum", *operands)
+    _same_dtype("einsum", **{f"operand {i}": a for i, a in enumerate(operands)})
     return contract(operands, terms, output)
 
 
@@ -308,7 +309,7 @@ def _solve_A(g: Array, A: Array, y: Array, A_shape: tuple[int, ...]) -> Array:
 @primitive(A=_solve_A, B=lambda g, A, B_shape: sum_to(_solve(_transposed(A), g), B_shape))
 def _solve(A: Array, B: Array) -> Array:
     """The X with ``A @ X == B``, for matrices."""
-    _same_dtype("solve", A, B)
+    _same_dtype("solve", A=A, B=B)
     return _lapack("solve", np.linalg.solve, A, B)
 
 

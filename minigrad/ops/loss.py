@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import TensorBase, new_tensor, primitive
+from ..engine import TensorBase, new_tensor, operand, primitive
 from ..kernels import rows as kernels
 from ..kernels.layout import fast
 from ..memory import Array
@@ -34,9 +34,17 @@ def _check_reduction(name: str, reduction: str, extra: Sequence[str] = ()) -> No
         raise ValueError(f"{name}: reduction must be one of {', '.join(allowed)}, got {reduction!r}")
 
 
+def _check_operands(name: str, reduction: str, **operands: Any) -> None:
+    """Raise unless the reduction is known and the operands are Tensors or arrays."""
+    _check_reduction(name, reduction)
+    for argument, x in operands.items():
+        if not hasattr(x, "dtype"):
+            raise TypeError(f"{name}: {argument} must be a Tensor, got {type(x).__name__}")
+
+
 def _check(name: str, reduction: str, input: Any, target: Any, target_name: str = "target") -> None:
     """Raise unless the reduction is known and the two shapes are equal."""
-    _check_reduction(name, reduction)
+    _check_operands(name, reduction, **{"input": input, target_name: target})
     if input.shape != target.shape:
         raise ValueError(
             f"{name}: input has shape {input.shape} but {target_name} has {target.shape}; they must be the same, "
@@ -172,7 +180,7 @@ def _shares(name: str, input: Any, rows: Any, target: Any, weight: Any, ignore_i
     For a mean, the last two are divided by the sum of the weights. They are numbers if all are equal.
     """
     (places, classes), dtype = rows.shape, rows.dtype
-    index = np.reshape(target._array, (places,)).astype(np.int64, copy=False)
+    index = np.reshape(operand(target, name), (places,)).astype(np.int64, copy=False)
     if weight is None and not 0 <= ignore_index < classes and _all_within(index, classes):
         share = 1 / max(places, 1) if reduction == "mean" else 1.0
         return new_tensor(index), share, share
@@ -200,7 +208,7 @@ def nll_loss(input: Any, target: Any, weight: Any = None, *, ignore_index: int =
 
     Shapes, ``weight`` and ``ignore_index`` as in :func:`cross_entropy` with class indices.
     """
-    _check_reduction("nll_loss", reduction)
+    _check_operands("nll_loss", reduction, input=input, target=target)
     rows = _by_place("nll_loss", input, target)
     index, share, _ = _shares("nll_loss", input, rows, target, weight, ignore_index, reduction)
     picked = np.squeeze(gather(rows, 1, np.expand_dims(index, 1)), 1)
@@ -249,7 +257,7 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, *, ignore_index: 
         ignore_index: a class index whose places count nothing; not for class probabilities.
         label_smoothing: how much of each target is spread evenly over all classes, 0 to 1.
     """
-    _check_reduction("cross_entropy", reduction)
+    _check_operands("cross_entropy", reduction, input=input, target=target)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing must be from 0 to 1, got {label_smoothing}")
     if input.dtype.kind != "f":

@@ -86,8 +86,9 @@ class Optimizer:
         self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
         self._hooks: tuple[dict[int, Callable], dict[int, Callable]] = {}, {}  # before and after each step
-        if isinstance(params, TensorBase):
-            raise TypeError("params argument given to the optimizer should be an iterable of Tensors or dicts")
+        if isinstance(params, TensorBase) or not isinstance(params, Iterable):
+            raise TypeError("params argument given to the optimizer should be an iterable of Tensors or dicts, as "
+                            f"model.parameters() gives, not {type(params).__name__}")  # fmt: skip
         groups = list(params)
         if not groups:
             raise ValueError("optimizer got an empty parameter list")

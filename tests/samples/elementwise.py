@@ -288,6 +288,8 @@ ERRORS = [
     ("where shapes", lambda: mg.where(_b(), mg.ones(2), 0.0), ValueError, r"where: shapes \(3,\) and \(2,\)"),
     ("clamp shapes", lambda: mg.clamp(_x(), mg.ones(2)), ValueError, "clamp: shapes"),
     ("add string", lambda: _x() + "a", TypeError, "add: expected a Tensor or a number, got str"),
+    ("add None", lambda: _x() + None, TypeError, "add: other must be a Tensor or a number, got None"),
+    ("None mul", lambda: None * _x(), TypeError, "mul: input must be a Tensor or a number, got None"),
     ("add list", lambda: _x() + [1, 2, 3], TypeError, "add: expected a Tensor or a number, got list"),
     ("exp number", lambda: mg.exp(1.0), TypeError, "exp: expected a Tensor, got float"),
     ("exp two", lambda: mg.exp(_x(), _x()), TypeError, "exp: takes at most 1 positional arguments, got 2"),

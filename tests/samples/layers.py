@@ -39,6 +39,7 @@ ERRORS = [
     ("LayerNorm shape", lambda: nn.LayerNorm(3)(mg.zeros(2, 4)), ValueError, r"layer_norm.*\(3,\).*\(2, 4\)"),
     ("RMSNorm shape", lambda: nn.RMSNorm((3, 4))(mg.zeros(2, 4)), ValueError, r"rms_norm.*\(3, 4\)"),
     ("GroupNorm groups", lambda: nn.GroupNorm(2, 3), ValueError, "num_channels=3 must be divisible by num_groups=2"),
+    ("Sequential class", lambda: nn.Sequential(nn.ReLU), TypeError, "cannot assign 'class ReLU' as module '0'"),
     ("heads", lambda: nn.MultiheadAttention(4, 3), ValueError, "embed_dim 4 must be divisible by num_heads 3"),
     ("query dims", lambda: _attend((3, 4), _K, _K), ValueError, "must all have 3 or 2 dimensions"),
     ("key batch", lambda: _attend(_Q, (3, 4, 4), (3, 4, 4)), ValueError, r"equally many sequences.*\(3, 4, 4\)"),

@@ -11,6 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 import minigrad as mg
+from minigrad import nn
 from minigrad.testing import booleans, floats, integers, shapes
 from nn import functional as F
 
@@ -320,6 +321,12 @@ ERRORS = [
     ("mse reduction", lambda: F.mse_loss(_x(2), _x(2), reduction="avg"), ValueError, "none, mean, sum, got 'avg'"),
     ("mse weight", lambda: F.mse_loss(_x(2), _x(2), weight=_x(1)), ValueError, r"mse_loss: weight of shape \(1,\)"),
     ("mse positional", lambda: F.mse_loss(_x(2), _x(2), True), TypeError, "positional"),
+    ("mse list", lambda: F.mse_loss(_x(2), [1.0, 2.0]), TypeError, "mse_loss: target must be a Tensor, got list"),
+    ("mse None", lambda: F.mse_loss(None, _x(2)), TypeError, "mse_loss: input must be a Tensor, got NoneType"),
+    ("ce list", lambda: F.cross_entropy(_x(2, 3), [0, 1]), TypeError, "entropy: target must be a Tensor, got list"),
+    ("ce None", lambda: F.cross_entropy(None, _i(0)), TypeError, "entropy: input must be a Tensor, got NoneType"),
+    ("ce class", lambda: nn.CrossEntropyLoss(_x(2, 3), _i(0, 1)), TypeError, r"CrossEntropyLoss\(\)\(input, target\)"),
+    ("mse class", lambda: nn.MSELoss(_x(2), _x(2)), TypeError, r"takes options.*MSELoss\(\)\(input, target\)"),
     ("l1 shapes", lambda: F.l1_loss(_x(2), _x(3)), ValueError, "l1_loss: .*broadcasting"),
     ("huber delta", lambda: F.huber_loss(_x(2), _x(2), delta=0.0), ValueError, "delta must be above 0"),
     ("smooth_l1 beta", lambda: F.smooth_l1_loss(_x(2), _x(2), beta=-1.0), ValueError, "beta must not be negative"),

@@ -96,6 +96,7 @@ ERRORS = [
     ("hx of LSTM", lambda: nn.LSTM(3, 4)(_X, mg.zeros(1, 2, 4)), ValueError, r"a tuple \(h, c\) of Tensors"),
     ("hx of GRU", lambda: nn.GRU(3, 4)(_X, (mg.zeros(1, 2, 4),) * 2), ValueError, "GRU: hx must be a Tensor"),
     ("hx without batch", lambda: nn.GRU(3, 4)(mg.zeros(5, 3), mg.zeros(1, 1, 4)), ValueError, r"of shape \(1, 4\)"),
+    ("batch_first", lambda: nn.LSTM(3, 4, batch_first=True)(mg.zeros(4, 2, 5)), ValueError, r"input \(N, T, 3\)"),
     ("cell input", lambda: nn.LSTMCell(3, 4)(mg.zeros(2, 4)), ValueError, r"LSTMCell: expected input \(N, 3\)"),
     ("cell hx", lambda: nn.GRUCell(3, 4)(mg.zeros(2, 3), mg.zeros(4)), ValueError,
      r"of shape \(2, 4\), got \[\(4,\)\]"),
