@@ -36,6 +36,15 @@ def test_gradients_at_kinks(function: Any, points: list[float], slopes: list[flo
     np.testing.assert_allclose(x.grad.numpy(), slopes, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("size", [3, 3000])
+@pytest.mark.parametrize("function", [F.relu, F.relu6, F.hardtanh, F.hardsigmoid, F.hardswish, F.hardshrink,
+                                      F.softshrink, lambda x: F.threshold(x, 1.0, 20.0)])  # fmt: skip
+def test_no_gradient_however_large_where_flat(function: Any, size: int) -> None:
+    x = mg.full((size,), 0.0 if function in (F.hardshrink, F.softshrink) else -4.0, requires_grad=True)
+    for g in (np.inf, np.nan):
+        assert not grad(function(x), x, mg.full((size,), g))[0].numpy().any()
+
+
 @pytest.mark.parametrize("dtype", [mg.float16, mg.float32, mg.float64])
 @pytest.mark.parametrize("name", ["relu", "elu", "selu", "celu", "gelu", "silu", "mish", "softplus", "softsign",
                                   "logsigmoid", "hardswish", "hardsigmoid", "tanhshrink"])  # fmt: skip

@@ -12,9 +12,9 @@ from ..memory import Array
 from .blocks import in_blocks
 from .layout import fast, runs, stored_like
 
-_SMALL = 1 << 11  # elements for which np.where is quicker
+_SMALL = 1 << 10  # elements for which np.where is quicker
 _LARGE = 1 << 15
-_BITS = {2: np.int16, 4: np.int32, 8: np.int64}
+_BITS = {1: np.dtype(np.int8), 2: np.dtype(np.int16), 4: np.dtype(np.int32), 8: np.dtype(np.int64)}  # by size
 
 
 def where_set(mask: Array, g: Array, out: Array) -> None:
@@ -24,7 +24,7 @@ def where_set(mask: Array, g: Array, out: Array) -> None:
     """
     bits = _BITS[g.itemsize]
     out = out.view(bits)
-    mask = mask.view(np.int8)
+    mask = mask.view(_BITS[1])
     np.copyto(out, np.negative(mask, out=mask))
     np.bitwise_and(out, g.view(bits), out=out)
 
@@ -32,7 +32,7 @@ def where_set(mask: Array, g: Array, out: Array) -> None:
 def _written(write: Callable[..., Any], *arrays: Array) -> Array:
     """What ``write(*arrays, out)`` writes, in pieces where all are stored alike."""
     out = np.empty_like(arrays[-1])
-    flat = runs(*arrays, out) if out.size >= _LARGE else None
+    flat = runs(*arrays, out)
     if flat is None:
         write(*arrays, out)
     else:
@@ -49,8 +49,17 @@ def relu(x: Array) -> Array:
     return _written(lambda part, out: np.clip(part, 0, math.inf, out=out), x)
 
 
+def masked(g: Array, mask: Array) -> Array:
+    """``g`` where ``mask``, which is lost, is set, and 0 elsewhere, whatever ``g`` is there; of Tensors too."""
+    if g.__class__ is not np.ndarray or g.size < _SMALL:
+        return np.where(mask, g, 0)
+    out = np.empty_like(g)
+    where_set(mask, g, out)
+    return out
+
+
 def gate(g: Array, y: Array) -> Array:
-    """``g`` where ``y`` is not 0, and 0 elsewhere, whatever ``g`` is there; of Tensors too."""
-    if y.__class__ is not np.ndarray or y.size < _SMALL or not fast(g, y):
-        return np.where(np.not_equal(y, 0), g, 0)
-    return _written(lambda g, y, out: where_set(np.not_equal(y, 0), g, out), stored_like(g, y), y)
+    """``g`` where ``y`` is not 0, and 0 elsewhere: see :func:`masked`."""
+    if y.__class__ is np.ndarray and y.size >= _LARGE and fast(g, y):
+        return _written(lambda g, y, out: where_set(np.not_equal(y, 0), g, out), stored_like(g, y), y)
+    return masked(g, np.not_equal(y, 0))

@@ -15,7 +15,7 @@ from ..arguments import along, normalize_dim
 from ..kernels import activation, special
 from ..kernels.layout import fast
 from ..memory import Array
-from .elementwise import abs, clamp, elementwise, erf, float_elementwise, sigmoid, tanh, where
+from .elementwise import abs, elementwise, erf, float_elementwise, sigmoid, sign, tanh, where
 from .inplace import become
 
 
@@ -36,7 +36,9 @@ def relu(input: Any, inplace: bool = False) -> Any:
     return become(input, _relu(input), "relu_") if inplace else _relu(input)
 
 
-@elementwise(input=lambda g, input, min_val, max_val: g * np.logical_and(input > min_val, input < max_val))
+@elementwise(input=lambda g, input, min_val, max_val: activation.masked(
+    g, np.logical_and(np.greater(input, min_val), np.less(input, max_val))
+))  # fmt: skip
 def _hardtanh(input: Array, min_val: float, max_val: float) -> Array:
     return np.clip(input, min_val, max_val)
 
@@ -93,7 +95,7 @@ def softshrink(input: Any, lambd: float = 0.5) -> Any:
     """``input`` moved towards 0 by ``lambd``, and 0 if it is nearer than that. Takes any shape, and keeps it."""
     if lambd < 0:
         raise ValueError(f"softshrink: lambd must be at least 0, got {lambd}")
-    return input - clamp(input, -lambd, lambd)
+    return where(abs(input) <= lambd, 0, input - lambd * sign(input))
 
 
 def hardsigmoid(input: Any, inplace: bool = False) -> Any:
@@ -103,7 +105,7 @@ def hardsigmoid(input: Any, inplace: bool = False) -> Any:
 
 def _hardswish_input(g: Array, input: Array) -> Array:
     slope = np.where(np.less(input, 3), input / 3 + 0.5, np.ones_like(input))
-    return g * np.where(np.less_equal(input, -3), 0, slope)  # also at -infinity
+    return np.where(np.less_equal(input, -3), 0, g * slope)  # also at -infinity
 
 
 @float_elementwise(input=_hardswish_input)
