@@ -257,6 +257,15 @@ def test_gradient_of_a_bias() -> None:
         np.testing.assert_allclose(b.grad.numpy(), g.numpy().sum((0, 2, 3)), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("how", ["C", "batch last"])
+def test_normalizations_by_sample_are_none_by_channel(how: str) -> None:
+    x = minigrad.from_numpy(stored(numbers((16, 4, 3, 3), np.float64, 0), how))
+    for normalize in (lambda: F.layer_norm(x, (4, 3, 3)), lambda: F.group_norm(x, 2), lambda: F.instance_norm(x)):
+        fast = normalize()
+        with layout.use_fast_kernels(False):
+            np.testing.assert_allclose(fast.numpy(), normalize().numpy(), atol=1e-12)
+
+
 def test_moments_of_a_large_mean() -> None:
     x = stored(numbers((32, 2, 8, 8), np.float32, 0) + np.float32(3000), "batch last")
     mean, variance = normalization.moments(x)
