@@ -107,7 +107,8 @@ def main() -> None:
         try:
             gradcheck(function, (x, limit))
         except RuntimeError as error:
-            print("\n".join(str(error).splitlines()[: None if args.verbose else 3]), "\n")
+            text = str(error) if args.verbose else str(error).partition("\nRows are")[0]  # without the matrices
+            print(f"{text}\n")
         else:
             raise SystemExit("gradcheck found nothing: that would be a mistake of its own")
 

@@ -232,12 +232,13 @@ def main() -> None:
 
     save_figures(
         args.out,
-        kernels=show_kernels(model[0].weight, columns=8),
+        kernels=show_kernels(model[0].weight, columns=8, title="The kernels of the first layer"),
         features=draw_features(model, images[3:4]),
         shifts=draw_shifts(models, digits.x_test, digits.y_test),
         saliency=overlay(images, [heat], "Saliency: the gradient of the answer with respect to each pixel"),
         grad_cam=overlay(images, [cam, local], "Grad-CAM, with averaged gradients and with those of each place"),
-        dreams=show_images(dreams, list(range(10)), columns=10, size=1.0, cmap="gray_r"),
+        dreams=show_images(dreams, list(range(10)), columns=10, size=1.0, cmap="gray_r",
+                           title="Dreams: the image that each answer likes best"),
     )
 
 

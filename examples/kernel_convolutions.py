@@ -66,7 +66,8 @@ def draw_functions() -> Figure:
             kernel = gaussian(3 * sigma, sigma)
             middle = slice(len(kernel) // 2, len(kernel) // 2 + len(x))
             axis.plot(x.numpy(), convolve(curve, kernel)[middle].numpy(), label=f"smoothed, σ = {sigma / 50:.1f}")
-        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=3, frameon=False)
+        axis.set_ylim(top=1.4 * axis.get_ylim()[1])  # room for the legend
+        axis.legend(loc="upper center", ncols=2)
         axis.grid(alpha=0.3)
     return figure
 

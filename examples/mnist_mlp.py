@@ -94,8 +94,9 @@ def draw_predictions(scores: Tensor, images: Tensor, labels: Tensor, count: int 
     wrong = answers != labels
     order = (confidence + wrong.float()).argsort(descending=True)[: count // 2].tolist()
     order += (~wrong).nonzero().flatten()[: count - len(order)].tolist()
-    titles = [f"{labels[i].item()}: {answers[i].item()} ({confidence[i].item():.0%})" for i in order]
-    return show_images(images[order], titles, columns=8, title="digit: answer (probability given to it)", cmap="gray_r")
+    titles = [f"{labels[i].item()} → {answers[i].item()} ({confidence[i].item():.0%})" for i in order]
+    title = "Digit → answer (probability given to it): the surest mistakes, then right answers"
+    return show_images(images[order], titles, columns=8, title=title, cmap="gray_r")
 
 
 def main() -> None:
@@ -128,7 +129,8 @@ def main() -> None:
         digits=show_images(digits.x_train[few], digits.y_train[few].tolist(), columns=15, size=0.7, cmap="gray_r"),
         curves=plot_history(history),
         predictions=draw_predictions(scores, digits.x_test, digits.y_test),
-        weights=show_kernels(model.first.weight[:32].reshape(-1, 1, 28, 28), columns=8),
+        weights=show_kernels(model.first.weight[:32].reshape(-1, 1, 28, 28), columns=8,
+                             title="What the first 32 hidden units look for: ink where red, none where blue"),
         confusion=confusion_matrix(digits.y_test, scores.argmax(1), classes=10),
     )
 

@@ -122,10 +122,12 @@ def main() -> None:
         between = [model.decode(means[a] + steps * (means[b] - means[a])) for a, b in ((0, 6), (1, 7), (3, 8), (4, 9))]
         save_figures(
             args.out,
-            samples=show_images(model.decode(minigrad.randn(100, args.code)), columns=20, size=0.55, cmap="gray_r"),
+            samples=show_images(model.decode(minigrad.randn(100, args.code)), columns=20, size=0.55, cmap="gray_r",
+                                title="Digits that nobody wrote, from random numbers"),
             reconstructions=show_images(minigrad.cat([digits.x_test[few], model.decode(means)]), columns=10,
-                                       size=0.9, cmap="gray_r"),
-            between=show_images(minigrad.cat(between), columns=10, size=0.9, cmap="gray_r"),
+                                        size=0.9, cmap="gray_r", title=f"Digits, and what {args.code} numbers keep"),
+            between=show_images(minigrad.cat(between), columns=10, size=0.9, cmap="gray_r",
+                                title="From one digit to another"),
             curves=plot_history(history),
         )  # fmt: skip
 
