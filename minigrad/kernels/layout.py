@@ -78,7 +78,7 @@ def batch_last(x: Array) -> Array:
 
 def arranged(x: Array) -> Array:
     """``x`` (N, C, H, W); stored batch last, if the kernels take it so."""
-    if type(x) is not np.ndarray or x.ndim != 4 or x.shape[0] < MIN_BATCH or not fast(x) or is_batch_last(x):
+    if not fast(x) or x.ndim != 4 or x.shape[0] < MIN_BATCH or is_batch_last(x):
         return x
     return batch_last(x).transpose(_order(4)[1])
 
@@ -87,9 +87,7 @@ def flattened(x: Array) -> Array | None:
     """``x`` (N, C, *spatial), if stored batch last, as (N, C * spatial), column by column: runs stay whole."""
     if not (fast(x) and x.size and is_batch_last(x)):
         return None
-    flat = x.transpose(_order(x.ndim)[0])
-    columns = np.ascontiguousarray(np.moveaxis(flat, -2, 0))
-    return columns.reshape(-1, x.shape[0]).T
+    return np.ascontiguousarray(np.moveaxis(x, 0, -1)).reshape(-1, x.shape[0]).T
 
 
 def samples(x: Array) -> list[Array]:

@@ -79,29 +79,30 @@ def _lowest(dtype: np.dtype) -> Any:
     return -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
 
 
+def _reduced(combine: np.ufunc, x: Array, w: Windows, filler: Any) -> Array:
+    """The elements of each window combined, one dimension after the other."""
+    for axis, _, pair, parts in w.along():
+        x = pad(x, (pair, *((0, 0),) * (-axis - 1)), filler)
+        y = x[_section(axis, parts[0])]
+        for part in parts[1:]:
+            y = combine(y, x[_section(axis, part)])
+        x = y
+    return x.copy() if max(w.kernel) == 1 else x
+
+
 def max_pool(x: Array, w: Windows) -> Array:
     """The largest element of each window, NaN if there is one. Of large x (N, C, ...) threads share the channels."""
+    lowest = _lowest(x.dtype)
     large = fast(x) and x.ndim == len(w.out) + 2 and x.size >= _LARGE
     if not large or not (x.flags.c_contiguous or x.shape[0] >= MIN_BATCH):
-        return _max_pool(x, w)
+        return _reduced(np.maximum, x, w, lowest)
     y = np.empty_like(x, shape=(*x.shape[:2], *w.out))
 
     def body(start: int, stop: int) -> None:
-        y[:, start:stop] = _max_pool(x[:, start:stop], w)
+        y[:, start:stop] = _reduced(np.maximum, x[:, start:stop], w, lowest)
 
     parallel(body, x.shape[1], x.size / 2)
     return y
-
-
-def _max_pool(x: Array, w: Windows) -> Array:
-    """One dimension after the other."""
-    for axis, _, pair, parts in w.along():
-        x = pad(x, (pair, *((0, 0),) * (-axis - 1)), _lowest(x.dtype))
-        y = x[_section(axis, parts[0])]
-        for part in parts[1:]:
-            y = np.maximum(y, x[_section(axis, part)])
-        x = y
-    return x.copy() if max(w.kernel) == 1 else x
 
 
 def _handles(x: Array, w: Windows) -> bool:
@@ -198,22 +199,12 @@ def max_pool_gather(v: Array, x: Array, y: Array, w: Windows) -> Array:
 def max_pool_indices(x: Array, y: Array, w: Windows) -> Array:
     """Where ``x`` has the maximum of each window, counted over all pooled dimensions in C order."""
     places = np.cumsum(np.ones_like(x, dtype=np.int64, shape=(prod(w.spatial),)), axis=0) - 1
-    places = pad(np.reshape(places, w.spatial), w.padding)
-    total = np.zeros_like(y, dtype=np.int64)
-    for part, here in _winners(x, y, w):
-        total = np.where(here, places[part], total)
-    return total
+    return max_pool_gather(np.reshape(places, w.spatial), x, y, w)
 
 
 def window_sum(x: Array, w: Windows) -> Array:
-    """The sum of each window, one dimension after the other."""
-    for axis, _, pair, parts in w.along():
-        x = pad(x, (pair, *((0, 0),) * (-axis - 1)))
-        y = x[_section(axis, parts[0])]
-        for part in parts[1:]:
-            y = y + x[_section(axis, part)]
-        x = y
-    return x.copy() if max(w.kernel) == 1 else x
+    """The sum of each window."""
+    return _reduced(np.add, x, w, 0)
 
 
 def window_spread(g: Array, w: Windows) -> Array:
