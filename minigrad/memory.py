@@ -82,7 +82,7 @@ def checksum(array: Array) -> int:
 
 def changed(array: Array) -> None:
     """Stamp the memory of ``array``: minigrad has just written to it."""
-    if isinstance(array, np.ndarray):
+    if isinstance(array, np.ndarray) and array.size:  # without elements, nothing has changed
         key = id(array)
         if key not in _alive or array.base is not None:
             key = _track(array)

@@ -357,6 +357,8 @@ class Tensor(TensorBase):
     __and__, __rand__, __iand__ = _operators(bitwise_and)
     __or__, __ror__, __ior__ = _operators(bitwise_or)
     __xor__, __rxor__, __ixor__ = _operators(bitwise_xor)
+    __lshift__, __rlshift__, __ilshift__ = _operators(bitwise_left_shift)
+    __rshift__, __rrshift__, __irshift__ = _operators(bitwise_right_shift)
     __neg__, __pos__, __abs__, __invert__ = neg, positive, abs, bitwise_not
     __lt__, __le__, __gt__, __ge__ = lt, le, gt, ge
 

@@ -379,6 +379,26 @@ def test_masked_assignment() -> None:
     assert values(x.grad) == [4.0, 8.0, 0.0, 0.0]
 
 
+def test_masked_assignment_that_finds_nothing() -> None:
+    """The factor saved what was found: no elements, which therefore have not changed either."""
+    x, factor = numbers(3), minigrad.tensor(2.0, requires_grad=True)
+    y = x * 1
+    y[y > 9] *= factor
+    y.sum().backward()
+    assert values(x.grad) == [1.0, 1.0, 1.0]
+    assert values(factor.grad) == 0.0
+
+
+@pytest.mark.parametrize("index", [0, slice(1), [0], minigrad.tensor([True, False])], ids=str)
+def test_value_with_more_dimensions_of_size_1(index: Any) -> None:
+    x = minigrad.zeros(2, 3)
+    value = minigrad.tensor([[[1.0, 2.0, 3.0]]], requires_grad=True)
+    x[index] = value
+    (x * x).sum().backward()
+    assert values(x) == [[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]]
+    assert values(value.grad) == [[[2.0, 4.0, 6.0]]]
+
+
 def test_index_changed_after_use() -> None:
     """Backward uses the index as it was."""
     x, index = numbers(3), minigrad.tensor([0, 2])

@@ -95,6 +95,10 @@ def test_matmul_of_an_ndarray_and_a_tensor() -> None:
     assert (mg.ones(2, 2, dtype=mg.float64) @ np.ones(2)).tolist() == [2.0, 2.0]
 
 
+def test_outer_promotes() -> None:
+    assert mg.outer(mg.tensor([1, 2]), mg.tensor([0.5, 1.0])).tolist() == [[0.5, 1.0], [1.0, 2.0]]
+
+
 def test_diagonal_of_each_matrix() -> None:
     """The last two dimensions, unlike ``minigrad.diagonal``, and swapdims exchanges as transpose does."""
     x = mg.arange(24).reshape(2, 3, 4)

@@ -128,6 +128,8 @@ def test_view_copies_never_and_reshape_only_where_it_must(data: Any) -> None:
         lambda x: x.view(size=(4, 3)),
         lambda x: x.reshape(np.int64(4), mg.tensor(3)),
         lambda x: x.T.contiguous().reshape(4, 3).T.reshape(4, 3).view((4, 3)),
+        lambda x: mg.tensor(1.0).broadcast_to(4, 3),
+        lambda x: mg.broadcast_to(mg.ones(3), size=(4, -1)),
     ],
 )
 def test_spellings_of_a_shape(call: Callable[[Any], Any]) -> None:
@@ -148,6 +150,10 @@ def test_spellings_of_a_shape(call: Callable[[Any], Any]) -> None:
 )
 def test_spellings_of_a_transpose(call: Callable[[Any], Any]) -> None:
     np.testing.assert_array_equal(call(matrix()).numpy(), matrix().numpy().T)
+
+
+def test_moving_no_dimension() -> None:
+    assert mg.tensor(2.0).movedim(0, -1).tolist() == mg.tensor(2.0).movedim((), ()).tolist() == 2.0
 
 
 def test_joining_promotes() -> None:

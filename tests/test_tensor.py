@@ -71,6 +71,18 @@ def test_values_as_python() -> None:
     assert mg.ones(1, requires_grad=True).item() == 1
 
 
+def test_shift_operators() -> None:
+    x = mg.tensor([1, 6])
+    assert [(x << 2).tolist(), (1 << x).tolist(), (x >> 1).tolist(), (64 >> x).tolist()] == [
+        [4, 24], [2, 64], [0, 3], [32, 1],
+    ]  # fmt: skip
+    same = x
+    x <<= 1
+    x >>= 2
+    assert x is same
+    assert x.tolist() == [0, 3]
+
+
 def test_iteration_is_differentiable() -> None:
     x = mg.tensor([1.0, 2.0, 3.0], requires_grad=True)
     total = sum(value * k for k, value in enumerate(x))

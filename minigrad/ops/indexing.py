@@ -173,6 +173,8 @@ def setitem(input: Any, index: Any, value: Any) -> None:
     """
     basic, advanced = (quick, None) if (quick := _basic(index)) is not None else _split(index, input, "setitem")
     target = input if basic is None else _getitem(input, index=basic)
+    while getattr(value, "ndim", 0) and value.shape[0] == 1:
+        value = value[0]  # so that a value of more dimensions than the index finds fits, as in PyTorch
     if advanced is None:
         write(target, value, "setitem")
     elif records(target, value):

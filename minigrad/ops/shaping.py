@@ -183,7 +183,7 @@ def movedim(input: Any, source: int | Sequence[int], destination: int | Sequence
     order = [d for d in range(input.ndim) if d not in sources]
     for target, dim in sorted(zip(targets, sources, strict=True)):
         order.insert(target, dim)
-    return _permute(input, dims=tuple(order))
+    return _permute(input, dims=tuple(order[: input.ndim]))  # none, of a tensor that accepts 0 and -1 without any
 
 
 moveaxis = movedim
@@ -219,9 +219,9 @@ def expand_as(input: Any, other: Any) -> Any:
     return expand(input, other.shape)
 
 
-def broadcast_to(input: Any, size: Sequence[int]) -> Any:
+def broadcast_to(input: Any, *sizes: Any, size: Any = None) -> Any:
     """:func:`expand` to the shape ``size``."""
-    return expand(input, tuple(size))
+    return expand(input, *sizes, size=size)
 
 
 def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
@@ -265,7 +265,7 @@ def repeat_interleave(input: Any, repeats: Any, dim: int | None = None, *, outpu
     """
     if dim is None:
         input, dim = ravel(input), 0
-    dim = normalize_dim(dim, input.ndim, "repeat_interleave")
+    dim = normalize_dim(dim, input.ndim, "repeat_interleave", scalars=False)
     array = getattr(input, "_array", input)
     counts = np.asarray(getattr(repeats, "_array", repeats), like=array)
     size = input.shape[dim]
@@ -462,7 +462,7 @@ def roll(input: Any, shifts: int | Sequence[int], dims: int | Sequence[int] | No
     amounts, places = ints((shifts,), "roll", "shifts"), ints((0 if dims is None else dims,), "roll", "dims")
     if len(amounts) != len(places):
         raise ValueError(f"roll: shifts {shifts} and dims {dims} differ in length")
-    return _roll(input, shifts=amounts, dims=tuple(normalize_dim(d, input.ndim, "roll") for d in places))
+    return _roll(input, shifts=amounts, dims=tuple(normalize_dim(d, input.ndim, "roll", scalars=False) for d in places))
 
 
 def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:

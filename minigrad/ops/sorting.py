@@ -114,7 +114,7 @@ def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
 
 @primitive(inputs=("input",))
 def _unique(input: Array, dim: int | None) -> tuple[Array, Array, Array]:
-    axis = None if dim is None else normalize_dim(dim, input.ndim, "unique")
+    axis = None if dim is None else normalize_dim(dim, input.ndim, "unique", scalars=False)
     values, inverse, counts = np.unique(input, return_inverse=True, return_counts=True, axis=axis, equal_nan=False)
     return values, np.reshape(inverse, input.shape if axis is None else (-1,)), counts
 

@@ -484,6 +484,8 @@ ERRORS = [
     ("chunk", lambda: x(3).chunk(0), ValueError, "chunk: chunks must be at least 1"),
     ("flip twice", lambda: x(3).flip(0, 0), ValueError, "flip: .* twice"),
     ("roll", lambda: x(3, 3).roll((1, 2), (0,)), ValueError, "roll: shifts .* differ in length"),
+    ("roll scalar", lambda: x().roll(1, 0), IndexError, "roll: dim 0 is out of range for a tensor with 0"),
+    ("repeat scalar", lambda: x().repeat_interleave(2, 0), IndexError, "repeat_interleave: dim 0 is out of range"),
     ("roll no dims", lambda: x(3).roll((1, 2)), ValueError, "roll: shifts .* differ in length"),
     ("rot90", lambda: mg.rot90(x(3)), ValueError, "rot90: expected two dims"),
     ("tril", lambda: x(3).tril(), ValueError, r"tril: input must have at least 2 dimensions, got shape \(3,\)"),
