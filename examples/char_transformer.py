@@ -126,9 +126,9 @@ def draw_surprise(model: nn.Module, text: Tensor, letters: str, context: int, co
     passage = text[context : context + count]
     surprises = -chances.gather(1, passage.unsqueeze(1)).clamp(min=1e-9).log().flatten()
     rows = math.ceil(count / columns)
-    figure = Figure(figsize=(9, 0.2 + 0.26 * rows))
-    axis = figure.add_axes((0, 0, 1, 1))
-    axis.set(xlim=(-1, columns + 1), ylim=(rows, -1))
+    figure = Figure(figsize=(9, 0.5 + 0.26 * rows), layout="constrained")
+    axis = figure.subplots()
+    axis.set(xlim=(-1, columns + 1), ylim=(rows, -1), title="The redder a letter, the less it was expected")
     axis.axis("off")
     for k, (code, surprise) in enumerate(zip(passage.tolist(), surprises.tolist(), strict=True)):
         rest = max(0.0, 1 - surprise / 6)

@@ -13,7 +13,7 @@ nothing but themselves. Training and test patches come from different parts of t
     curves.png        loss and accuracy by epoch
     confusion.png     which class is taken for which
     predictions.png   test images with the answer and its probability
-    model.pt          the parameters that did best, what --predict loads
+    model.pt          the parameters, what --predict loads
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def predict(model: CNN, loader: DataLoader) -> tuple[Tensor, Tensor]:
 
 
 def train(model: CNN, training: DataLoader, test: DataLoader, args: argparse.Namespace) -> dict[str, list[float]]:
-    """Train, keep the best parameters in OUT/model.pt, and return the course of it."""
+    """Train, keep the parameters of the last complete epoch in OUT/model.pt, and return the course of it."""
     optimizer = optim.AdamW(model.parameters(), lr=args.lr, weight_decay=0.01)
     schedule = optim.lr_scheduler.OneCycleLR(optimizer, args.lr, total_steps=args.epochs * len(training))
     history: dict[str, list[float]] = {}
@@ -163,9 +163,8 @@ def train(model: CNN, training: DataLoader, test: DataLoader, args: argparse.Nam
         for name, value in numbers.items():
             history.setdefault(name, []).append(value)
         print(f"epoch {epoch + 1:2}: " + "  ".join(f"{name} {value:.3f}" for name, value in numbers.items()))
-        if numbers["test accuracy"] >= max(history["test accuracy"]):
-            minigrad.save({"model": model.state_dict(), "gray": args.gray, "pool": args.pool, "classes": args.classes},
-                          args.out / "model.pt")  # fmt: skip
+        minigrad.save({"model": model.state_dict(), "gray": args.gray, "pool": args.pool, "classes": args.classes},
+                      args.out / "model.pt")  # fmt: skip
     return history
 
 
@@ -210,7 +209,8 @@ def draw_predictions(scores: Tensor, dataset: CIFAR10, classes: list[str], count
         guess, label = scores[i].argmax().item(), dataset.targets[i]
         sure = f"{classes[guess]} {scores[i, guess].exp().item():.0%}"
         titles.append(sure if guess == label else f"{sure}\n({classes[label]})")
-    return show_images(list(dataset.data[:count].transpose(0, 3, 1, 2)), titles, columns=8, size=1.1)
+    return show_images(list(dataset.data[:count].transpose(0, 3, 1, 2)), titles, columns=8, size=1.1,
+                       title="Answer and its probability (and what would be right)")
 
 
 # ---------------------------------------------------------------------------------------- command line
@@ -264,8 +264,8 @@ def main() -> None:
 
     model, _ = load(args.out / "model.pt")
     scores, labels = predict(model, loaders[1])
-    print(f"Best parameters: {(scores.argmax(1) == labels).float().mean().item():.2%} of {len(labels):,} test images "
-          f"right, after {seconds:.0f} s of training")  # fmt: skip
+    print(f"{(scores.argmax(1) == labels).float().mean().item():.2%} of {len(labels):,} test images right, after "
+          f"{seconds:.0f} s of training")  # fmt: skip
     save_figures(
         args.out,
         images=draw_images(training, args.classes),
