@@ -195,7 +195,7 @@ def test_collating() -> None:
     assert default_collate([b"a", b"b"]) == [b"a", b"b"]
     assert default_collate([0.5, 1.5]).dtype == mg.float64
     assert default_collate([True, False]).dtype == mg.bool
-    with pytest.raises(ValueError, match=r"stack: all shapes must be equal, got \(2,\) and \(3,\)"):
+    with pytest.raises(ValueError, match=r"stack: all .* \(2,\) and \(3,\); give the DataLoader"):
         default_collate([np.ones(2), np.ones(3)])
     with pytest.raises(TypeError, match="ndarray; give the DataLoader a collate_fn"):
         default_collate([np.array(["text"])])

@@ -21,7 +21,10 @@ def default_collate(batch: Sequence[Any]) -> Any:
     """
     first = batch[0]
     if isinstance(first, TensorBase) or _is_numeric(first):
-        return as_tensor(stack(list(batch)))
+        try:
+            return as_tensor(stack(list(batch)))
+        except ValueError as error:
+            raise ValueError(f"default_collate: {error}; give the DataLoader a collate_fn") from None
     if isinstance(first, (str, bytes)):
         return batch
     if isinstance(first, (bool, int, float)):
