@@ -50,9 +50,9 @@ class Taps:
 
         ``gap`` is the number of elements that lie unused behind each (C, N).
         """
-        height, width, channels, n = x.shape
+        channels, n = x.shape[2:]
         rows, columns = out
-        (kh, kw), (down, right), (above, left), (di, dj) = self.kernel, self.stride, self.before, self.dilation
+        (kh, kw), right, left, dj = self.kernel, self.stride[1], self.before[1], self.dilation[1]
         if self.apart:
             taken, step, starts = columns, right, [j * dj - left for j in range(kw)]
         else:
@@ -60,36 +60,39 @@ class Taps:
         e = scratch("rows side by side", (rows, taken, len(starts), kh, channels * n + gap), x.dtype)
         e = e[..., : channels * n].reshape(*e.shape[:-1], channels, n)
         for j, start in enumerate(starts):
-            c0, c1, source_columns = _inside(start, step, taken, width)
-            for i in range(kh):
-                r0, r1, source_rows = _inside(top * down + i * di - above, down, rows, height)
-                part = e[:, :, j, i]
-                if r1 - r0 < rows or c1 - c0 < taken:
-                    part[:r0] = part[r1:] = part[:, :c0] = part[:, c1:] = 0
-                part[r0:r1, c0:c1] = x[source_rows, source_columns]
+            self._copy(x, top, start, step, e[:, :, j].transpose(2, 0, 1, 3, 4))
         return e.reshape(rows, taken * len(starts), kh, channels, n)
 
     def runs(self, x: Array, start: tuple[int, int], out: tuple[int, int]) -> list[Array]:
         """For each column of the kernel, what ``out`` pixels from ``start`` meet there: (rows, kh * C, columns * N)."""
-        height, width, channels, n = x.shape
+        channels, n = x.shape[2:]
         (top, first), (rows, columns) = start, out
-        (kh, kw), (down, right), (above, left), (di, dj) = self.kernel, self.stride, self.before, self.dilation
+        (kh, kw), right, dj = self.kernel, self.stride[1], self.dilation[1]
         shifts = [divmod(j * dj, right) for j in range(kw)]
         taken = columns + shifts[-1][0]
         e = scratch("runs side by side", (min(right, kw), rows, kh, channels, taken, n), x.dtype)
         classes = {rest: e[k] for k, rest in enumerate(dict.fromkeys(rest for _, rest in shifts))}
         for rest, rows_of_class in classes.items():
-            c0, c1, source_columns = _inside(first * right + rest - left, right, taken, width)
-            for i in range(kh):
-                r0, r1, source_rows = _inside(top * down + i * di - above, down, rows, height)
-                part = rows_of_class[:, i].swapaxes(1, 2)
-                if r1 - r0 < rows or c1 - c0 < taken:
-                    part[:r0] = part[r1:] = part[:, :c0] = part[:, c1:] = 0
-                part[r0:r1, c0:c1] = x[source_rows, source_columns]
+            column = first * right + rest - self.before[1]
+            self._copy(x, top, column, right, rows_of_class.transpose(1, 0, 3, 2, 4))
         return [
             classes[rest][:, :, :, shift : shift + columns].reshape(rows, kh * channels, columns * n)
             for shift, rest in shifts
         ]
+
+    def _copy(self, x: Array, top: int, column: int, step: int, parts: Array) -> None:
+        """Write to ``parts`` (kh, rows, columns, C, N) what pixels from row ``top`` meet in each row of the kernel.
+
+        That are every ``step``-th of the columns from ``column``, and zeros beyond the edge.
+        """
+        (height, width), (rows, columns) = x.shape[:2], parts.shape[1:3]
+        c0, c1, source_columns = _inside(column, step, columns, width)
+        for i, part in enumerate(parts):
+            first = top * self.stride[0] + i * self.dilation[0] - self.before[0]
+            r0, r1, source_rows = _inside(first, self.stride[0], rows, height)
+            if r1 - r0 < rows or c1 - c0 < columns:
+                part[:r0] = part[r1:] = part[:, :c0] = part[:, c1:] = 0
+            part[r0:r1, c0:c1] = x[source_rows, source_columns]
 
     def rows_at_a_time(self, x: Array, columns: int, rows: int) -> int:
         copied = columns * self.step * self.kernel[0] * x[0, 0].nbytes
