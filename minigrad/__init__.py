@@ -69,6 +69,7 @@ from .settings import (
     are_deterministic_algorithms_enabled, compile, get_default_device, get_float32_matmul_precision,
     set_default_device, set_float32_matmul_precision, use_deterministic_algorithms,
 )
+from .version import __version__ as __version__
 
 numel = Tensor.numel
 FloatTensor, DoubleTensor, HalfTensor = (partial(Tensor, dtype=kind) for kind in (float32, float64, float16))
@@ -76,6 +77,7 @@ CharTensor, ShortTensor, IntTensor, LongTensor = (partial(Tensor, dtype=kind) fo
 ByteTensor, BoolTensor = partial(Tensor, dtype=uint8), partial(Tensor, dtype=bool)
 accelerator = mps = xpu = cuda
 Size = tuple
+newaxis = None
 
 if TYPE_CHECKING:
     from . import amp, autograd, backends, data, distributed, linalg, nn, onnx, optim, profiler, utils, viz

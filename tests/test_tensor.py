@@ -26,6 +26,11 @@ def test_shape_and_size() -> None:
     assert mg.tensor(1).shape == ()
 
 
+def test_names_that_are_no_operations() -> None:
+    assert mg.ones(2)[:, mg.newaxis].shape == (2, 1)
+    assert mg.__version__.count(".") == 2
+
+
 def test_memory_layout() -> None:
     x = mg.zeros(2, 3)
     assert x.stride() == (3, 1)
@@ -156,7 +161,7 @@ def test_to_in_every_spelling() -> None:
     other = mg.zeros(1, dtype=mg.float64)
     for y in (
         x.to(mg.float64), x.to(dtype=mg.float64), x.to("cpu", mg.float64), x.to(mg.device("cpu"), mg.float64),
-        x.to(other), x.type_as(other), x.type(mg.float64), x.double(), x.to(np.float64),
+        x.to(other), x.type_as(other), x.type(mg.float64), x.type(mg.DoubleTensor), x.double(), x.to(np.float64),
         x.to(mg.float64, non_blocking=True),
     ):  # fmt: skip
         assert y.dtype == mg.float64

@@ -48,8 +48,8 @@ def type_as(input: Any, other: Any) -> Any:
 
 
 def type(input: Any, dtype: Any) -> Any:
-    """``input`` in ``dtype``."""
-    return to(input, dtype)
+    """``input`` in ``dtype``, or in that of a kind of tensor such as ``minigrad.FloatTensor``."""
+    return to(input, getattr(dtype, "keywords", {}).get("dtype", dtype))
 
 
 def cpu(input: Any) -> Any:
