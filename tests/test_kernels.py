@@ -359,12 +359,10 @@ def test_threads_end_when_a_computation_fails() -> None:
     assert threads.parallel(lambda start, stop: start, 2) == [0, 1]
 
 
-def test_what_the_process_shares_is_not_set_in_the_middle_of_a_computation() -> None:
+def test_a_share_may_be_the_first_to_need_what_the_process_shares() -> None:
     threads.release()
     with threads._turn:
-        threads.prepare()  # as a share of the computation does
-        assert not threads._ready
-    threads.prepare()
+        threads.prepare()
     assert threads._ready
 
 

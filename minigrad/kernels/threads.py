@@ -35,6 +35,7 @@ _HANDSHAKE = 250_000  # nanoseconds of work below which waking another thread do
 _count = 0  # threads to use; 0 until asked for the first time
 _pool: _Pool | None = None
 _turn = Lock()  # held by the one computation that uses the pool
+_setting = Lock()  # held while what the process shares is set
 _ready = False  # whether the process has been set up
 _keeps_memory = True
 _local = local()
@@ -191,27 +192,22 @@ _undo: list[Callable[[], object]] = []
 
 def prepare() -> None:
     """Set BLAS to one thread and let the C library keep freed memory, if that is not done; does what it can."""
-    if _ready or not _turn.acquire(blocking=False):  # or whoever asks may be a share of who has the turn
-        return
-    try:
-        if not _ready:
-            _set_up()
-    finally:
-        _turn.release()
-
-
-def _set_up() -> None:
     global _ready
-    _ready = True
-    for count, set_count in _blas():
-        _undo.append(lambda count=count, set_count=set_count: set_count(count))  # type: ignore[misc]
-        set_count(1)
-    mallopt = _c_function("mallopt")
-    if mallopt is not None and _keeps_memory:
-        for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
-            mallopt(parameter, 1 << 30)
-            _undo.append(lambda parameter=parameter: mallopt(parameter, 128 << 10))  # type: ignore[misc]
-        _undo.append(lambda: _c_function("malloc_trim")(0))
+    if _ready:
+        return
+    with _setting:  # not the turn, which who asks may be a share of
+        if _ready:
+            return
+        _ready = True
+        for count, set_count in _blas():
+            _undo.append(lambda count=count, set_count=set_count: set_count(count))  # type: ignore[misc]
+            set_count(1)
+        mallopt = _c_function("mallopt")
+        if mallopt is not None and _keeps_memory:
+            for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
+                mallopt(parameter, 1 << 30)
+                _undo.append(lambda parameter=parameter: mallopt(parameter, 128 << 10))  # type: ignore[misc]
+            _undo.append(lambda: _c_function("malloc_trim")(0))
 
 
 def _c_function(name: str) -> Any:
@@ -258,7 +254,7 @@ def release() -> None:
     The next large computation sets it again.
     """
     global _ready
-    with _turn:
+    with _turn, _setting:
         for undo in _undo:
             undo()
         _undo.clear()
@@ -267,8 +263,8 @@ def release() -> None:
 
 def _after_fork() -> None:
     """A child process has none of the threads."""
-    global _pool, _turn
-    _pool, _turn = None, Lock()
+    global _pool, _turn, _setting
+    _pool, _turn, _setting = None, Lock(), Lock()
 
 
 if hasattr(os, "register_at_fork"):
