@@ -159,10 +159,10 @@ def _adaptive(name: str, n: int, input: Any, output_size: Any) -> tuple[Sizes, W
     given = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * n
     if len(given) == n:
         given = tuple(size if out is None else out for out, size in zip(given, spatial))
-    out = ntuple(given, n, name, "output_size")
+    out = ntuple(given, n, name, "output_size", 1)
     if min(spatial) < 1:
         raise ValueError(f"{name}: input of shape {tuple(input.shape)} has nothing to pool")
-    if min(out) < 1 or any(size % o for o, size in zip(out, spatial)):
+    if any(size % o for o, size in zip(out, spatial)):
         return out, None
     kernel = tuple(size // o for o, size in zip(out, spatial))
     return out, Windows(spatial, kernel, kernel, ((0, 0),) * n, (1,) * n, out)

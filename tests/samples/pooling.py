@@ -322,6 +322,7 @@ ERRORS = [
     ("adaptive_avg_pool2d size", lambda: F.adaptive_avg_pool2d(_IMAGE, (1, 2, 3)), ValueError,
      "output_size must be an int or 2"),
     ("adaptive_avg_pool2d integers", lambda: F.adaptive_avg_pool2d(_x(1, 4, 4, dtype=mg.int64), 2), TypeError, "int64"),
+    ("adaptive_avg_pool2d zero", lambda: F.adaptive_avg_pool2d(_IMAGE, 0), ValueError, "size must be at least 1"),
     ("adaptive_max_pool2d empty", lambda: F.adaptive_max_pool2d(_x(1, 0, 4), 2), ValueError, "nothing to pool"),
     ("adaptive_max_pool1d matrix", lambda: F.adaptive_max_pool1d(_x(4), 2), ValueError, "adaptive_max_pool1d: input"),
     ("interpolate mode", lambda: F.interpolate(_IMAGE, 2, mode="cubic"), ValueError, "mode 'cubic' is not a mode"),
