@@ -259,11 +259,15 @@ def test_gradient_of_a_bias() -> None:
 
 @pytest.mark.parametrize("how", ["C", "batch last"])
 def test_normalizations_by_sample_are_none_by_channel(how: str) -> None:
-    x = minigrad.from_numpy(stored(numbers((16, 4, 3, 3), np.float64, 0), how))
+    x = minigrad.from_numpy(stored(numbers((16, 4, 3, 3), np.float64, 0), how)).requires_grad_()
+    g = minigrad.from_numpy(numbers(x.shape, np.float64, 1))
     for normalize in (lambda: F.layer_norm(x, (4, 3, 3)), lambda: F.group_norm(x, 2), lambda: F.instance_norm(x)):
         fast = normalize()
+        (gradient,) = minigrad.autograd.grad(fast, x, g)
         with layout.use_fast_kernels(False):
-            np.testing.assert_allclose(fast.numpy(), normalize().numpy(), atol=1e-12)
+            slow = normalize()
+            np.testing.assert_allclose(fast.detach(), slow.detach(), atol=1e-12)
+            np.testing.assert_allclose(gradient, minigrad.autograd.grad(slow, x, g)[0], atol=1e-12)
 
 
 def test_moments_of_a_large_mean() -> None:
