@@ -15,8 +15,9 @@ from PIL import Image
 import minigrad as mg
 from minigrad.viz import draw_graph
 
-IMAGES = Path(__file__).with_name("images")
-EXAMPLES = Path(__file__).parents[1] / "examples"
+ROOT = Path(__file__).resolve().parents[1]
+IMAGES = ROOT / "docs" / "images"
+EXAMPLES = ROOT / "examples"
 FIGURES = {
     "kernel_convolutions": {"photo": "kernels_photo", "learned": "kernels_learned"},
     "mnist_cnn": {"features": "mnist_features", "mistakes": "mnist_mistakes"},
@@ -28,7 +29,9 @@ FIGURES = {
 def main() -> None:
     a = mg.tensor(2.0, requires_grad=True)
     b = mg.tensor(0.5, requires_grad=True)
-    draw_graph((a * b).sin() + a, params={"a": a, "b": b}).save(IMAGES / "graph_small.svg")
+    graph = IMAGES / "graph_small.svg"
+    draw_graph((a * b).sin() + a, params={"a": a, "b": b}).save(graph)
+    graph.write_text(graph.read_text().replace(f"{ROOT}/", ""))  # its lines name where the repository lies
     for example, figures in FIGURES.items():
         with tempfile.TemporaryDirectory() as folder:
             print(f"{example}.py", flush=True)
