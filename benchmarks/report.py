@@ -39,6 +39,10 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *rows))
 
 
+def mean(rows: dict[str, Any]) -> float:
+    return geometric_mean([row["ratio"]["torch"] for row in rows.values()])
+
+
 def full(results: dict[str, Any]) -> str:
     one, two = ratios(results, "1"), ratios(results, "2")
     rows = []
@@ -47,16 +51,15 @@ def full(results: dict[str, Any]) -> str:
         memory = f"{peaks['minigrad'] / peaks['torch']:.2f}" if peaks.keys() >= {"minigrad", "torch"} else ""
         rows.append([name, milliseconds(one[name]), cell(one[name]), milliseconds(two[name]), cell(two[name]),
                      f"{TARGETS.get(name, 1.0):g}", memory])  # fmt: skip
-    means = [f"**{geometric_mean([row['ratio']['torch'] for row in rows.values()]):.3f}**" for rows in (one, two)]
-    rows.append(["geometric mean", "", means[0], "", means[1], "0.6", ""])
+    rows.append(["geometric mean", "", f"**{mean(one):.3f}**", "", f"**{mean(two):.3f}**", "0.6", ""])
     return table(["workload", "1 thread, ms", "ratio", "2 threads, ms", "ratio", "target", "peak memory"], rows)
 
 
 def short(results: dict[str, Any]) -> str:
     one, two = ratios(results, "1"), ratios(results, "2")
     rows = [[name, *(f"{rows[name]['ratio']['torch']:.2f}" for rows in (one, two))] for name in NETS]
-    means = [f"{geometric_mean([row['ratio']['torch'] for row in rows.values()]):.2f}" for rows in (one, two)]
-    return table(["time / PyTorch's", "1 thread", "2 threads"], [*rows, [f"all {len(two)} workloads", *means]])
+    rows.append([f"all {len(two)} workloads", f"{mean(one):.2f}", f"{mean(two):.2f}"])
+    return table(["time / PyTorch's", "1 thread", "2 threads"], rows)
 
 
 def main() -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from ..memory import Array
+from .blocks import BLOCK
 from .threads import parallel, scratch
-
-_BLOCK = 1 << 18  # elements that are computed with at once
 
 
 def _blocks(x: Array) -> int:
     """How many rows make a block."""
-    return max(1, _BLOCK // max(1, x.shape[-1]))
+    return max(1, BLOCK // max(1, x.shape[-1]))
 
 
 def cross_entropy(x: Array, target: Array, keep: bool) -> tuple[Array, Array | None, Array]:
@@ -54,14 +53,14 @@ def cross_entropy_gradient(g: Array, target: Array, exponentials: Array, sums: A
     return out
 
 
-def _outer(column: Array, row: Array, role: str) -> Array:
+def _outer(column: Array, row: Array) -> Array:
     """``column`` (N, 1) times ``row`` (C,): as a product of matrices half the time of broadcasting.
 
     A product over one number is what BLAS is slow at, so it is one over two, of which the second is 0.
     """
     left, right = np.zeros((len(column), 2), row.dtype), np.zeros((2, len(row)), row.dtype)
     left[:, :1], right[0] = column, row
-    return np.matmul(left, right, out=scratch(role, (len(left), len(row)), row.dtype))
+    return np.matmul(left, right, out=scratch("outer", (len(left), len(row)), row.dtype))
 
 
 def layer_norm(x: Array, weight: Array | None, bias: Array | None, eps: float) -> tuple[Array, Array, Array]:
@@ -81,7 +80,7 @@ def layer_norm(x: Array, weight: Array | None, bias: Array | None, eps: float) -
             s /= x.shape[1]
             s += eps
             np.divide(1, np.sqrt(s, out=s), out=s)
-            y *= s if weight is None else _outer(s, weight, "outer")
+            y *= s if weight is None else _outer(s, weight)
             if bias is not None:
                 y += bias
 
@@ -113,7 +112,7 @@ def layer_norm_gradient(g: Array, x: Array, weight: Array | None, mean: Array, s
             total[1] += ones[: len(d)] @ gr
             d *= (product @ factor)[:, None] * s**3 / -C
             d -= (gr @ factor)[:, None] * s / C
-            d += np.multiply(gr, _outer(s, factor, "outer"), out=product)
+            d += np.multiply(gr, _outer(s, factor), out=product)
         return total
 
     dw, db = np.sum(parallel(run, len(x), x.size), axis=0)
