@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from ..memory import Array
-from .products import multiply_pixels, multiply_transposed
+from .products import multiply_pixels, multiply_transposed, small_is_quick
 from .threads import parallel, scratch
 
 Sizes = tuple[int, ...]
 
 _SCRATCH = 1 << 21  # bytes of copied rows at a time
 _LONG = 896  # how long sums in products may be, so that 16 x 64 of them are a small product
+_LONGER = 2048  # without kernels for small products
 
 
 class Taps:
@@ -31,6 +32,11 @@ class Taps:
         # Columns that a kernel skips are not neighbours: then copy what each pixel meets, not whole rows.
         self.apart = kernel[1] == 1 or dilation[1] > 1
         self.step = kernel[1] if self.apart else stride[1]  # columns copied from a pixel to the next
+
+    def of_blocks(self, tall: int, top: int) -> Taps:
+        """The same for blocks of ``tall`` rows of the output, of which the first begins at row ``top``."""
+        (kh, kw), (down, right), (above, left) = self.kernel, self.stride, self.before
+        return Taps(((tall - 1) * down + kh, kw), (tall * down, right), (above - top * down, left), self.dilation)
 
     def patches(self, x: Array, top: int, out: tuple[int, int]) -> Array:
         """The patches of ``out`` pixels from row ``top``: (rows, columns, K, N), K in the order (j, i, C)."""
@@ -86,10 +92,10 @@ class Taps:
         That are every ``step``-th of the columns from ``column``, and zeros beyond the edge.
         """
         (height, width), (rows, columns) = x.shape[:2], parts.shape[1:3]
-        c0, c1, source_columns = _inside(column, step, columns, width)
+        c0, c1, source_columns = inside(column, step, columns, width)
         for i, part in enumerate(parts):
             first = top * self.stride[0] + i * self.dilation[0] - self.before[0]
-            r0, r1, source_rows = _inside(first, self.stride[0], rows, height)
+            r0, r1, source_rows = inside(first, self.stride[0], rows, height)
             if r1 - r0 < rows or c1 - c0 < columns:
                 part[:r0] = part[r1:] = part[:, :c0] = part[:, c1:] = 0
             part[r0:r1, c0:c1] = x[source_rows, source_columns]
@@ -99,7 +105,7 @@ class Taps:
         return max(1, min(rows, _SCRATCH // max(1, copied)))
 
 
-def _inside(start: int, step: int, count: int, size: int) -> tuple[int, int, slice]:
+def inside(start: int, step: int, count: int, size: int) -> tuple[int, int, slice]:
     """Of ``count`` places from ``start``: the range of those that lie in ``range(size)``, and their slice."""
     first = min(count, max(0, -(start // step)))
     last = max(first, min(count, (size - 1 - start) // step + 1))
@@ -131,7 +137,8 @@ def convolve_weight(g: Array, x: Array, kernel: Sizes, taps: Taps) -> Array:
     (kh, kw), channels = kernel, x.shape[2]
     if n == 1:
         return _convolve_weight_of_one(g, x, kernel, taps)
-    long = min(_LONG, max(_LONG // 4, _SCRATCH // ((features + min(taps.stride[1], kw) * kh * channels) * g.itemsize)))
+    long = _LONG if small_is_quick() else _LONGER
+    long = min(long, max(long // 4, _SCRATCH // ((features + min(taps.stride[1], kw) * kh * channels) * g.itemsize)))
     wide = -(-columns // -(-columns * n // long))
     step = max(1, min(rows, _SCRATCH // ((features + kh * channels) * wide * g[0, 0, 0].nbytes)))
 
@@ -189,7 +196,7 @@ def _spread(g: Array, w: Array, stride: Sizes, before: Sizes, dilation: Sizes, o
     """:func:`convolve_input` by making the gradients of all patches, and adding them up where patches overlap."""
     (rows, columns, features, n), (channels, *kernel) = g.shape, w.shape[1:]
     height, width = out.shape[:2]
-    across = [_inside(j * dilation[1] - before[1], stride[1], columns, width) for j in range(kernel[1])]
+    across = [inside(j * dilation[1] - before[1], stride[1], columns, width) for j in range(kernel[1])]
 
     def body(start: int, stop: int) -> None:
         part = out[:, :, start:stop]
@@ -202,7 +209,7 @@ def _spread(g: Array, w: Array, stride: Sizes, before: Sizes, dilation: Sizes, o
             multiply_pixels(matrix, g[top : top + count], patches)
             patches = patches.reshape(count, columns, *kernel, stop - start, n)
             for i in range(kernel[0]):
-                first, last, down = _inside(top * stride[0] + i * dilation[0] - before[0], stride[0], count, height)
+                first, last, down = inside(top * stride[0] + i * dilation[0] - before[0], stride[0], count, height)
                 for j, (left, right, along) in enumerate(across):
                     part[down, along] += patches[first:last, left:right, i, j]
 

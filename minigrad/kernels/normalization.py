@@ -54,7 +54,7 @@ def moments(x: Array) -> tuple[Array, Array]:
     total, squares = sums(x, x)
     mean = total / count
     variance = squares / count - mean * mean
-    if not np.all(variance > 1e-2 * mean * mean):  # digits are lost in the difference
+    if not np.all(variance > 0.1 * mean * mean):  # digits are lost in the difference
         shape = (1, -1) + (1,) * (x.ndim - 2)
         centred = x - mean.astype(x.dtype).reshape(shape)
         _, squares = sums(centred, centred)

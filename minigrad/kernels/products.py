@@ -1,24 +1,34 @@
-"""Matrix products: large ones shared among threads, many small ones cut to the sizes at which they are quick.
+"""Matrix products: large ones shared among threads, many small ones in the sizes at which they are quick.
 
-OpenBLAS copies the operands of a large product into an order of its own first, and multiplies small ones as
-they are. A kernel here makes thousands of products that are just too large: in pieces they take up to
-a third less time. For ``a @ b.T`` it is up to two thirds. With another BLAS the pieces do no harm.
+OpenBLAS copies the operands of a product into an order of its own first. On processors with AVX-512 it multiplies
+small matrices as they are. There, a kernel that makes thousands of products that are just too large takes up to a
+third less time in pieces; for ``a @ b.T`` it is up to two thirds. Elsewhere, the larger a product the better.
 """
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from ..memory import Array
-from .threads import parallel, prepare
+from .threads import blas_cores, parallel, prepare
 
-_MULTIPLICATIONS = 1_000_000  # in a @ b: the limit
+_MULTIPLICATIONS = 1_000_000  # in a @ b: the limit for small kernels
 _RESULTS = 1152  # in a @ b.T
 _SMALL = 1 << 17  # multiplications for which no BLAS wakes a thread of its own
 
 
+@cache
+def small_is_quick() -> bool:
+    """Whether BLAS has kernels for small matrices."""
+    return any(core.lower() in ("skylakex", "cooperlake", "sapphirerapids") for core in blas_cores())
+
+
 def _pieces(n: int, most: int) -> int:
     """Into how many equal pieces of at most ``most`` to cut ``n``; 1 if there is no good number."""
+    if not small_is_quick():
+        return 1
     most = max(most, 4)
     for count in range(-(-n // most), n // 4 + 1):
         if n % count == 0:
@@ -73,7 +83,7 @@ def multiply_transposed(a: Array, b: Array, out: Array) -> None:
     (m, k), n = a.shape[-2:], b.shape[-2]
     b = b.swapaxes(-1, -2)
     count = _pieces(m, 16 if n >= 64 else _RESULTS // n)
-    if k < 64 or m // count * min(n, 16) > _RESULTS:
+    if not small_is_quick() or k < 64 or m // count * min(n, 16) > _RESULTS:
         np.matmul(a, b, out=out)
         return
     a = a.reshape(*a.shape[:-2], count, m // count, k)

@@ -37,11 +37,11 @@ def _among(steps: Spans, first: int, last: int) -> list[tuple[int, int, slice, s
 def _blocks(matrix: Array, rows: int) -> Array:
     """The columns of matrices (..., K, columns) in blocks, (..., blocks, K, columns of a block).
 
-    BLAS multiplies ``rows`` rows with so little at once without packing it first, a fifth faster.
+    A BLAS with kernels for small matrices multiplies ``rows`` rows with so little at once a fifth faster.
     """
     *lead, K, columns = matrix.shape
     count = 1
-    while rows * K * columns > 850_000 * count and columns // count % 32 == 0:
+    while products.small_is_quick() and rows * K * columns > 850_000 * count and columns // count % 32 == 0:
         count *= 2
     return np.ascontiguousarray(matrix.reshape(*lead, K, count, columns // count).swapaxes(-3, -2))
 

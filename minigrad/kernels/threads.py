@@ -24,6 +24,7 @@ import os
 from _thread import _local as local
 from _thread import allocate_lock as Lock  # threading itself takes a millisecond to load
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -199,7 +200,8 @@ def prepare() -> None:
         if _ready:
             return
         _ready = True
-        for count, set_count in _blas():
+        for function in _blas():
+            count, set_count = function("get_num_threads")(), function("set_num_threads")
             _undo.append(lambda count=count, set_count=set_count: set_count(count))  # type: ignore[misc]
             set_count(1)
         mallopt = _c_function("mallopt")
@@ -218,8 +220,12 @@ def _c_function(name: str) -> Any:
     return getattr(library, name, None) if hasattr(library, "gnu_get_libc_version") else None
 
 
-def _blas() -> list[tuple[int, Callable[[int], None]]]:
-    """For each OpenBLAS in the process: how many threads it uses, and the function that sets that."""
+def _function(library: Any, pattern: str, name: str) -> Any:
+    return getattr(library, pattern.format(name))
+
+
+def _blas() -> list[Callable[[str], Any]]:
+    """For each OpenBLAS in the process: what gives the function ``openblas_...`` that is asked for."""
     import ctypes
 
     try:
@@ -227,18 +233,30 @@ def _blas() -> list[tuple[int, Callable[[int], None]]]:
             paths = {line.split(maxsplit=5)[5].strip() for line in maps if "openblas" in line}
     except OSError:
         return []
-    found = []
+    found: list[Callable[[str], Any]] = []
     for path in sorted(paths):
         try:
             library = ctypes.CDLL(path)
         except OSError:  # the file has been replaced since it was loaded
             continue
         for prefix, suffix in (("scipy_", "64_"), ("scipy_", ""), ("", "64_"), ("", "")):
-            name = f"{prefix}openblas_{{}}_num_threads{suffix}"
-            if hasattr(library, name.format("set")):
-                found.append((getattr(library, name.format("get"))(), getattr(library, name.format("set"))))
+            pattern = f"{prefix}openblas_{{}}{suffix}"
+            if hasattr(library, pattern.format("set_num_threads")):
+                found.append(partial(_function, library, pattern))
                 break
     return found
+
+
+def blas_cores() -> list[str]:
+    """For which processors each OpenBLAS in the process computes, by its own names for them."""
+    import ctypes
+
+    cores = []
+    for function in _blas():
+        core = function("get_corename")
+        core.restype = ctypes.c_char_p
+        cores.append(core().decode())
+    return cores
 
 
 def keep_memory(enabled: bool = True) -> None:
