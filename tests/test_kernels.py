@@ -21,7 +21,17 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import minigrad
-from minigrad.kernels import activation, convolution, layout, normalization, pooling, products, threads, winograd
+from minigrad.kernels import (
+    activation,
+    convolution,
+    layout,
+    normalization,
+    patches,
+    pooling,
+    products,
+    threads,
+    winograd,
+)  # fmt: skip
 from minigrad.nn import functional as F
 
 Array = np.ndarray
@@ -126,21 +136,20 @@ def test_convolution(case: Any) -> None:
     check_convolution(*case)
 
 
-@settings(max_examples=30)
-@given(convolutions())
-def test_convolution_of_large_samples(case: Any) -> None:
-    before, convolution._LARGE = convolution._LARGE, 1  # as if each sample were large enough to be an array of its own
-    try:
-        check_convolution(*case)
-    finally:
-        convolution._LARGE = before
+@settings(max_examples=60)
+@given(convolutions(), st.sampled_from([1, 200, 3000]), st.booleans())
+def test_convolution_of_few_samples_in_portions(case: Any, nbytes: int, shared: bool) -> None:
+    x, w, bias, g, options = case
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(patches, "_SCRATCH", nbytes)
+        patch.setattr(threads, "_HANDSHAKE", 0 if shared else threads._HANDSHAKE)
+        check_convolution(x[:3], w, bias, g[:3], options)
 
 
-@pytest.mark.parametrize("n", [1, 3, 16])
+@pytest.mark.parametrize("n", [16, 19])
 @pytest.mark.parametrize("size", [(7, 8, 1, 1), (9, 6, 0, 2), (6, 6, 0, 0), (5, 9, 2, 1)])
-def test_winograd(n: int, size: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_winograd(n: int, size: tuple[int, ...]) -> None:
     spatial, before = size[:2], size[2:]
-    monkeypatch.setattr(convolution, "_LARGE", 1)
     x, w = numbers((n, 25, *spatial), np.float32, 0), numbers((24, 25, 3, 3), np.float32, 1)
     padding = tuple((b, b) for b in before)
     options = (1, 1), padding, (1, 1), 1

@@ -4,28 +4,24 @@ Shapes: input (N, C, *spatial), weight (F, C / groups, *kernel), output (N, F, *
 pair (before, after) for each spatial dimension, where ``after`` below 0 cuts the input; all other options
 have one number for each.
 
-Each routine exists twice: for large arrays of floats, with the kernels of the modules imported here, and, named
-``generic_*``, with array functions alone, for all others and those of other libraries.
+Each routine exists twice: for floats, with the kernels of the modules imported here, and, named ``generic_*``, with
+array functions alone, for all other arrays and those of other libraries.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
 from math import prod
 
 import numpy as np
 
 from ..memory import Array
-from . import depthwise, direct, winograd
-from .layout import MIN_BATCH, empty_batch_last, fast, samples
+from . import depthwise, direct, patches, winograd
+from .layout import MIN_BATCH, batch_last, empty_batch_last, fast
 from .products import product
 
 Sizes = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
-
-_SCRATCH = 1 << 20  # bytes of patches at a time
-_LARGE = 700  # pixels of a sample from which a row of them is long enough without a batch
 
 
 def positions(spatial: Sequence[int], kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes) -> Sizes:
@@ -39,99 +35,70 @@ def positions(spatial: Sequence[int], kernel: Sizes, stride: Sizes, padding: Pai
 def convolution(x: Array, w: Array, bias: Array | None, stride: Sizes, padding: Pairs, dilation: Sizes,
                 groups: int) -> Array:  # fmt: skip
     """Cross-correlation of ``x`` with ``w``, plus ``bias`` (F,) if given."""
-    if _takes_batch_last(x, w, groups):
-        return _convolution_batch_last(x, w, bias, stride, padding, dilation, groups)
-    options = bias, stride, padding, dilation, groups
-    return _joined([generic_convolution(part, w, *options) for part in _parts(x, x, w.shape[2:])])
+    options = stride, padding, dilation, groups
+    if not (fast(x, w) and x.size and w.size):
+        return generic_convolution(x, w, bias, *options)
+    kernel, out = w.shape[2:], positions(x.shape[2:], w.shape[2:], stride, padding, dilation)
+    if not _takes_batch_last(x):
+        return patches.convolution(x, w, bias, *options[:3], out, groups)
+    y, target = empty_batch_last((x.shape[0], w.shape[0], *out), x.dtype)
+    x, before = batch_last(x), tuple(pair[0] for pair in padding)
+    taps = direct.Taps(kernel, stride, before, dilation)
+    if _by_winograd(x, w.shape, out, stride, dilation, groups):
+        winograd.convolve(x, winograd.transformed_weight(w), bias, before, target)
+    elif groups == len(w) == x.shape[2]:
+        depthwise.convolve(x, w, bias, taps, target)
+    else:
+        for c, f in _group_slices(w, groups):
+            direct.convolve(x[:, :, c], w[f], None if bias is None else bias[f], taps, target[:, :, f])
+    return y
 
 
 def convolution_input(g: Array, w: Array, spatial: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes,
                       groups: int) -> Array:  # fmt: skip
     """The adjoint of :func:`convolution` in its input, of spatial shape ``spatial``."""
-    if _takes_batch_last(g, w, groups):
-        return _convolution_input_batch_last(g, w, spatial, stride, padding, dilation, groups)
     options = spatial, stride, padding, dilation, groups
-    return _joined([generic_convolution_input(part, w, *options) for part in _parts(g, g, w.shape[2:])])
+    if not (fast(g, w) and g.size and w.size):
+        return generic_convolution_input(g, w, *options)
+    if not _takes_batch_last(g):
+        return patches.convolution_input(g, w, *options)
+    y, target = empty_batch_last((g.shape[0], w.shape[1] * groups, *spatial), g.dtype)
+    g, before = batch_last(g), tuple(pair[0] for pair in padding)
+    if _by_winograd(g, w.shape, spatial, stride, dilation, groups):
+        weight = winograd.transformed_weight(w, adjoint=True)
+        winograd.convolve(g, weight, None, tuple(2 - b for b in before), target)
+    elif groups == len(w) == y.shape[1]:
+        depthwise.convolve_input(g, w, stride, before, dilation, target)
+    else:
+        for c, f in _group_slices(w, groups):
+            direct.convolve_input(g[:, :, f], w[f], stride, before, dilation, target[:, :, c])
+    return y
 
 
 def convolution_weight(g: Array, x: Array, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes,
                        groups: int) -> Array:  # fmt: skip
     """The adjoint of :func:`convolution` in its weight, of kernel size ``kernel``."""
-    if _takes_batch_last(g, x, groups):
-        return _convolution_weight_batch_last(g, x, kernel, stride, padding, dilation, groups)
     options = kernel, stride, padding, dilation, groups
-    pairs = zip(_parts(g, x, kernel), _parts(x, x, kernel))
-    return reduce(np.add, [generic_convolution_weight(above, below, *options) for above, below in pairs])
-
-
-def _parts(a: Array, x: Array, kernel: Sizes) -> list[Array]:
-    """``a`` in parts of a few samples, whose patches of ``x`` fit into the cache."""
-    step = max(1, _SCRATCH // max(1, prod(kernel) * prod(x.shape[1:]) * x.dtype.itemsize))
-    return [a[i : i + step] for i in range(0, a.shape[0], step)] or [a]
-
-
-def _joined(parts: list[Array]) -> Array:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def _convolution_batch_last(x: Array, w: Array, bias: Array | None, stride: Sizes, padding: Pairs, dilation: Sizes,
-                            groups: int) -> Array:  # fmt: skip
-    kernel, before = w.shape[2:], tuple(pair[0] for pair in padding)
-    out = positions(x.shape[2:], kernel, stride, padding, dilation)
-    y, targets = empty_batch_last((x.shape[0], w.shape[0], *out), x.dtype)
+    if not (fast(g, x) and g.size and x.size):
+        return generic_convolution_weight(g, x, *options)
+    if not _takes_batch_last(x):
+        return patches.convolution_weight(g, x, *options)
+    shape, out = (g.shape[1], x.shape[1] // groups, *kernel), g.shape[2:]
+    g, x, before = batch_last(g), batch_last(x), tuple(pair[0] for pair in padding)
     taps = direct.Taps(kernel, stride, before, dilation)
-    if by_winograd := _by_winograd(x, w.shape, out, stride, dilation, groups):
-        u = winograd.transformed_weight(w, targets[0].shape[-1])
-    for source, target in zip(samples(x), targets):
-        if by_winograd:
-            winograd.convolve(source, u, bias, before, target)
-        elif groups == len(w) == x.shape[1]:
-            depthwise.convolve(source, w, bias, taps, target)
-        else:
-            for c, f in _group_slices(w, groups):
-                direct.convolve(source[:, :, c], w[f], None if bias is None else bias[f], taps, target[:, :, f])
+    if _by_winograd(g, shape, out, stride, dilation, groups):
+        return winograd.convolve_weight(g, x, before)
+    if groups == g.shape[2] == x.shape[2]:
+        return depthwise.convolve_weight(g, x, kernel, taps)
+    y: Array = np.empty(shape, g.dtype)
+    for c, f in _group_slices(y, groups):
+        y[f] = direct.convolve_weight(g[:, :, f], x[:, :, c], kernel, taps)
     return y
 
 
-def _convolution_input_batch_last(g: Array, w: Array, spatial: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes,
-                                  groups: int) -> Array:  # fmt: skip
-    before = tuple(pair[0] for pair in padding)
-    y, targets = empty_batch_last((g.shape[0], w.shape[1] * groups, *spatial), g.dtype)
-    if by_winograd := _by_winograd(g, w.shape, spatial, stride, dilation, groups):
-        u = winograd.transformed_weight(w, targets[0].shape[-1], adjoint=True)
-    for source, target in zip(samples(g), targets):
-        if by_winograd:
-            winograd.convolve(source, u, None, tuple(2 - b for b in before), target)
-        elif groups == len(w) == y.shape[1]:
-            depthwise.convolve_input(source, w, stride, before, dilation, target)
-        else:
-            for c, f in _group_slices(w, groups):
-                direct.convolve_input(source[:, :, f], w[f], stride, before, dilation, target[:, :, c])
-    return y
-
-
-def _convolution_weight_batch_last(g: Array, x: Array, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes,
-                                   groups: int) -> Array:  # fmt: skip
-    before, out = tuple(pair[0] for pair in padding), g.shape[2:]
-    taps = direct.Taps(kernel, stride, before, dilation)
-    y: Array = np.zeros((g.shape[1], x.shape[1] // groups, *kernel), g.dtype)
-    by_winograd = _by_winograd(g, y.shape, out, stride, dilation, groups)
-    for above, below in zip(samples(g), samples(x)):
-        if by_winograd:
-            y += winograd.convolve_weight(above, below, before)
-        elif groups == g.shape[1] == x.shape[1]:
-            y += depthwise.convolve_weight(above, below, kernel, taps)
-        else:
-            for c, f in _group_slices(y, groups):
-                y[f] += direct.convolve_weight(above[:, :, f], below[:, :, c], kernel, taps)
-    return y
-
-
-def _takes_batch_last(x: Array, other: Array, groups: int) -> bool:
-    """Whether the kernels for arrays stored batch last are the ones to use: for many samples, or large ones."""
-    if not fast(x, other) or x.ndim != 4 or not x.size or not other.size:
-        return False
-    return x.shape[0] >= MIN_BATCH or (groups == 1 and prod(x.shape[2:]) >= _LARGE)
+def _takes_batch_last(x: Array) -> bool:
+    """Whether there are enough samples of images for the kernels that store them next to each other."""
+    return x.ndim == 4 and x.shape[0] >= MIN_BATCH
 
 
 def _by_winograd(x: Array, weight: Sizes, out: Sizes, stride: Sizes, dilation: Sizes, groups: int) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..memory import Array
-from .products import multiply_pixels, multiply_transposed, small_is_quick
+from .products import multiply, multiply_transposed, small_is_quick
 from .threads import parallel, scratch
 
 Sizes = tuple[int, ...]
@@ -121,7 +121,7 @@ def convolve(x: Array, w: Array, bias: Array | None, taps: Taps, out: Array) -> 
     def body(start: int, stop: int) -> None:
         for top in range(start, stop, step):
             end = min(top + step, stop)
-            multiply_pixels(matrix, taps.patches(x, top, (end - top, columns)), out[top:end])
+            multiply(matrix, taps.patches(x, top, (end - top, columns)), out[top:end])
             if bias is not None:
                 out[top:end] += bias[:, None]
 
@@ -135,8 +135,6 @@ def convolve_weight(g: Array, x: Array, kernel: Sizes, taps: Taps) -> Array:
     """
     rows, columns, features, n = g.shape
     (kh, kw), channels = kernel, x.shape[2]
-    if n == 1:
-        return _convolve_weight_of_one(g, x, kernel, taps)
     long = _LONG if small_is_quick() else _LONGER
     long = min(long, max(long // 4, _SCRATCH // ((features + min(taps.stride[1], kw) * kh * channels) * g.itemsize)))
     wide = -(-columns // -(-columns * n // long))
@@ -158,24 +156,6 @@ def convolve_weight(g: Array, x: Array, kernel: Sizes, taps: Taps) -> Array:
 
     total = reduce(np.add, parallel(body, rows, g.size * kh * kw * channels / 80)).reshape(kw, features, kh, channels)
     return np.ascontiguousarray(total.transpose(1, 3, 2, 0))
-
-
-def _convolve_weight_of_one(g: Array, x: Array, kernel: Sizes, taps: Taps) -> Array:
-    """:func:`convolve_weight` for a single sample: a product (O, W') @ (W', K) for each row of the output."""
-    rows, columns, features, _ = g.shape
-    step = taps.rows_at_a_time(x, columns, rows)
-
-    def body(start: int, stop: int) -> Array:
-        total: Array = 0
-        for top in range(start, stop, step):
-            part = g[top : min(top + step, stop), :, :, 0]
-            patches = taps.patches(x, top, (len(part), columns))[..., 0]
-            total = total + np.add.reduce(np.matmul(part.swapaxes(1, 2), patches), axis=0)
-        return total
-
-    totals = parallel(body, rows, g.size * prod(kernel) * x.shape[2] / 80)
-    total = reduce(np.add, totals).reshape(features, *reversed(kernel), x.shape[2])
-    return np.ascontiguousarray(total.transpose(0, 3, 2, 1))
 
 
 def convolve_input(g: Array, w: Array, stride: Sizes, before: Sizes, dilation: Sizes, out: Array) -> None:
@@ -206,7 +186,7 @@ def _spread(g: Array, w: Array, stride: Sizes, before: Sizes, dilation: Sizes, o
         for top in range(0, rows, step):
             count = min(step, rows - top)
             patches = scratch("rows side by side", (count, columns, len(matrix), n), g.dtype)
-            multiply_pixels(matrix, g[top : top + count], patches)
+            multiply(matrix, g[top : top + count], patches)
             patches = patches.reshape(count, columns, *kernel, stop - start, n)
             for i in range(kernel[0]):
                 first, last, down = inside(top * stride[0] + i * dilation[0] - before[0], stride[0], count, height)

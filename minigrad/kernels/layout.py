@@ -15,7 +15,7 @@ import numpy as np
 from ..memory import Array
 from .threads import parallel, scratch
 
-MIN_BATCH = 16  # below, runs over the batch are too short: each sample is an array of its own, with N = 1
+MIN_BATCH = 16  # below, runs over the batch are too short
 _CHUNK = 1 << 20  # bytes that are turned at a time
 _PAD = 16
 
@@ -90,23 +90,15 @@ def flattened(x: Array) -> Array | None:
     return np.ascontiguousarray(np.moveaxis(x, 0, -1)).reshape(-1, x.shape[0]).T
 
 
-def samples(x: Array) -> list[Array]:
-    """``x`` (N, C, *spatial) as arrays (*spatial, C, n): one of the whole batch, or one for each of few samples."""
-    if x.shape[0] >= MIN_BATCH or x.shape[0] == 1:
-        return [batch_last(x)]
-    return [batch_last(x[i : i + 1]) for i in range(x.shape[0])]
-
-
 @lru_cache(maxsize=32)
-def _prototype(ndim: int, dtype: Any, few: bool) -> Array:
-    shape = (2,) * ndim
-    return np.moveaxis(np.empty(shape, dtype), -1, 1) if few else np.empty(shape, dtype).transpose(_order(ndim)[1])
+def _prototype(ndim: int, dtype: Any) -> Array:
+    return np.empty((2,) * ndim, dtype).transpose(_order(ndim)[1])
 
 
-def empty_batch_last(shape: tuple[int, ...], dtype: Any) -> tuple[Array, list[Array]]:
-    """A new array of ``shape`` (N, C, *spatial), and :func:`samples` of it as views. Few samples are stored apart."""
-    x = np.empty_like(_prototype(len(shape), dtype, shape[0] < MIN_BATCH), shape=shape)
-    return x, samples(x)
+def empty_batch_last(shape: tuple[int, ...], dtype: Any) -> tuple[Array, Array]:
+    """A new array of ``shape`` (N, C, *spatial), and what :func:`batch_last` makes of it."""
+    x = np.empty_like(_prototype(len(shape), dtype), shape=shape)
+    return x, batch_last(x)
 
 
 def stored_like(g: Array, y: Array) -> Array:

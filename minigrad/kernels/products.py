@@ -62,14 +62,6 @@ def multiply_shared(a: Array, b: Array, out: Array) -> None:
     parallel(rows, m, work) if m >= n else parallel(columns, n, work)
 
 
-def multiply_pixels(a: Array, pixels: Array, out: Array) -> None:
-    """``out[...] = a @ pixels`` for pixels (..., W, K, N): with N = 1, of a whole row of pixels at a time."""
-    if pixels.shape[-1] == 1:
-        multiply(pixels[..., 0], np.ascontiguousarray(a.swapaxes(-1, -2)), out[..., 0])
-    else:
-        multiply(a, pixels, out)
-
-
 def multiply_wide(a: Array, b: Array, out: Array) -> None:
     """``np.matmul(a, b, out=out)`` with the columns of ``b`` in pieces."""
     n = b.shape[-1]

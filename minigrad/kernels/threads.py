@@ -73,6 +73,11 @@ def _dismiss() -> None:
         _pool = None
 
 
+def shares(work: float) -> int:
+    """Among how many threads to share what takes one thread ``work`` nanoseconds."""
+    return get_num_threads() if work >= _HANDSHAKE else 1
+
+
 def parallel(body: Callable[[int, int], Any], n: int, work: float = math.inf) -> list[Any]:
     """What ``body(start, stop)`` returns for shares that together make up ``range(n)``, one for each thread.
 
@@ -83,15 +88,15 @@ def parallel(body: Callable[[int, int], Any], n: int, work: float = math.inf) ->
     """
     global _pool
     prepare()
-    if work < _HANDSHAKE:
+    count = min(shares(work), n)
+    if count <= 1:
         return [body(0, n)]
-    count = max(1, min(get_num_threads(), n))
     results: list[Any] = [None] * count
 
     def share(index: int) -> None:
         results[index] = body(n * index // count, n * (index + 1) // count)
 
-    if count == 1 or not _turn.acquire(blocking=False):
+    if not _turn.acquire(blocking=False):
         for index in range(count):
             share(index)
         return results

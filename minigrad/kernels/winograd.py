@@ -66,15 +66,13 @@ def pays(weight: tuple[int, ...], out: tuple[int, ...], stride: tuple[int, ...],
     return -(-out[0] // M) * -(-out[1] // M) * M * M < 1.8 * out[0] * out[1]
 
 
-def transformed_weight(w: Array, n: int, adjoint: bool = False) -> Array:
-    """``G w Gᵀ`` of each pair of channels, for ``n`` samples: (O, C, 3, 3) -> (T, T, O, C), or (T, T, C, O) for one.
+def transformed_weight(w: Array, adjoint: bool = False) -> Array:
+    """``G w Gᵀ`` of each pair of channels: (O, C, 3, 3) -> (T, T, O, C).
 
     For the adjoint of the convolution, of the kernels turned by half, with O and C in each other's place.
     """
     if adjoint:
         w = w[:, :, ::-1, ::-1].swapaxes(0, 1)
-    if n == 1:
-        w = w.swapaxes(0, 1)
     taps = np.ascontiguousarray(w.transpose(2, 3, 0, 1)).reshape(9, -1)
     return np.matmul(_GG, taps).reshape(T, T, *w.shape[:2])
 
@@ -91,10 +89,7 @@ def convolve(x: Array, u: Array, bias: Array | None, before: tuple[int, ...], ou
         for i, j, count in tiles[start:stop]:
             v = _transformed_input(x, i * M - before[0], j * M - before[1], count)
             m = scratch("winograd products", (count, T, T, features, n), np.float32)
-            if n == 1:  # then tiles next to each other make the matrix
-                multiply(v[..., 0].transpose(1, 2, 0, 3), u, m[..., 0].transpose(1, 2, 0, 3))
-            else:
-                multiply(u, v, m)
+            multiply(u, v, m)
             if bias is not None:  # one place in a tile that Aᵀ spreads evenly over the tile
                 m[:, 1, 1] += bias[:, None]
             _transform_back(m, out[i * M : (i + 1) * M, j * M : (j + count) * M])
@@ -112,9 +107,6 @@ def convolve_weight(g: Array, x: Array, before: tuple[int, ...]) -> Array:
         for i, j, count in tiles[start:stop]:
             v = _transformed_input(x, i * M - before[0], j * M - before[1], count)
             m = _transformed_gradient(g[i * M : (i + 1) * M, j * M : (j + count) * M], count)
-            if n == 1:
-                total += np.matmul(m[..., 0].transpose(1, 2, 3, 0), v[..., 0].transpose(1, 2, 0, 3))
-                continue
             products = scratch("winograd weights", (count, *total.shape), np.float32)
             multiply_transposed(m, v, products)
             for product in products:

@@ -1,0 +1,156 @@
+"""Convolution as products of the weight with patches (im2col), arrays in the usual order, (N, C, *spatial).
+
+For few samples, and for one or three dimensions. What a pixel of the output meets is a column of a matrix, of which as
+many columns as fit into the cache are in the works at a time. ``docs/convolution-kernels.md`` says when this is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import reduce
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..memory import Array
+from .direct import Sizes, inside
+from .threads import parallel, scratch, shares
+
+Pairs = tuple[tuple[int, int], ...]
+
+_SCRATCH = 1 << 21  # bytes of patches at a time
+
+
+class _Patches:
+    """The patches of an input (N, C, *spatial) for an output (N, F, *out)."""
+
+    def __init__(self, shape: Sizes, spatial: Sizes, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes,
+                 out: Sizes, groups: int, dtype: Any) -> None:  # fmt: skip
+        self.n, channels = shape[:2]
+        self.kernel, self.out, self.groups = kernel, out, groups
+        self.rows, self.inner = out[0], prod(out[1:])
+        self.length = channels // groups * prod(kernel)  # of a column
+        self.nbytes = channels * prod(kernel) * prod(out) * dtype.itemsize  # of one sample's patches
+        self.sides = list(zip(kernel, stride, (before for before, _ in padding), dilation, out, spatial))
+        # The input itself is the matrix:
+        self.pointwise = prod(kernel) == prod(stride) == 1 and not any(map(any, padding))
+
+    def nanoseconds(self, features: int) -> float:
+        """About how long a product with all patches takes."""
+        return self.n * self.length * prod(self.out) * (features / 40 + self.groups / 4)
+
+    def portions(self, count: int, shared: int = 1) -> list[tuple[slice, slice]]:
+        """The samples, of ``count``, and rows of the output to compute at a time, at least ``shared`` times."""
+        most = max(1, min(_SCRATCH, count * self.nbytes // shared))
+        if self.nbytes <= most:
+            step = most // self.nbytes
+            return [(slice(i, min(i + step, count)), slice(0, self.rows)) for i in range(0, count, step)]
+        step = max(1, self.rows * most // self.nbytes)
+        tops = range(0, self.rows, step)
+        return [(slice(i, i + 1), slice(r, min(r + step, self.rows))) for i in range(count) for r in tops]
+
+    def columns(self, a: Array, samples: slice, rows: slice) -> Array:
+        """Pixels of contiguous ``a`` (N, C, *out) as columns of matrices: (samples, groups, C / groups, pixels)."""
+        part = a[samples]
+        part = part.reshape(len(part), self.groups, -1, self.rows * self.inner)
+        return part[..., rows.start * self.inner : rows.stop * self.inner]
+
+    def places(self, rows: slice) -> Iterator[tuple[Any, Any, Any]]:
+        """For each place in the kernel: its index, which pixels in these rows meet a pixel of the input, and which."""
+        starts = [rows.start * self.sides[0][1], *(0 for _ in self.sides[1:])]
+        counts = [rows.stop - rows.start, *self.out[1:]]
+        met = [
+            [(i, *inside(start + i * d - before, s, count, size)) for i in range(k)]
+            for start, count, (k, s, before, d, _, size) in zip(starts, counts, self.sides)
+        ]
+        for taps in product(*met):
+            index, first, last, source = zip(*taps)
+            yield index, tuple(map(slice, first, last)), source
+
+    def of(self, x: Array, samples: slice, rows: slice) -> Array:
+        """The patches as columns: (samples, groups, C / groups * kernel, pixels)."""
+        if self.pointwise:
+            return self.columns(x, samples, rows)
+        x = x[samples]
+        shape = (*x.shape[:2], *self.kernel, rows.stop - rows.start, *self.out[1:])
+        patches = scratch("patches", shape, x.dtype)
+        for index, pixels, source in self.places(rows):
+            part = patches[(slice(None), slice(None), *index)]
+            inner = part[(..., *pixels)]
+            if inner.size < part.size:
+                part[...] = 0
+            np.copyto(inner, x[(..., *source)])
+        return patches.reshape(len(x), self.groups, self.length, -1)
+
+
+def convolution(x: Array, w: Array, bias: Array | None, stride: Sizes, padding: Pairs, dilation: Sizes, out: Sizes,
+                groups: int) -> Array:  # fmt: skip
+    """Cross-correlation of ``x`` (N, C, *spatial) with ``w`` (F, C / groups, *kernel): (N, F, *out)."""
+    patches = _Patches(x.shape, x.shape[2:], w.shape[2:], stride, padding, dilation, out, groups, x.dtype)
+    x = np.ascontiguousarray(x) if patches.pointwise else x
+    y: Array = np.empty((len(x), len(w), *out), x.dtype)
+    matrix, shift = w.reshape(groups, -1, patches.length), None if bias is None else bias.reshape(groups, -1, 1)
+    work = patches.nanoseconds(len(w))
+    portions = patches.portions(len(x), shares(work))
+
+    def body(first: int, last: int) -> None:
+        for portion in portions[first:last]:
+            target = patches.columns(y, *portion)
+            np.matmul(matrix, patches.of(x, *portion), out=target)
+            if shift is not None:
+                target += shift
+
+    parallel(body, len(portions), work)
+    return y
+
+
+def convolution_input(g: Array, w: Array, spatial: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes,
+                      groups: int) -> Array:  # fmt: skip
+    """The adjoint of :func:`convolution` in its input. Threads share the samples, or of few the channels."""
+    n, channels, out = len(g), w.shape[1] * groups, g.shape[2:]
+    patches = _Patches((n, channels), spatial, w.shape[2:], stride, padding, dilation, out, groups, g.dtype)
+    g = np.ascontiguousarray(g)
+    y: Array = np.zeros((n, channels, *spatial), g.dtype)
+    work = patches.nanoseconds(len(w))
+    by_sample = n >= shares(work) or groups > 1
+
+    def body(first: int, last: int) -> None:
+        some = slice(first, last)
+        part = y[some] if by_sample else y[:, some]
+        arriving, weight = (g[some], w) if by_sample else (g, w[:, some])
+        matrix = weight.reshape(groups, len(w) // groups, -1).swapaxes(1, 2)
+        for samples, rows in patches.portions(len(part)):
+            source, target = patches.columns(arriving, samples, rows), part[samples]
+            if patches.pointwise and target.flags.c_contiguous:
+                np.matmul(matrix, source, out=patches.columns(part, samples, rows))
+                continue
+            spread = scratch("patches", (*source.shape[:2], matrix.shape[1], source.shape[3]), g.dtype)
+            np.matmul(matrix, source, out=spread)
+            spread = spread.reshape(*target.shape[:2], *patches.kernel, rows.stop - rows.start, *out[1:])
+            for index, pixels, met in patches.places(rows):
+                target[(..., *met)] += spread[(slice(None), slice(None), *index, *pixels)]
+
+    parallel(body, n if by_sample else channels, work)
+    return y
+
+
+def convolution_weight(g: Array, x: Array, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes,
+                       groups: int) -> Array:  # fmt: skip
+    """The adjoint of :func:`convolution` in its weight."""
+    features, out = g.shape[1], g.shape[2:]
+    patches = _Patches(x.shape, x.shape[2:], kernel, stride, padding, dilation, out, groups, x.dtype)
+    g, x = np.ascontiguousarray(g), np.ascontiguousarray(x) if patches.pointwise else x
+    work = patches.nanoseconds(features)
+    portions = patches.portions(len(x), shares(work))
+
+    def body(first: int, last: int) -> Array:
+        total = np.zeros((groups, features // groups, patches.length), g.dtype)
+        for portion in portions[first:last]:
+            seen = patches.of(x, *portion).swapaxes(2, 3)
+            total += np.add.reduce(np.matmul(patches.columns(g, *portion), seen), axis=0)
+        return total
+
+    total = reduce(np.add, parallel(body, len(portions), work))
+    return np.reshape(total, (features, x.shape[1] // groups, *kernel))
