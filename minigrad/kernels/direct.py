@@ -22,6 +22,7 @@ Sizes = tuple[int, ...]
 _SCRATCH = 1 << 21  # bytes of copied rows at a time
 _LONG = 896  # how long sums in products may be, so that 16 x 64 of them are a small product
 _LONGER = 2048  # without kernels for small products
+_FEW = 8  # rows of a matrix with so few make too small a product
 
 
 class Taps:
@@ -70,10 +71,18 @@ class Taps:
         return e.reshape(rows, taken * len(starts), kh, channels, n)
 
     def runs(self, x: Array, start: tuple[int, int], out: tuple[int, int]) -> list[Array]:
-        """For each column of the kernel, what ``out`` pixels from ``start`` meet there: (rows, kh * C, columns * N)."""
+        """For each column of the kernel, what ``out`` pixels from ``start`` meet there: (rows, kh * C, columns * N).
+
+        Of few channels, for all columns at once: (rows, kw * kh * C, columns * N).
+        """
         channels, n = x.shape[2:]
         (top, first), (rows, columns) = start, out
         (kh, kw), right, dj = self.kernel, self.stride[1], self.dilation[1]
+        if kh * channels < _FEW:
+            e = scratch("runs side by side", (rows, kw, kh, channels, columns, n), x.dtype)
+            for j in range(kw):
+                self._copy(x, top, first * right + j * dj - self.before[1], right, e[:, j].transpose(1, 0, 3, 2, 4))
+            return [e.reshape(rows, -1, columns * n)]
         shifts = [divmod(j * dj, right) for j in range(kw)]
         taken = columns + shifts[-1][0]
         e = scratch("runs side by side", (min(right, kw), rows, kh, channels, taken, n), x.dtype)
@@ -131,7 +140,8 @@ def convolve(x: Array, w: Array, bias: Array | None, taps: Taps, out: Array) -> 
 def convolve_weight(g: Array, x: Array, kernel: Sizes, taps: Taps) -> Array:
     """The adjoint of :func:`convolve` in ``w``, given the gradient ``g`` (H', W', O, N) of its output.
 
-    For each column of the kernel a product (O, W' * N) @ (W' * N, kh * C) for each row of the output.
+    For each row of the output, and each column of the kernel unless there are few channels, a product
+    (O, W' * N) @ (W' * N, K).
     """
     rows, columns, features, n = g.shape
     (kh, kw), channels = kernel, x.shape[2]
@@ -141,21 +151,23 @@ def convolve_weight(g: Array, x: Array, kernel: Sizes, taps: Taps) -> Array:
     step = max(1, min(rows, _SCRATCH // ((features + kh * channels) * wide * g[0, 0, 0].nbytes)))
 
     def body(start: int, stop: int) -> Array:
-        total = np.zeros((kw, features, kh * channels), g.dtype)
+        total: Any = 0
         for top in range(start, stop, step):
             for left in range(0, columns, wide):
                 part = g[top : min(top + step, stop), left : left + wide].swapaxes(1, 2)
                 count, _, width, _ = part.shape
                 gradient = scratch("gradient in runs", (count, features, width * n), g.dtype)
                 np.copyto(gradient.reshape(part.shape), part)
-                products = scratch("weight products", (count, features, kh * channels), g.dtype)
-                for j, met in enumerate(taps.runs(x, (top, left), (count, width))):
+                sums = []
+                for met in taps.runs(x, (top, left), (count, width)):
+                    products = scratch("weight products", (count, features, met.shape[1]), g.dtype)
                     multiply_transposed(gradient, met, products)
-                    total[j] += np.add.reduce(products, axis=0)
+                    sums.append(np.add.reduce(products, axis=0))
+                total = total + np.concatenate(sums, axis=1)
         return total
 
-    total = reduce(np.add, parallel(body, rows, g.size * kh * kw * channels / 80)).reshape(kw, features, kh, channels)
-    return np.ascontiguousarray(total.transpose(1, 3, 2, 0))
+    total = reduce(np.add, parallel(body, rows, g.size * kh * kw * channels / 80)).reshape(features, kw, kh, channels)
+    return np.ascontiguousarray(total.transpose(0, 3, 2, 1))
 
 
 def convolve_input(g: Array, w: Array, stride: Sizes, before: Sizes, dilation: Sizes, out: Array) -> None:
