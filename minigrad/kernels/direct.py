@@ -205,7 +205,7 @@ def _spread(g: Array, w: Array, stride: Sizes, before: Sizes, dilation: Sizes, o
                 for j, (left, right, along) in enumerate(across):
                     part[down, along] += patches[first:last, left:right, i, j]
 
-    parallel(body, channels)
+    parallel(body, channels, g.size * w[0].size / 40)
 
 
 def phases(kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, out: Array) -> Any:

@@ -11,13 +11,6 @@ import numpy as np
 from ..memory import Array
 
 
-def sigmoid(x: Array) -> Array:
-    """``1 / (1 + exp(-x))``. tanh never overflows and is precise everywhere."""
-    y = np.tanh(x * 0.5)
-    y = y * 0.5
-    return y + 0.5
-
-
 # Rational approximations, highest power first, of W. J. Cody, "Rational Chebyshev approximations
 # for the error function", Math. Comp. 23 (1969), 631-637: numerator and denominator of
 # erf(x) / x in x**2 for x to 0.46875; exp(x**2) * erfc(x) in x from there to 4; and beyond, in
@@ -106,8 +99,14 @@ def erfc(x: Array) -> Array:
     return np.where(np.less(magnitude, 0.46875), 1 - _erf_near(x), np.where(np.less(x, 0), 2 - tail, tail))
 
 
-# erf(x / sqrt(2)) = tanh(x * p(x**2)) for this polynomial, to 6e-8: a minimax fit like the one above.
-_NORMAL = (1.7562773e-9, -1.32266266e-7, 3.96477313e-6, -5.53063167e-5, -3.25947446e-5, 0.0363330844, 0.797884941)
+@_float16_in_float32
+def sigmoid(x: Array) -> Array:
+    """``1 / (1 + exp(-x))``: 0 where the exponential overflows."""
+    return 1 / (np.exp(-x) + 1)
+
+
+# erf(x / sqrt(2)) = tanh(-x / 2 * p(x**2)) for this polynomial, to 6e-8: a minimax fit like the one above.
+_NORMAL = (-3.5125546e-9, 2.64532532e-7, -7.92954626e-6, 1.106126334e-4, 6.51894892e-5, -0.0726661688, -1.595769882)
 
 
 @_float16_in_float32
@@ -117,8 +116,6 @@ def gelu(x: Array) -> Array:
         return x * (0.5 * erf(x * sqrt(0.5)) + 0.5)
     y = _polynomial(_NORMAL, x * x)
     y *= x
-    np.tanh(y, out=y)
+    np.exp(y, out=y)  # (tanh(t) + 1) / 2 = 1 / (1 + exp(-2 * t))
     y += 1
-    y *= x
-    y *= 0.5
-    return y
+    return np.divide(x, y, out=y)

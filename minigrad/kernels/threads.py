@@ -33,6 +33,8 @@ from ..memory import Array
 
 _HANDSHAKE = 250_000  # nanoseconds of work below which waking another thread does not pay
 
+_LOOKS = 1 << 22  # how often a thread looks for work before it falls asleep: for one or two milliseconds
+
 _count = 0  # threads to use; 0 until asked for the first time
 _pool: _Pool | None = None
 _turn = Lock()  # held by the one computation that uses the pool
@@ -42,11 +44,15 @@ _keeps_memory = True
 _local = local()
 
 
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def get_num_threads() -> int:
     """How many threads the kernels use: by default as many as this process may use cores."""
     global _count
     if not _count:
-        _count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        _count = _cores()
     return _count
 
 
@@ -126,8 +132,32 @@ def scratch(role: str, shape: tuple[int, ...], dtype: Any) -> Array:
     return view
 
 
+class _Signal:
+    """What one thread waits for and another sets: awake for a while, then asleep.
+
+    It takes 50 to 100 microseconds to wake a thread on a core that has gone to sleep. Awake, a thread must not
+    hold the interpreter lock, nor ask for it. So it looks for a True among millions of numbers that are all the
+    same one: NumPy gives the lock back meanwhile, and stops at the first that it finds.
+    """
+
+    def __init__(self, looks: int) -> None:
+        self.lock = Lock()
+        self.lock.acquire()
+        self.flag = np.zeros(1, bool)
+        self.looks = np.broadcast_to(self.flag, looks)
+
+    def set(self) -> None:
+        self.lock.release()
+        self.flag[0] = True
+
+    def wait(self) -> None:
+        np.logical_or.reduce(self.looks)
+        self.lock.acquire()
+        self.flag[0] = False
+
+
 class _Pool:
-    """Threads that wait for work, each behind a lock of its own."""
+    """Threads that wait for work, each for a signal of its own."""
 
     def __init__(self, count: int) -> None:
         from threading import Thread
@@ -135,17 +165,16 @@ class _Pool:
         self.work: Callable[[int], None] | None = None
         self.context = contextvars.copy_context()
         self.error: BaseException | None = None
-        self.start = [Lock() for _ in range(count - 1)]
-        self.done = [Lock() for _ in range(count - 1)]
-        for lock in self.start + self.done:
-            lock.acquire()
+        self.core: Callable[[], int] | None = _c_function("sched_getcpu")
+        self.cores = os.sched_getaffinity(0) if self.core else set()
+        self.avoided = -1
+        looks = _LOOKS if count <= _cores() else 0  # others may need the core
+        self.start = [_Signal(looks) for _ in range(count - 1)]
+        self.done = [_Signal(looks) for _ in range(count - 1)]
         threads = [Thread(target=self._serve, args=(k,), name=f"minigrad-{k}", daemon=True) for k in range(1, count)]
         for thread in threads:
             thread.start()
         self.ids: list[Any] = [thread.native_id for thread in threads]
-        self.core: Callable[[], int] | None = _c_function("sched_getcpu")
-        self.cores = os.sched_getaffinity(0) if self.core else set()
-        self.avoided = -1
 
     def _keep_apart(self) -> None:
         """Keep the threads off the caller's core, where Linux likes to wake them, to wait there for their turn."""
@@ -157,37 +186,36 @@ class _Pool:
                 os.sched_setaffinity(thread, self.cores - {self.avoided})
 
     def _serve(self, index: int) -> None:
-        start, done = self.start[index - 1], self.done[index - 1]
         while True:
-            start.acquire()
+            self.start[index - 1].wait()
             if (work := self.work) is None:
                 return
             try:  # in the caller's context: NumPy keeps there how it treats infinities
                 self.context.copy().run(work, index)
             except BaseException as error:
                 self.error = error
-            done.release()
+            self.done[index - 1].set()
 
     def run(self, work: Callable[[int], None], count: int) -> None:
         self.work, self.context = work, contextvars.copy_context()
         self._keep_apart()
-        for lock in self.start[: count - 1]:
-            lock.release()
+        for signal in self.start[: count - 1]:
+            signal.set()
         try:
             for index in (0, *range(len(self.start) + 1, count)):  # fewer threads than when they were counted
                 work(index)
         finally:
-            for lock in self.done[: count - 1]:
-                lock.acquire()
+            for signal in self.done[: count - 1]:
+                signal.wait()
         if self.error is not None:
             error, self.error = self.error, None
             raise error
 
     def stop(self) -> None:
         self.work = None
-        for lock in self.start:
-            if lock.locked():  # not if a thread has been called, but has not begun
-                lock.release()
+        for signal in self.start:
+            if signal.lock.locked():  # not if a thread has been called, but has not begun
+                signal.set()
 
 
 # ------------------------------------------------------------------------- what the process shares
