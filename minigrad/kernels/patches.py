@@ -6,13 +6,12 @@ many columns as fit into the cache are in the works at a time. ``docs/convolutio
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import reduce
-from itertools import product
 from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from ..memory import Array
 from .direct import Sizes, inside
@@ -33,7 +32,7 @@ class _Patches:
         self.rows, self.inner = out[0], prod(out[1:])
         self.length = channels // groups * prod(kernel)  # of a column
         self.nbytes = channels * prod(kernel) * prod(out) * dtype.itemsize  # of one sample's patches
-        self.sides = list(zip(kernel, stride, (before for before, _ in padding), dilation, out, spatial))
+        self.sides = list(zip(kernel, stride, (before for before, _ in padding), dilation, spatial))
         # The input itself is the matrix:
         self.pointwise = prod(kernel) == prod(stride) == 1 and not any(map(any, padding))
 
@@ -57,32 +56,36 @@ class _Patches:
         part = part.reshape(len(part), self.groups, -1, self.rows * self.inner)
         return part[..., rows.start * self.inner : rows.stop * self.inner]
 
-    def places(self, rows: slice) -> Iterator[tuple[Any, Any, Any]]:
-        """For each place in the kernel: its index, which pixels in these rows meet a pixel of the input, and which."""
-        starts = [rows.start * self.sides[0][1], *(0 for _ in self.sides[1:])]
-        counts = [rows.stop - rows.start, *self.out[1:]]
-        met = [
-            [(i, *inside(start + i * d - before, s, count, size)) for i in range(k)]
-            for start, count, (k, s, before, d, _, size) in zip(starts, counts, self.sides)
-        ]
-        for taps in product(*met):
-            index, first, last, source = zip(*taps)
-            yield index, tuple(map(slice, first, last)), source
-
     def of(self, x: Array, samples: slice, rows: slice) -> Array:
         """The patches as columns: (samples, groups, C / groups * kernel, pixels)."""
         if self.pointwise:
             return self.columns(x, samples, rows)
-        x = x[samples]
-        shape = (*x.shape[:2], *self.kernel, rows.stop - rows.start, *self.out[1:])
-        patches = scratch("patches", shape, x.dtype)
-        for index, pixels, source in self.places(rows):
-            part = patches[(slice(None), slice(None), *index)]
-            inner = part[(..., *pixels)]
-            if inner.size < part.size:
-                part[...] = 0
-            np.copyto(inner, x[(..., *source)])
+        x, counts = x[samples], (rows.stop - rows.start, *self.out[1:])
+        _, strides, before, dilations, spatial = zip(*self.sides)
+        starts = rows.start * strides[0] - before[0], *(-b for b in before[1:])
+        sizes = [(count - 1) * s + (k - 1) * d + 1 for count, (k, s, _, d, _) in zip(counts, self.sides)]
+        first, last, met = zip(*(inside(start, 1, size, n) for start, size, n in zip(starts, sizes, spatial)))
+        padded = scratch("padded", (*x.shape[:2], *sizes), x.dtype)
+        inner = padded[(..., *map(slice, first, last))]
+        if inner.size < padded.size:
+            padded[...] = 0
+        np.copyto(inner, x[(..., *met)])
+        # All in one call: see parallel.
+        patches = scratch("patches", (*x.shape[:2], *self.kernel, *counts), x.dtype)
+        steps = [step * s for spread in (dilations, strides) for step, s in zip(padded.strides[2:], spread)]
+        np.copyto(patches, as_strided(padded, patches.shape, (*padded.strides[:2], *steps)))
         return patches.reshape(len(x), self.groups, self.length, -1)
+
+    def add_up(self, patches: Array, rows: slice, out: Array) -> None:
+        """Add patches (N, C, *kernel, rows, ...) to ``out`` (N, C, *spatial) where they overlap: the adjoint."""
+        starts, counts = [rows.start * self.sides[0][1], *(0 for _ in self.out[1:])], patches.shape[-len(self.out) :]
+        met = [
+            [inside(start + i * d - before, s, count, n) for i in range(k)]
+            for start, count, (k, s, before, d, n) in zip(starts, counts, self.sides)
+        ]
+        for index in np.ndindex(*self.kernel):
+            first, last, source = zip(*(places[i] for i, places in zip(index, met)))
+            out[(..., *source)] += patches[(slice(None), slice(None), *index, *map(slice, first, last))]
 
 
 def convolution(x: Array, w: Array, bias: Array | None, stride: Sizes, padding: Pairs, dilation: Sizes, out: Sizes,
@@ -108,9 +111,17 @@ def convolution(x: Array, w: Array, bias: Array | None, stride: Sizes, padding: 
 
 def convolution_input(g: Array, w: Array, spatial: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes,
                       groups: int) -> Array:  # fmt: skip
-    """The adjoint of :func:`convolution` in its input. Threads share the samples, or of few the channels."""
-    n, channels, out = len(g), w.shape[1] * groups, g.shape[2:]
-    patches = _Patches((n, channels), spatial, w.shape[2:], stride, padding, dilation, out, groups, g.dtype)
+    """The adjoint of :func:`convolution` in its input. Threads share the samples, or of few the channels.
+
+    At stride 1 it is a convolution with the kernels turned by half, quicker than to add patches up unless those of
+    ``g`` are much larger than those of the input, or to turn the kernels takes longer.
+    """
+    n, channels, out, kernel = len(g), w.shape[1] * groups, g.shape[2:], w.shape[2:]
+    if prod(stride) == 1 < prod(kernel) and len(w) <= min(2 * channels, n * prod(out)):
+        turned = np.flip(w.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2), tuple(range(3, w.ndim + 1)))
+        around = tuple((d * (k - 1) - before, 0) for d, k, (before, _) in zip(dilation, kernel, padding))
+        return convolution(g, turned.reshape(channels, -1, *kernel), None, stride, around, dilation, spatial, groups)
+    patches = _Patches((n, channels), spatial, kernel, stride, padding, dilation, out, groups, g.dtype)
     g = np.ascontiguousarray(g)
     y: Array = np.zeros((n, channels, *spatial), g.dtype)
     work = patches.nanoseconds(len(w))
@@ -129,8 +140,7 @@ def convolution_input(g: Array, w: Array, spatial: Sizes, stride: Sizes, padding
             spread = scratch("patches", (*source.shape[:2], matrix.shape[1], source.shape[3]), g.dtype)
             np.matmul(matrix, source, out=spread)
             spread = spread.reshape(*target.shape[:2], *patches.kernel, rows.stop - rows.start, *out[1:])
-            for index, pixels, met in patches.places(rows):
-                target[(..., *met)] += spread[(slice(None), slice(None), *index, *pixels)]
+            patches.add_up(spread, rows, target)
 
     parallel(body, n if by_sample else channels, work)
     return y

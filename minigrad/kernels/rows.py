@@ -39,15 +39,15 @@ def cross_entropy(x: Array, target: Array, keep: bool) -> tuple[Array, Array | N
 def cross_entropy_gradient(g: Array, target: Array, exponentials: Array, sums: Array) -> Array:
     """``g * (softmax(x) - onehot(target))`` for each row, given what :func:`cross_entropy` kept of them."""
     out = np.empty_like(exponentials)
-    g = g[:, None] if g.ndim else np.broadcast_to(g, sums.shape)
-    factor = g / sums
+    each = g.ndim > 0  # or one for all rows
+    factor = (g[:, None] if each else g) / sums
     size = _blocks(out)
 
     def run(first: int, last: int) -> None:
         for start in range(first, last, size):
             rows = slice(start, min(start + size, last))
             z = np.multiply(exponentials[rows], factor[rows], out=out[rows])
-            z[np.arange(len(z)), target[rows]] -= g[rows, 0]
+            z[np.arange(len(z)), target[rows]] -= g[rows] if each else g
 
     parallel(run, len(out), out.size / 4)
     return out

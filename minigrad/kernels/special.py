@@ -10,7 +10,6 @@ import numpy as np
 
 from ..memory import Array
 
-
 # Rational approximations, highest power first, of W. J. Cody, "Rational Chebyshev approximations
 # for the error function", Math. Comp. 23 (1969), 631-637: numerator and denominator of
 # erf(x) / x in x**2 for x to 0.46875; exp(x**2) * erfc(x) in x from there to 4; and beyond, in
