@@ -79,7 +79,7 @@ def test_samples_are_processed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None
                 kernels.convolution_weight(g, x, (3, 3), **options)]  # fmt: skip
 
     whole = results()
-    monkeypatch.setattr(kernels, "_SCRATCH", 2 * (2 * 9 * 16) * 8)
+    monkeypatch.setattr(kernels.patches, "_SCRATCH", 2 * (2 * 9 * 16) * 8)
     for part, expected in zip(results(), whole, strict=True):
         assert_close(part, expected, rtol=1e-12, atol=1e-12)
 

@@ -193,4 +193,4 @@ def backward(mode: str, steps: Spans, g: Sequence[Array | None], y: Sequence[Arr
 
     parallel(run, N, _nanoseconds(hidden, weight))
     d_input = d_gates if d_new is None else np.concatenate([d_gates[:, : 2 * H], d_new], axis=1)
-    return d_input, products.product(d_gates.T, before), d_gates.sum(0), d_hidden, d_cell
+    return d_input, products.product(d_gates.T, before), products.sum_of_rows(d_gates), d_hidden, d_cell

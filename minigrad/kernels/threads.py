@@ -33,7 +33,7 @@ from ..memory import Array
 
 _HANDSHAKE = 250_000  # nanoseconds of work below which waking another thread does not pay
 
-_LOOKS = 1 << 22  # how often a thread looks for work before it falls asleep: for one or two milliseconds
+_LOOKS = 1 << 21  # how often a thread looks for work before it falls asleep: for about a millisecond
 
 _count = 0  # threads to use; 0 until asked for the first time
 _pool: _Pool | None = None

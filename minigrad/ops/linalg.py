@@ -11,7 +11,7 @@ import numpy as np
 from ..arguments import check_dims, normalize_dims
 from ..engine import primitive, sum_to
 from ..kernels.contraction import contract
-from ..kernels.products import product
+from ..kernels.products import product, sum_of_rows
 from ..memory import Array
 from .elementwise import _add, mul
 from .reduction import sum, vector_norm
@@ -43,7 +43,7 @@ def _times(a: Array, b: Array) -> Array:
 
 
 @primitive(input=lambda g, weight: _times(g, weight), weight=lambda g, input: product(_rows(g).T, _rows(input)),
-           bias=lambda g: _rows(g).sum(0))  # fmt: skip
+           bias=lambda g: sum_of_rows(_rows(g)))  # fmt: skip
 def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
     """``input @ weight.T + bias``: input (..., in), weight (out, in), bias (out,), result (..., out)."""
     if weight.ndim != 2 or not input.ndim or input.shape[-1] != weight.shape[1]:
