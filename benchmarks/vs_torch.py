@@ -607,6 +607,7 @@ def machine() -> dict[str, Any]:
             model = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), model)
     return {
         "date": datetime.date.today().isoformat(), "processor": model, "cores": os.cpu_count(),
+        "blas": [f"OpenBLAS for {core}" for core in importlib.import_module("minigrad.kernels.threads").blas_cores()],
         "system": f"{platform.system()} {platform.machine()}", "python": platform.python_version(),
         "versions": versions,
     }  # fmt: skip
