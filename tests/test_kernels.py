@@ -147,7 +147,7 @@ def test_convolution_of_few_samples_in_portions(case: Any, nbytes: int, shared: 
 
 
 @pytest.mark.parametrize("n", [16, 19])
-@pytest.mark.parametrize("size", [(7, 8, 1, 1), (9, 6, 0, 2), (6, 6, 0, 0), (5, 9, 2, 1)])
+@pytest.mark.parametrize("size", [(7, 8, 1, 1), (9, 6, 0, 2), (6, 6, 0, 0), (5, 9, 2, 1), (2, 9, 8, 1)])
 def test_winograd(n: int, size: tuple[int, ...]) -> None:
     spatial, before = size[:2], size[2:]
     x, w = numbers((n, 25, *spatial), np.float32, 0), numbers((24, 25, 3, 3), np.float32, 1)
@@ -174,6 +174,14 @@ def test_precision_of_convolutions() -> None:
     assert error["highest"] < 1e-6 < error["high"] < 2e-5
     with pytest.raises(ValueError, match="'high' or 'highest', got 'medium'"):
         minigrad.set_float32_conv_precision("medium")
+
+
+@pytest.mark.parametrize("shape", [(3000, 64), (300_000, 2), (4, 50_000), (3, 4)])
+def test_sum_of_rows(shape: tuple[int, int]) -> None:
+    for a in (numbers(shape, np.float32, 0), numbers(shape, np.float64, 0), numbers(shape, np.float32, 1)[:, ::2]):
+        total = products.sum_of_rows(a)
+        assert total.dtype == a.dtype
+        np.testing.assert_allclose(total, a.sum(0, dtype=float), rtol=1e-4, atol=1e-2 if a.itemsize == 4 else 1e-9)
 
 
 @pytest.mark.parametrize(("m", "k", "n"), [(64, 600, 70), (7, 2000, 100), (61, 400, 64), (128, 64, 200), (3, 70, 5)])

@@ -70,6 +70,10 @@ class Taps:
             self._copy(x, top, start, step, e[:, :, j].transpose(2, 0, 1, 3, 4))
         return e.reshape(rows, taken * len(starts), kh, channels, n)
 
+    def at_once(self, channels: int) -> bool:
+        """Whether :meth:`runs` are those of all columns of the kernel at once."""
+        return self.kernel[0] * channels < _FEW
+
     def runs(self, x: Array, start: tuple[int, int], out: tuple[int, int]) -> list[Array]:
         """For each column of the kernel, what ``out`` pixels from ``start`` meet there: (rows, kh * C, columns * N).
 
@@ -78,7 +82,7 @@ class Taps:
         channels, n = x.shape[2:]
         (top, first), (rows, columns) = start, out
         (kh, kw), right, dj = self.kernel, self.stride[1], self.dilation[1]
-        if kh * channels < _FEW:
+        if self.at_once(channels):
             e = scratch("runs side by side", (rows, kw, kh, channels, columns, n), x.dtype)
             for j in range(kw):
                 self._copy(x, top, first * right + j * dj - self.before[1], right, e[:, j].transpose(1, 0, 3, 2, 4))
@@ -146,9 +150,10 @@ def convolve_weight(g: Array, x: Array, kernel: Sizes, taps: Taps) -> Array:
     rows, columns, features, n = g.shape
     (kh, kw), channels = kernel, x.shape[2]
     long = _LONG if small_is_quick() else _LONGER
-    long = min(long, max(long // 4, _SCRATCH // ((features + min(taps.stride[1], kw) * kh * channels) * g.itemsize)))
+    copied = features + kh * channels * (kw if taps.at_once(channels) else min(taps.stride[1], kw))  # for each pixel
+    long = min(long, max(long // 4, _SCRATCH // (copied * g.itemsize)))
     wide = -(-columns // -(-columns * n // long))
-    step = max(1, min(rows, _SCRATCH // ((features + kh * channels) * wide * g[0, 0, 0].nbytes)))
+    step = max(1, min(rows, _SCRATCH // (copied * wide * g[0, 0, 0].nbytes)))
 
     def body(start: int, stop: int) -> Array:
         total: Any = 0

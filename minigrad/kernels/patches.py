@@ -1,7 +1,8 @@
 """Convolution as products of the weight with patches (im2col), arrays in the usual order, (N, C, *spatial).
 
-For few samples, and for one or three dimensions. What a pixel of the output meets is a column of a matrix, of which as
-many columns as fit into the cache are in the works at a time. ``docs/convolution-kernels.md`` says when this is used.
+For few samples, and for one or three dimensions. What a pixel of the output meets is a column of a matrix. In the works
+at a time are a few megabytes of columns: some samples, or rows of one, at least one row. (Of three dimensions, rows are
+planes.) ``docs/convolution-kernels.md`` says when this is used.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class _Patches:
         self.rows, self.inner = out[0], prod(out[1:])
         self.length = channels // groups * prod(kernel)  # of a column
         self.nbytes = channels * prod(kernel) * prod(out) * dtype.itemsize  # of one sample's patches
+        # What lies behind the input does not matter: it is what `out` makes of it.
         self.sides = list(zip(kernel, stride, (before for before, _ in padding), dilation, spatial))
         # The input itself is the matrix:
         self.pointwise = prod(kernel) == prod(stride) == 1 and not any(map(any, padding))
@@ -40,11 +42,15 @@ class _Patches:
         """About how long a product with all patches takes."""
         return self.n * self.length * prod(self.out) * (features / 40 + self.groups / 4)
 
-    def portions(self, count: int, shared: int = 1) -> list[tuple[slice, slice]]:
-        """The samples, of ``count``, and rows of the output to compute at a time, at least ``shared`` times."""
-        most = max(1, min(_SCRATCH, count * self.nbytes // shared))
+    def portions(self, count: int, shared: int = 1, together: int = _SCRATCH) -> list[tuple[slice, slice]]:
+        """The samples of ``count``, ``together`` at most, and rows of the output to compute at a time.
+
+        For ``shared`` threads they are as many, or many.
+        """
+        uneven = count % shared and count < 4 * shared  # then each thread computes a part of each sample
+        most = max(1, min(_SCRATCH, (1 if uneven else count) * self.nbytes // shared))
         if self.nbytes <= most:
-            step = most // self.nbytes
+            step = min(most // self.nbytes, together)
             return [(slice(i, min(i + step, count)), slice(0, self.rows)) for i in range(0, count, step)]
         step = max(1, self.rows * most // self.nbytes)
         tops = range(0, self.rows, step)
@@ -134,7 +140,7 @@ def convolution_input(g: Array, w: Array, spatial: Sizes, stride: Sizes, padding
         matrix = weight.reshape(groups, len(w) // groups, -1).swapaxes(1, 2)
         for samples, rows in patches.portions(len(part)):
             source, target = patches.columns(arriving, samples, rows), part[samples]
-            if patches.pointwise and target.flags.c_contiguous:
+            if patches.pointwise:
                 np.matmul(matrix, source, out=patches.columns(part, samples, rows))
                 continue
             spread = scratch("patches", (*source.shape[:2], matrix.shape[1], source.shape[3]), g.dtype)
@@ -153,7 +159,8 @@ def convolution_weight(g: Array, x: Array, kernel: Sizes, stride: Sizes, padding
     patches = _Patches(x.shape, x.shape[2:], kernel, stride, padding, dilation, out, groups, x.dtype)
     g, x = np.ascontiguousarray(g), np.ascontiguousarray(x) if patches.pointwise else x
     work = patches.nanoseconds(features)
-    portions = patches.portions(len(x), shares(work))
+    length = features * patches.length * g.itemsize  # of the products of a sample
+    portions = patches.portions(len(x), shares(work), max(1, _SCRATCH // length))
 
     def body(first: int, last: int) -> Array:
         total = np.zeros((groups, features // groups, patches.length), g.dtype)

@@ -102,19 +102,23 @@ def parallel(body: Callable[[int, int], Any], n: int, work: float = math.inf) ->
     def share(index: int) -> None:
         results[index] = body(n * index // count, n * (index + 1) // count)
 
-    if not _turn.acquire(blocking=False):
-        for index in range(count):
-            share(index)
-        return results
+    ours = False
     try:
-        if _pool is None:
-            _pool = _Pool(_count)
-        _pool.run(share, count)
+        ours = _turn.acquire(blocking=False)
+        if ours:
+            if _pool is None:
+                _pool = _Pool(_count)
+            _pool.run(share, count)
+        else:
+            for index in range(count):
+                share(index)
     except BaseException:
-        _dismiss()  # if interrupted, they may still be at work
+        if ours:
+            _dismiss()  # if interrupted, they may still be at work
         raise
     finally:
-        _turn.release()
+        if ours:
+            _turn.release()
     return results
 
 
@@ -147,8 +151,8 @@ class _Signal:
         self.looks = np.broadcast_to(self.flag, looks)
 
     def set(self) -> None:
-        self.lock.release()
         self.flag[0] = True
+        self.lock.release()
 
     def wait(self) -> None:
         np.logical_or.reduce(self.looks)
@@ -172,8 +176,12 @@ class _Pool:
         self.start = [_Signal(looks) for _ in range(count - 1)]
         self.done = [_Signal(looks) for _ in range(count - 1)]
         threads = [Thread(target=self._serve, args=(k,), name=f"minigrad-{k}", daemon=True) for k in range(1, count)]
-        for thread in threads:
-            thread.start()
+        try:
+            for thread in threads:
+                thread.start()
+        except BaseException:
+            self.stop()
+            raise
         self.ids: list[Any] = [thread.native_id for thread in threads]
 
     def _keep_apart(self) -> None:
@@ -286,9 +294,10 @@ def blas_cores() -> list[str]:
 
     cores = []
     for function in _blas():
-        core = function("get_corename")
-        core.restype = ctypes.c_char_p
-        cores.append(core().decode())
+        with contextlib.suppress(AttributeError):  # old ones do not say
+            core = function("get_corename")
+            core.restype = ctypes.c_char_p
+            cores.append(core().decode())
     return cores
 
 

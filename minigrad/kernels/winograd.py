@@ -142,10 +142,13 @@ def _transformed_input(x: Array, top: int, left: int, count: int) -> Array:
     above, below = max(0, -top), min(T, height - top)
     first, last = max(0, -left), min(columns, width - left)
     rows = scratch("winograd rows", (T, columns, channels * n), np.float32)
-    rows[:, :first] = 0
-    rows[:, last:] = 0
-    part = x[top + above : top + below, left + first : left + last].reshape(below - above, -1)
-    multiply_wide(_B[:, above:below], part, rows[:, first:last].reshape(T, -1))
+    if above < below and first < last:
+        rows[:, :first] = 0
+        rows[:, last:] = 0
+        part = x[top + above : top + below, left + first : left + last].reshape(below - above, -1)
+        multiply_wide(_B[:, above:below], part, rows[:, first:last].reshape(T, -1))
+    else:
+        rows[...] = 0
     down, right, item = rows.strides
     overlapping = np.ndarray((count, T, T, channels * n), np.float32, rows, 0, (M * right, down, right, item))
     v = scratch("winograd input", (count, T, T, channels * n), np.float32)
