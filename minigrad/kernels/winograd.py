@@ -19,7 +19,7 @@ from functools import reduce
 import numpy as np
 
 from ..memory import Array
-from .products import multiply, multiply_transposed, multiply_wide, small_is_quick
+from .products import multiply, multiply_transposed, multiply_wide
 from .threads import parallel, scratch
 
 M, T = 4, 6  # size of a tile of the output, and of the input
@@ -59,9 +59,7 @@ def pays(weight: tuple[int, ...], out: tuple[int, ...], stride: tuple[int, ...],
     """Whether this is allowed and the quickest way: wide enough, and no large part of the tiles beyond the edge."""
     if _precision == "highest":
         return False
-    if weight[2:] != (3, 3) or stride != (1, 1) or dilation != (1, 1):
-        return False
-    if min(weight[:2]) < (12 if small_is_quick() else 24):
+    if weight[2:] != (3, 3) or stride != (1, 1) or dilation != (1, 1) or min(weight[:2]) < 12:
         return False
     return -(-out[0] // M) * -(-out[1] // M) * M * M < 1.8 * out[0] * out[1]
 
