@@ -68,8 +68,9 @@ def main() -> None:
     machine = results["machine"]
     peers = {row["peer"]: row["seconds"][row["peer"]] * 1e3 for row in results["times"]["1"] if "peer" in row}
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    blas = "".join(f"{blas}, " for blas in machine.get("blas", ()))
     about = (f"`{newest.relative_to(ROOT)}`: {machine['processor']}, {machine['cores']} cores, {machine['system']}, "
-             f"Python {machine['python']}, {versions}.")  # fmt: skip
+             f"Python {machine['python']}, {blas}{versions}.")  # fmt: skip
     others = "; ".join(f"{name} {time:.0f} ms" for name, time in peers.items())
     texts = {"full": full(results), "short": short(results), "machine": about, "peers": others}
     for path in (ROOT / "README.md", ROOT / "docs" / "speed.md"):
