@@ -24,10 +24,8 @@ autograd where these are installed; ``--python mygrad=/path/python`` runs a fram
 from __future__ import annotations
 
 import argparse
-import contextlib
 import datetime
 import importlib
-import importlib.metadata
 import importlib.util
 import json
 import math
@@ -595,12 +593,14 @@ def peak_memory(name: str, frameworks: list[str], threads: int, pythons: dict[st
     return peaks
 
 
-def machine() -> dict[str, Any]:
+def machine(pythons: dict[str, str]) -> dict[str, Any]:
     """What the numbers depend on."""
     versions = {"minigrad": importlib.import_module("minigrad.version").__version__}
     for name in ("numpy", "torch", *PEERS):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
+        program = f"from importlib import metadata; print(metadata.version({name!r}))"
+        asked = [pythons.get(name, sys.executable), "-c", program]
+        if found := subprocess.run(asked, capture_output=True, text=True).stdout.strip():
+            versions[name] = found
     model = platform.processor()
     if os.path.exists("/proc/cpuinfo"):
         with open("/proc/cpuinfo") as file:
@@ -656,7 +656,7 @@ def main() -> None:
     installed = [f for f in pythons if f in elsewhere or importlib.util.find_spec(f)]
     frameworks = [f for f in options.frameworks or installed if f in installed]
     main_ones = [f for f in frameworks if f not in PEERS]
-    results: dict[str, Any] = {"machine": machine(), "cpu time": options.cpu_time, "times": {}, "memory": {}}
+    results: dict[str, Any] = {"machine": machine(pythons), "cpu time": options.cpu_time, "times": {}, "memory": {}}
     for threads in [] if options.memory == "only" else options.threads:
         print(f"\n{threads} thread{'s' * (threads > 1)}: " + ", ".join(main_ones) + "; ratio (quartiles)")
         workers = {f: Worker(f, threads, pythons[f], options.cpu_time) for f in frameworks}

@@ -8,9 +8,9 @@ matrix product too, of a narrow band matrix with the pixels of the input they se
                         x[2]
                         x[3]
 
-In two dimensions, blocks of 4x4 pixels are computed together. More than half of the products are with zeros, and it
-still takes half the time of adding up shifted images. In smaller blocks there are fewer zeros, but the products are
-so short that two threads spend more time on waiting for each other within BLAS than one does on computing.
+In two dimensions, blocks of 4x4 pixels are computed together. Three quarters of the products are with zeros, and with
+one thread it still takes up to a quarter less time than adding up shifted images. In smaller blocks there are fewer
+zeros, but the products are so short that two threads, which wait for each other within BLAS, are no faster than one.
 """
 
 from __future__ import annotations

@@ -106,9 +106,8 @@ def product(a: Array, b: Array) -> Array:
 
 def sum_of_rows(a: Array) -> Array:
     """``a.sum(0)`` of a matrix; of floats in many rows and columns as a product with ones, in a third of the time."""
-    if a.__class__ is not np.ndarray or a.size < _SMALL or a.dtype.char not in "fd":
-        return a.sum(0)
-    if min(a.shape) < 8 or not a.flags.c_contiguous:
+    plain = a.__class__ is np.ndarray and a.dtype.char in "fd" and a.flags.c_contiguous
+    if not plain or a.size < _SMALL or min(a.shape) < 8:
         return a.sum(0)
     prepare()
     return np.ones(len(a), a.dtype) @ a
