@@ -18,7 +18,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn, optim
-from minigrad.kernels.blocks import BLOCK
+from minigrad.kernels.fused import PIECE
 from minigrad.optim import SGD, Adam, AdamW, Optimizer
 
 from . import trajectories
@@ -389,7 +389,7 @@ def test_gradients_are_left_alone(kind: str) -> None:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_large_parameters_are_changed_in_pieces(kind: str, threads: int) -> None:
     rng = np.random.default_rng(0)
-    values = rng.standard_normal((4, 3 * BLOCK - 100), np.float32)
+    values = rng.standard_normal((4, 3 * PIECE - 100), np.float32)
     whole = nn.Parameter(mg.tensor(values[0]))
     parts = [nn.Parameter(mg.tensor(part)) for part in np.array_split(values[0], 4)]
     optimizers = make(kind, [whole], maximize=True), make(kind, parts, maximize=True)

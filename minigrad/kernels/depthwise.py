@@ -21,10 +21,10 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ..memory import Array
-from .blocks import BLOCK
 from .direct import Sizes, Taps, inside, phases
 from .threads import parallel, scratch
 
+_PIECE = 1 << 18  # elements of the image that are worked on at a time
 _SIDE = 4  # pixels of a block
 _GAP = 16  # elements; else what a pixel sees lies a power of two apart, and competes for a few places in the cache
 
@@ -76,7 +76,7 @@ def convolve_weight(g: Array, x: Array, kernel: Sizes, taps: Taps) -> Array:
     rows, columns, channels, n = g.shape
     (down, right), (above, before), (di, dj) = taps.stride, taps.before, taps.dilation
     across = [inside(j * dj - before, right, columns, x.shape[1]) for j in range(kernel[1])]
-    step = max(1, BLOCK // g[0].size)
+    step = max(1, _PIECE // g[0].size)
     ones = np.ones(step * columns, g.dtype)
 
     def body(start: int, stop: int) -> Array:

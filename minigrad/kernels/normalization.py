@@ -7,15 +7,13 @@ in float64, so that the variance may be the small difference of two large number
 
 from __future__ import annotations
 
-from functools import reduce
-
 import numpy as np
 
 from ..memory import Array
+from .formula import channel_sum
+from .fused import fused
 from .layout import batch_last, fast, is_batch_last
-from .threads import parallel, scratch
 
-_CHUNK = 1 << 20  # bytes that are worked on at a time
 _FEW = 16  # numbers of a channel, whose variance may lose too many digits by chance
 
 
@@ -35,17 +33,20 @@ def _runs(a: Array, like: Array) -> Array:
 
 def sums(a: Array, *others: Array) -> list[Array]:
     """For each channel the sum of ``a`` (N, C, ...), and of ``a * b`` for each other ``b``, in float64."""
-    factors = [_runs(b, a) for b in others]
-    a = _runs(a, a)
-    outer, channels, run = a.shape
-    ones = np.ones(run, a.dtype)
+    if not others:
+        return [_sum.rows(_runs(a, a))]
+    found = [_sums.rows(_runs(a, a), _runs(b, a)) for b in others]
+    return [found[0][0], *[product for _, product in found]]
 
-    def body(start: int, stop: int) -> list[Array]:
-        totals = [(a[start:stop].reshape(-1, run) @ ones).reshape(-1, channels)]
-        totals += [np.vecdot(a[start:stop], b[start:stop]) for b in factors]
-        return [np.add.reduce(total, axis=0, dtype=float) for total in totals]
 
-    return [reduce(np.add, parts) for parts in zip(*parallel(body, outer, a.size * len(others) / 4))]
+@fused
+def _sum(a: Array) -> Array:
+    return channel_sum(a)
+
+
+@fused
+def _sums(a: Array, b: Array) -> tuple[Array, Array]:
+    return channel_sum(a), channel_sum(a * b)
 
 
 def moments(x: Array) -> tuple[Array, Array]:
@@ -64,29 +65,27 @@ def moments(x: Array) -> tuple[Array, Array]:
 
 def affine(x: Array, scale: Array, shift: Array, g: Array = None, g_scale: Array = None) -> Array:
     """``x * scale + shift``, plus ``g * g_scale`` if given, with one number for each channel of x (N, C, ...)."""
-    y, run = np.empty_like(x), _runs(x, x).shape[2]
-    source, target = (_runs(a, x).reshape(-1, x.shape[1] * run) for a in (x, y))
-    other = None if g is None else _runs(g, x).reshape(source.shape)
+    y = np.empty_like(x)
+    source = _runs(x, x)
 
-    def row(values: Array) -> Array:  # written out for all runs: quicker than broadcasting to short ones
-        return np.repeat(values.astype(x.dtype), run)
+    def column(values: Array) -> Array:
+        return values.astype(x.dtype).reshape(1, -1, 1)
 
-    factor, offset = row(scale), row(shift)
-    other_factor: Array = None if g_scale is None else row(g_scale)
-    step = max(1, _CHUNK // source[0].nbytes)
-
-    def body(start: int, stop: int) -> None:
-        for i in range(start, stop, step):
-            part = slice(i, min(i + step, stop))
-            out = target[part]
-            np.multiply(source[part], factor, out=out)
-            np.add(out, offset, out=out)
-            if other is not None:
-                product = scratch("affine", out.shape, out.dtype)
-                np.add(out, np.multiply(other[part], other_factor, out=product), out=out)
-
-    parallel(body, len(source), x.size / 2)
+    if g is None:
+        _affine.rows(source, column(scale), column(shift), out=[_runs(y, x)])
+    else:
+        _affine_of_two.rows(source, column(scale), column(shift), _runs(g, x), column(g_scale), out=[_runs(y, x)])
     return y
+
+
+@fused
+def _affine(x: Array, scale: Array, shift: Array) -> Array:
+    return x * scale + shift
+
+
+@fused
+def _affine_of_two(x: Array, scale: Array, shift: Array, g: Array, g_scale: Array) -> Array:
+    return x * scale + shift + g * g_scale
 
 
 def batch_gradient(g: Array, x: Array, weight: Array | None, mean: Array, scale: Array) -> tuple[Array, Array, Array]:

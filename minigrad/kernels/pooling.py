@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..memory import Array
-from .activation import where_set
 from .convolution import col2im, spaced
+from .formula import where_set
 from .layout import MIN_BATCH, batch_last, empty_batch_last, fast, is_batch_last, stored_like
 from .threads import parallel, scratch
 

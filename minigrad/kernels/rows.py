@@ -1,17 +1,30 @@
-"""What is computed row by row, while a row's numbers are in the cache: cross entropy, layer normalization."""
+"""What is computed row by row, in one pass over memory: cross entropy, layer normalization."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ..memory import Array
-from .blocks import BLOCK
-from .threads import parallel, scratch
+from .formula import column_sum, row_max, row_sum
+from .fused import fused
 
 
-def _blocks(x: Array) -> int:
-    """How many rows make a block."""
-    return max(1, BLOCK // max(1, x.shape[-1]))
+@fused
+def _exponentials(x: Array) -> tuple[Array, Array, Array]:
+    largest = row_max(x)
+    y = np.exp(x - largest)
+    return y, row_sum(y), largest
+
+
+@fused
+def _sum_of_exponentials(x: Array) -> tuple[Array, Array]:
+    largest = row_max(x)
+    return row_sum(np.exp(x - largest)), largest
+
+
+@fused
+def _product(x: Array, factor: Array) -> Array:
+    return x * factor
 
 
 def cross_entropy(x: Array, target: Array, keep: bool) -> tuple[Array, Array | None, Array]:
@@ -19,101 +32,44 @@ def cross_entropy(x: Array, target: Array, keep: bool) -> tuple[Array, Array | N
 
     That are, if ``keep``, the exponentials of the differences from the row's largest element, and the sum of those.
     """
-    loss, sums = np.empty_like(x, shape=len(x)), np.empty_like(x, shape=(len(x), 1))
-    kept = np.empty_like(x, order="C") if keep else None
-    size = _blocks(x)
-
-    def run(first: int, last: int) -> None:
-        for start in range(first, last, size):
-            rows = slice(start, min(start + size, last))
-            z = scratch("rows", x[rows].shape, x.dtype) if kept is None else kept[rows]
-            np.subtract(x[rows], np.maximum.reduce(x[rows], axis=1, keepdims=True), out=z)
-            picked = z[np.arange(len(z)), target[rows]]
-            total = np.add.reduce(np.exp(z, out=z), axis=1, keepdims=True, out=sums[rows])
-            np.subtract(np.log(total[:, 0]), picked, out=loss[rows])
-
-    parallel(run, len(x), x.size / 2)
-    return loss, kept, sums
+    kept, sums, largest = _exponentials.rows(x) if keep else (None, *_sum_of_exponentials.rows(x))
+    picked = x[np.arange(len(x)), target]
+    loss = np.log(sums[0, :, 0]) - (picked - largest[0, :, 0])
+    return loss, kept[0] if keep else None, sums[0]
 
 
 def cross_entropy_gradient(g: Array, target: Array, exponentials: Array, sums: Array) -> Array:
     """``g * (softmax(x) - onehot(target))`` for each row, given what :func:`cross_entropy` kept of them."""
-    out = np.empty_like(exponentials)
     each = g.ndim > 0  # or one for all rows
-    factor = (g[:, None] if each else g) / sums
-    size = _blocks(out)
-
-    def run(first: int, last: int) -> None:
-        for start in range(first, last, size):
-            rows = slice(start, min(start + size, last))
-            z = np.multiply(exponentials[rows], factor[rows], out=out[rows])
-            z[np.arange(len(z)), target[rows]] -= g[rows] if each else g
-
-    parallel(run, len(out), out.size / 4)
+    out = _product.rows(exponentials, (g[:, None] if each else g) / sums)[0]
+    out[np.arange(len(out)), target] -= g
     return out
 
 
-def _outer(column: Array, row: Array) -> Array:
-    """``column`` (N, 1) times ``row`` (C,): as a product of matrices half the time of broadcasting.
-
-    A product over one number is what BLAS is slow at, so it is one over two, of which the second is 0.
-    """
-    left, right = np.zeros((len(column), 2), row.dtype), np.zeros((2, len(row)), row.dtype)
-    left[:, :1], right[0] = column, row
-    return np.matmul(left, right, out=scratch("outer", (len(left), len(row)), row.dtype))
+@fused
+def _layer_norm(x: Array, weight: Array, bias: Array, eps: float, share: float) -> tuple[Array, Array, Array]:
+    mean = row_sum(x) * share
+    centred = x - mean
+    scale = 1 / np.sqrt(row_sum(centred * centred) * share + eps)
+    return centred * scale * weight + bias, mean, scale
 
 
 def layer_norm(x: Array, weight: Array | None, bias: Array | None, eps: float) -> tuple[Array, Array, Array]:
     """Each row of x (N, C) with mean 0 and variance 1, times weight plus bias; its mean and 1 / deviation (N, 1)."""
-    out, mean, scale = (np.empty_like(x, shape=shape, order="C") for shape in (x.shape, (len(x), 1), (len(x), 1)))
-    ones = np.ones_like(x, shape=x.shape[1])
-    size = _blocks(x)
+    found = _layer_norm.rows(x, 1 if weight is None else weight, 0 if bias is None else bias, eps, 1 / x.shape[1])
+    y, mean, scale = (a[0] for a in found)
+    return y, mean, scale
 
-    def run(first: int, last: int) -> None:
-        for start in range(first, last, size):
-            rows = slice(start, min(start + size, last))
-            y, s = out[rows], scale[rows]
-            np.matmul(x[rows], ones, out=mean[rows, 0])
-            mean[rows] /= x.shape[1]
-            np.subtract(x[rows], mean[rows], out=y)
-            np.vecdot(y, y, out=s[:, 0])
-            s /= x.shape[1]
-            s += eps
-            np.divide(1, np.sqrt(s, out=s), out=s)
-            y *= s if weight is None else _outer(s, weight)
-            if bias is not None:
-                y += bias
 
-    parallel(run, len(x), x.size / 2)
-    return out, mean, scale
+@fused
+def _layer_norm_gradient(g: Array, x: Array, weight: Array, mean: Array, scale: Array, share: float,
+                         ) -> tuple[Array, Array, Array]:  # fmt: skip
+    y, d = (x - mean) * scale, g * weight
+    return scale * (d - row_sum(d) * share - y * (row_sum(d * y) * share)), column_sum(g * y), column_sum(g)
 
 
 def layer_norm_gradient(g: Array, x: Array, weight: Array | None, mean: Array, scale: Array,
                         ) -> tuple[Array, Array, Array]:  # fmt: skip
-    """The gradients of x, weight and bias, given what :func:`layer_norm` found out about each row of x (N, C).
-
-    With x' = (x - mean) * scale and g' = g * weight: dx = scale * (g' - mean(g') - x' * mean(g' * x')).
-    """
-    C = x.shape[1]
-    dx = np.empty_like(x, order="C")
-    factor = np.ones_like(x, shape=C) if weight is None else np.ascontiguousarray(weight)
-    size = _blocks(x)
-    ones = np.ones_like(x, shape=size)
-
-    def run(first: int, last: int) -> Array:
-        total = np.zeros_like(x, shape=(2, C))  # for weight and bias
-        for start in range(first, last, size):
-            rows = slice(start, min(start + size, last))
-            d, s, gr = dx[rows], scale[rows], np.ascontiguousarray(g[rows])
-            product = scratch("rows", d.shape, x.dtype)
-            np.subtract(x[rows], mean[rows], out=d)
-            np.multiply(gr, d, out=product)
-            total[0] += s[:, 0] @ product
-            total[1] += ones[: len(d)] @ gr
-            d *= (product @ factor)[:, None] * s**3 / -C
-            d -= (gr @ factor)[:, None] * s / C
-            d += np.multiply(gr, _outer(s, factor), out=product)
-        return total
-
-    dw, db = np.sum(parallel(run, len(x), x.size), axis=0)
-    return dx, dw, db
+    """The gradients of x, weight and bias, given what :func:`layer_norm` found out about each row of x (N, C)."""
+    dx, dw, db = _layer_norm_gradient.rows(g, x, 1 if weight is None else weight, mean, scale, 1 / x.shape[1])
+    return dx[0], dw, db

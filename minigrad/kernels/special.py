@@ -9,6 +9,7 @@ from math import pi, sqrt
 import numpy as np
 
 from ..memory import Array
+from .formula import polynomial
 
 # Rational approximations, highest power first, of W. J. Cody, "Rational Chebyshev approximations
 # for the error function", Math. Comp. 23 (1969), 631-637: numerator and denominator of
@@ -39,17 +40,8 @@ _SINGLE = (
 )
 
 
-def _polynomial(coefficients: Sequence[float], t: Array) -> Array:
-    value = t * coefficients[0]
-    for c in coefficients[1:-1]:
-        value += c
-        value *= t
-    value += coefficients[-1]
-    return value
-
-
 def _ratio(pair: tuple[Sequence[float], Sequence[float]], t: Array) -> Array:
-    return _polynomial(pair[0], t) / _polynomial(pair[1], t)
+    return polynomial(pair[0], t) / polynomial(pair[1], t)
 
 
 def _erf_near(x: Array) -> Array:
@@ -108,13 +100,13 @@ def sigmoid(x: Array) -> Array:
 _NORMAL = (-3.5125546e-9, 2.64532532e-7, -7.92954626e-6, 1.106126334e-4, 6.51894892e-5, -0.0726661688, -1.595769882)
 
 
-@_float16_in_float32
 def gelu(x: Array) -> Array:
-    """``x`` times the probability that a standard normal variable is below it."""
-    if x.dtype != np.float32 or type(x) is not np.ndarray or not x.ndim:
-        return x * (0.5 * erf(x * sqrt(0.5)) + 0.5)
-    y = _polynomial(_NORMAL, x * x)
-    y *= x
-    np.exp(y, out=y)  # (tanh(t) + 1) / 2 = 1 / (1 + exp(-2 * t))
-    y += 1
-    return np.divide(x, y, out=y)
+    """``x`` times the probability that a standard normal variable is below it, to float32's precision."""
+    return x / (np.exp(polynomial(_NORMAL, x * x) * x) + 1)  # (tanh(t) + 1) / 2 = 1 / (1 + exp(-2 * t))
+
+
+def gelu_gradient(g: Array, x: Array) -> Array:
+    """``g`` times the slope of :func:`gelu`: the probability, plus ``x`` times the density."""
+    x = np.clip(x, -40, 40)  # the density is 0 beyond, and the square cannot overflow
+    probability = 1 / (np.exp(polynomial(_NORMAL, x * x) * x) + 1)
+    return g * (probability + x * (np.exp(x * x * -0.5) * (1 / sqrt(2 * pi))))

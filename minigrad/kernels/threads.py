@@ -23,17 +23,20 @@ import math
 import os
 from _thread import _local as local
 from _thread import allocate_lock as Lock  # threading itself takes a millisecond to load
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..memory import Array
+from .mailbox import LOOKS, Mailbox, call_all
 
 _HANDSHAKE = 250_000  # nanoseconds of work below which waking another thread does not pay
+CALL = 10_000  # and calling machine code in one
 
-_LOOKS = 1 << 21  # how often a thread looks for work before it falls asleep: for about a millisecond
+_END, _AWAKE = object(), object()  # messages: end, be awake for a while
 
 _count = 0  # threads to use; 0 until asked for the first time
 _pool: _Pool | None = None
@@ -79,9 +82,9 @@ def _dismiss() -> None:
         _pool = None
 
 
-def shares(work: float) -> int:
+def shares(work: float, handshake: float = _HANDSHAKE) -> int:
     """Among how many threads to share what takes one thread ``work`` nanoseconds."""
-    return get_num_threads() if work >= _HANDSHAKE else 1
+    return get_num_threads() if work >= handshake else 1
 
 
 def parallel(body: Callable[[int, int], Any], n: int, work: float = math.inf) -> list[Any]:
@@ -92,7 +95,6 @@ def parallel(body: Callable[[int, int], Any], n: int, work: float = math.inf) ->
     alone. It should make few and long calls of NumPy: a thread that comes back from one while the other holds
     the interpreter lock, for a microsecond, falls asleep, and waking up takes twenty.
     """
-    global _pool
     prepare()
     count = min(shares(work), n)
     if count <= 1:
@@ -102,16 +104,40 @@ def parallel(body: Callable[[int, int], Any], n: int, work: float = math.inf) ->
     def share(index: int) -> None:
         results[index] = body(n * index // count, n * (index + 1) // count)
 
+    def alone() -> None:
+        for index in range(count):
+            share(index)
+
+    _in_turn(lambda pool: pool.run(share, count), alone)
+    return results
+
+
+def call(code: Callable[[int], None], blocks: Sequence[array[int]]) -> None:
+    """Call machine code with the address of each block, each in a thread."""
+
+    def alone() -> None:
+        for block in blocks:
+            code(block.buffer_info()[0])
+
+    if len(blocks) == 1:
+        alone()
+    else:
+        address: int = code.address  # type: ignore[attr-defined]
+        _in_turn(lambda pool: pool.call([(address, block.buffer_info()[0]) for block in blocks]), alone)
+
+
+def _in_turn(use: Callable[[_Pool], None], alone: Callable[[], None]) -> None:
+    """Use the pool; if another computation does, do without."""
+    global _pool
     ours = False
     try:
         ours = _turn.acquire(blocking=False)
         if ours:
             if _pool is None:
                 _pool = _Pool(_count)
-            _pool.run(share, count)
+            use(_pool)
         else:
-            for index in range(count):
-                share(index)
+            alone()
     except BaseException:
         if ours:
             _dismiss()  # if interrupted, they may still be at work
@@ -119,7 +145,6 @@ def parallel(body: Callable[[int, int], Any], n: int, work: float = math.inf) ->
     finally:
         if ours:
             _turn.release()
-    return results
 
 
 def scratch(role: str, shape: tuple[int, ...], dtype: Any) -> Array:
@@ -136,45 +161,18 @@ def scratch(role: str, shape: tuple[int, ...], dtype: Any) -> Array:
     return view
 
 
-class _Signal:
-    """What one thread waits for and another sets: awake for a while, then asleep.
-
-    It takes 50 to 100 microseconds to wake a thread on a core that has gone to sleep. Awake, a thread must not
-    hold the interpreter lock, nor ask for it. So it looks for a True among millions of numbers that are all the
-    same one: NumPy gives the lock back meanwhile, and stops at the first that it finds.
-    """
-
-    def __init__(self, looks: int) -> None:
-        self.lock = Lock()
-        self.lock.acquire()
-        self.flag = np.zeros(1, bool)
-        self.looks = np.broadcast_to(self.flag, looks)
-
-    def set(self) -> None:
-        self.flag[0] = True
-        self.lock.release()
-
-    def wait(self) -> None:
-        np.logical_or.reduce(self.looks)
-        self.lock.acquire()
-        self.flag[0] = False
-
-
 class _Pool:
-    """Threads that wait for work, each for a signal of its own."""
+    """Threads that wait for work, each at a mailbox of its own, with one for the answer."""
 
     def __init__(self, count: int) -> None:
         from threading import Thread
 
-        self.work: Callable[[int], None] | None = None
-        self.context = contextvars.copy_context()
-        self.error: BaseException | None = None
         self.core: Callable[[], int] | None = _c_function("sched_getcpu")
         self.cores = os.sched_getaffinity(0) if self.core else set()
         self.avoided = -1
-        looks = _LOOKS if count <= _cores() else 0  # others may need the core
-        self.start = [_Signal(looks) for _ in range(count - 1)]
-        self.done = [_Signal(looks) for _ in range(count - 1)]
+        looks = LOOKS if count <= _cores() else 0  # others may need the core
+        self.start = [Mailbox(looks) for _ in range(count - 1)]
+        self.done = [Mailbox(looks) for _ in range(count - 1)]
         threads = [Thread(target=self._serve, args=(k,), name=f"minigrad-{k}", daemon=True) for k in range(1, count)]
         try:
             for thread in threads:
@@ -194,36 +192,40 @@ class _Pool:
                 os.sched_setaffinity(thread, self.cores - {self.avoided})
 
     def _serve(self, index: int) -> None:
-        while True:
-            self.start[index - 1].wait()
-            if (work := self.work) is None:
-                return
-            try:  # in the caller's context: NumPy keeps there how it treats infinities
-                self.context.copy().run(work, index)
-            except BaseException as error:
-                self.error = error
-            self.done[index - 1].set()
+        start, done = self.start[index - 1], self.done[index - 1]
+        while (message := start.get()) is not _END:
+            if message is not _AWAKE:
+                work, context = message
+                error = None
+                try:  # in the caller's context: NumPy keeps there how it treats infinities
+                    context.run(work, index)
+                except BaseException as caught:
+                    error = caught
+                done.put(error)
 
     def run(self, work: Callable[[int], None], count: int) -> None:
-        self.work, self.context = work, contextvars.copy_context()
         self._keep_apart()
-        for signal in self.start[: count - 1]:
-            signal.set()
+        for mailbox in self.start[: count - 1]:
+            mailbox.put((work, contextvars.copy_context()))
+        errors = []
         try:
             for index in (0, *range(len(self.start) + 1, count)):  # fewer threads than when they were counted
                 work(index)
         finally:
-            for signal in self.done[: count - 1]:
-                signal.wait()
-        if self.error is not None:
-            error, self.error = self.error, None
-            raise error
+            errors = [mailbox.get() for mailbox in self.done[: count - 1]]
+        for error in errors:
+            if error is not None:
+                raise error
+
+    def call(self, calls: Sequence[tuple[int, int]]) -> None:
+        """Call machine code, each (address, argument) in a thread."""
+        self._keep_apart()
+        for mailbox in call_all(calls, self.start):
+            mailbox.put(_AWAKE)  # for the next time
 
     def stop(self) -> None:
-        self.work = None
-        for signal in self.start:
-            if signal.lock.locked():  # not if a thread has been called, but has not begun
-                signal.set()
+        for mailbox in self.start:
+            mailbox.put(_END)
 
 
 # ------------------------------------------------------------------------- what the process shares

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..arguments import along, normalize_dim
+from ..engine import TensorBase
 from ..kernels import activation, special
-from ..kernels.layout import fast
+from ..kernels.formula import masked
 from ..memory import Array
 from .elementwise import abs, elementwise, erf, float_elementwise, sigmoid, sign, tanh, where
 from .inplace import become
@@ -36,7 +37,7 @@ def relu(input: Any, inplace: bool = False) -> Any:
     return become(input, _relu(input), "relu_") if inplace else _relu(input)
 
 
-@elementwise(input=lambda g, input, min_val, max_val: activation.masked(
+@elementwise(input=lambda g, input, min_val, max_val: masked(
     g, np.logical_and(np.greater(input, min_val), np.less(input, max_val))
 ))  # fmt: skip
 def _hardtanh(input: Array, min_val: float, max_val: float) -> Array:
@@ -176,27 +177,14 @@ def _gelu_tanh(x: Array) -> Array:
     return np.tanh(x * (_TANH_SCALE + _TANH_SCALE * _TANH_CUBIC * x * x))
 
 
-def _gelu_input(g: Array, input: Array, y: Array, approximate: str) -> Array:
-    if approximate == "none" and g.ndim and fast(g, input, y):
-        return _gelu_slope(input, y, g)
+def _gelu_input(g: Array, input: Array, approximate: str) -> Array:
+    if approximate == "none" and input.dtype == np.float32 and not isinstance(input, TensorBase):
+        return special.gelu_gradient(g, input)
     x = np.clip(input, -40, 40)  # the bell is exactly 0 beyond, and the square cannot overflow
     if approximate == "none":
         return g * (0.5 * erf(input * _SQRT_HALF) + 0.5 + x * np.exp(-0.5 * x * x) * _INV_SQRT_2PI)
     t = _gelu_tanh(input)
     return g * (0.5 + 0.5 * t + 0.5 * x * (1 - t * t) * (_TANH_SCALE + 3 * _TANH_SCALE * _TANH_CUBIC * x * x))
-
-
-def _gelu_slope(x: Array, y: Array, g: Array) -> Array:
-    """``g * (y / x + x * bell(x))``; what moves y and x away from 0 matters only where they are nearly 0."""
-    away = np.copysign(1e-30, x)
-    bell = np.square(x)
-    bell *= -0.5
-    np.exp(bell, out=bell)
-    bell *= x
-    bell *= _INV_SQRT_2PI
-    bell += (y + 0.5 * away) / (x + away)
-    bell *= g
-    return bell
 
 
 @float_elementwise(input=_gelu_input)
@@ -208,7 +196,9 @@ def gelu(input: Array, *, approximate: str = "none") -> Array:
     ``approximate="tanh"`` takes ``0.5 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))`` for the probability.
     """
     if approximate == "none":
-        return special.gelu(input)
+        if input.dtype == np.float32:
+            return special.gelu(input)
+        return input * (0.5 * special.erf(input * _SQRT_HALF) + 0.5)
     if approximate == "tanh":
         return input * (0.5 * _gelu_tanh(input) + 0.5)
     raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")

@@ -16,7 +16,7 @@ import numpy as np
 from ..dtypes import result_type
 from ..engine import primitive
 from ..kernels import special
-from ..kernels.blocks import blockwise
+from ..kernels.fused import fused
 from ..memory import Array
 
 _arithmetic = partial(primitive, promotion="common", broadcasts=True)  # spares the most frequent calls what it costs
@@ -24,10 +24,10 @@ elementwise = partial(_arithmetic, quiet=True)
 
 
 def float_elementwise(**rules: Any) -> Callable[[Callable], Callable]:
-    """Defines a function of real numbers, of which large arrays are computed in pieces, and so are its rules."""
-    pieces: dict[str, Any] = {name: blockwise(rule) for name, rule in rules.items()}
-    define = primitive(promotion="float", broadcasts=True, quiet=True, **pieces)
-    return lambda forward: define(blockwise(forward))
+    """Defines a function of real numbers, computed in one pass over memory, and so are its rules."""
+    fast: Any = {name: fused(rule) for name, rule in rules.items()}
+    define = primitive(promotion="float", broadcasts=True, quiet=True, **fast)
+    return lambda forward: define(fused(forward))
 
 
 def _forward(name: str, compute: Callable, doc: str, check: Callable | None) -> Callable:

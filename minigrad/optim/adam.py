@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..kernels.fused import fused
 from ..memory import Array
 from .optimizer import Flag, Optimizer, Pair, ParamsT, blend, blend_square, descend, options_of, root
 
@@ -31,13 +32,34 @@ class Adam(Optimizer):
         super().__init__(params, options_of(locals()))
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
-        scratch = self.buffer(p)
-        m, v, correction1, correction2 = _means(self, p, g, state, group)
+        (beta1, beta2), lr, eps = group["betas"], group["lr"], group["eps"]
+        step = state["step"] = state.get("step", 0) + 1
+        m, v = self.moment(state, "exp_avg", p), self.moment(state, "exp_avg_sq", p)
+        correction = math.sqrt(1 - beta2**step)
+        rate, eps = lr * correction / (1 - beta1**step), eps * correction
         if group["amsgrad"]:
             largest = self.moment(state, "max_exp_avg_sq", p)
-            v = np.maximum(largest, v, out=largest)
-        correction = math.sqrt(correction2)
-        descend(p, m, root(v, group["eps"] * correction, scratch), group["lr"] * correction / correction1, scratch)
+            _means(m, v, g, 1 - beta1, 1 - beta2, out=(m, v))
+            _descend(p, m, np.maximum(largest, v, out=largest), rate, eps, out=(p,))
+        else:
+            _step(p, m, v, g, 1 - beta1, 1 - beta2, rate, eps, out=(p, m, v))
+
+
+@fused
+def _means(m: Array, v: Array, g: Array, new1: float, new2: float) -> tuple[Array, Array]:
+    return m + (g - m) * new1, v + (g * g - v) * new2
+
+
+@fused
+def _descend(p: Array, m: Array, v: Array, rate: float, eps: float) -> Array:
+    return p - m * rate / (np.sqrt(v) + eps)
+
+
+@fused
+def _step(p: Array, m: Array, v: Array, g: Array, new1: float, new2: float, rate: float, eps: float,
+          ) -> tuple[Array, Array, Array]:  # fmt: skip
+    m, v = _means(m, v, g, new1, new2)
+    return _descend(p, m, v, rate, eps), m, v
 
 
 class AdamW(Adam):
@@ -70,7 +92,7 @@ class NAdam(Optimizer):
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         lr, scratch = group["lr"], self.buffer(p)
-        m, v, _, correction = _means(self, p, g, state, group)
+        m, v, _, correction = _running_means(self, p, g, state, group)
         now, ahead = (group["betas"][0] * (1 - 0.5 * 0.96 ** (step * group["momentum_decay"]))
                       for step in (state["step"], state["step"] + 1))  # fmt: skip
         product = state["mu_product"] = float(state.get("mu_product", 1.0)) * now
@@ -90,7 +112,7 @@ class RAdam(Optimizer):
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         lr, scratch = group["lr"], self.buffer(p)
-        m, v, correction1, correction2 = _means(self, p, g, state, group)
+        m, v, correction1, correction2 = _running_means(self, p, g, state, group)
         longest = 2 / (1 - group["betas"][1]) - 1  # how many gradients v averages over, in the end and now
         length = longest - 2 * state["step"] * (1 - correction2) / correction2
         if length <= 5:
@@ -118,7 +140,7 @@ class Adamax(Optimizer):
         descend(p, m, size, group["lr"] / (1 - beta1 ** state["step"]), scratch)
 
 
-def _means(optimizer: Optimizer, p: Array, g: Array, state: dict[str, Any],
+def _running_means(optimizer: Optimizer, p: Array, g: Array, state: dict[str, Any],
            group: dict[str, Any]) -> tuple[Array, Array, float, float]:  # fmt: skip
     """The running means of ``g`` and of its square, with ``g`` in it; and the weight in each of all that was seen."""
     (beta1, beta2), scratch = group["betas"], optimizer.buffer(p)

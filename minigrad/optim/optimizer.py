@@ -27,7 +27,7 @@ import numpy as np
 from .. import memory
 from ..backprop import RemovableHandle
 from ..engine import TensorBase, grad_mode, new_tensor
-from ..kernels.blocks import BLOCK
+from ..kernels.fused import PIECE
 from ..kernels.layout import runs
 from ..kernels.threads import parallel, scratch
 from ..memory import Array
@@ -158,7 +158,7 @@ class Optimizer:
 
     def _update(self, param: Any, group: dict[str, Any]) -> None:
         p, g, state = param._array, param._grad._array, self.state[param]
-        if p.size < 2 * BLOCK or not self._change_in_pieces(p, g, state, group):
+        if p.size < 2 * PIECE or not self._change_in_pieces(p, g, state, group):
             self._change(p, g, state, group)
         memory.changed(p)
 
@@ -173,12 +173,12 @@ class Optimizer:
         def change(first: int, last: int) -> list[dict[str, Any]]:
             states = []
             for k in range(first, last):
-                part_p, part_g, *parts = (a[k * BLOCK : (k + 1) * BLOCK] for a in flat)
+                part_p, part_g, *parts = (a[k * PIECE : (k + 1) * PIECE] for a in flat)
                 states.append({**numbers, **dict(zip(moments, map(new_tensor, parts), strict=True))})
                 self._change(part_p, part_g, states[-1], group)
             return states
 
-        states = list(chain.from_iterable(parallel(change, -(-p.size // BLOCK))))
+        states = list(chain.from_iterable(parallel(change, -(-p.size // PIECE))))
         for name, value in states[-1].items():
             if isinstance(value, TensorBase) and name not in moments:  # it has just begun
                 whole = np.empty_like(p)

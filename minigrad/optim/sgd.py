@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from ..kernels.fused import fused
 from ..memory import Array
 from .optimizer import Flag, Optimizer, ParamsT, options_of
 
@@ -27,11 +26,28 @@ class SGD(Optimizer):
         super().__init__(params, options_of(locals()))
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
-        momentum, scratch = group["momentum"], self.buffer(p)
-        if momentum:
-            fresh = 1 if state.get("momentum_buffer") is None else 1 - group["dampening"]
-            v = self.moment(state, "momentum_buffer", p)
-            v *= momentum
-            v += np.multiply(g, fresh, out=scratch)
-            g = np.add(np.multiply(v, momentum, out=scratch), g, out=scratch) if group["nesterov"] else v
-        p -= np.multiply(g, group["lr"], out=scratch)
+        momentum, lr = group["momentum"], group["lr"]
+        if not momentum:
+            _descend(p, g, lr, out=(p,))
+            return
+        fresh = 1 if state.get("momentum_buffer") is None else 1 - group["dampening"]
+        v = self.moment(state, "momentum_buffer", p)
+        step = _nesterov_step if group["nesterov"] else _momentum_step
+        step(p, v, g, momentum, fresh, lr, out=(p, v))
+
+
+@fused
+def _descend(p: Array, g: Array, lr: float) -> Array:
+    return p - g * lr
+
+
+@fused
+def _momentum_step(p: Array, v: Array, g: Array, momentum: float, fresh: float, lr: float) -> tuple[Array, Array]:
+    v = v * momentum + g * fresh
+    return p - v * lr, v
+
+
+@fused
+def _nesterov_step(p: Array, v: Array, g: Array, momentum: float, fresh: float, lr: float) -> tuple[Array, Array]:
+    v = v * momentum + g * fresh
+    return p - (v * momentum + g) * lr, v

@@ -1,0 +1,201 @@
+"""Functions of many steps in one pass over memory: as machine code where the processor is known, else in pieces.
+
+A formula is an ordinary function of arrays, written with ufuncs and the sums of :mod:`.formula`. It says what is to be
+computed three times over: large float32 arrays go through machine code made from it (:mod:`.loops`), others through
+NumPy, in pieces that stay in the cache, and Tensors through its operations, so that second derivatives come by
+themselves.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from array import array
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial, update_wrapper
+from typing import Any
+
+import numpy as np
+
+from ..memory import Array
+from . import assembler
+from .formula import Trace
+from .layout import fast, runs
+from .loops import MASKS, Loops
+from .threads import CALL, call, parallel, prepare, shares
+
+_SMALL = 1 << 12  # elements for which NumPy's calls are as quick
+PIECE = 1 << 18  # elements that NumPy computes at a time: in smaller pieces, threads wait for each other more often
+_CASES = 64  # of a formula, with machine code for each
+_TOTALS: dict[str, Any] = {"column": None, "channel": float}  # sums over rows, and their dtype
+
+Sizes = tuple[int, int, int]  # outer, rows, columns
+
+_machine_code = True
+
+
+def use_machine_code(enabled: bool = True) -> None:
+    """Whether formulas may be computed by machine code, where that is possible."""
+    global _machine_code
+    _machine_code = enabled
+
+
+class fused:
+    """Decorates a formula. Called with arrays of one shape, and numbers, it computes each element by itself.
+
+    Arrays that broadcast, and sums, are what :meth:`rows` is for. What machine code cannot be made of is computed
+    by NumPy alone. Operands that are neither arrays nor numbers, and options, are parts of the formula.
+    """
+
+    def __init__(self, formula: Callable[..., Any]) -> None:
+        update_wrapper(self, formula)
+        self.formula = formula
+        self._cases: dict[Any, _Case] = {}
+
+    def __call__(self, *operands: Any, out: Sequence[Array] = (), **options: Any) -> Any:
+        """The results, stored as the first operand is, or written to ``out``, which may be some of the operands."""
+        first = operands[0]
+        if type(first) is np.ndarray and first.size >= _SMALL:
+            case = self._case(operands, ["element" if type(a) is np.ndarray else "row" for a in operands], options)
+            results = list(out) or [np.empty_like(first) for _ in case.results]
+            flat = runs(*[a for a in operands if type(a) is np.ndarray], *results)
+            if flat is not None:
+                pieces = iter([a.reshape(1, 1, -1) for a in flat])
+                given = [next(pieces) if type(a) is np.ndarray else a for a in operands]
+                case.compute((1, 1, first.size), 2, given, list(pieces))
+                return results[0] if len(results) == 1 else tuple(results)
+        found = self.formula(*operands, **options)
+        if not out:
+            return found
+        for target, result in zip(out, found if isinstance(found, tuple) else (found,), strict=True):
+            np.copyto(target, result)
+        return out[0] if len(out) == 1 else tuple(out)
+
+    def rows(self, *operands: Any, out: Sequence[Array] = ()) -> Any:
+        """The results for arrays of one float type, and numbers, that broadcast to (outer, rows, columns).
+
+        Results have these three dimensions too, but those of "column" and "channel" just one. The elements among
+        them are written to ``out``, if given.
+        """
+        given = [a.reshape((1,) * (3 - a.ndim) + a.shape) if isinstance(a, np.ndarray) else a for a in operands]
+        arrays = [a for a in given if isinstance(a, np.ndarray)]
+        outer, rows, columns = shape = tuple([max(sizes) for sizes in zip(*[a.shape for a in arrays])])
+        kinds = ["element" if isinstance(a, np.ndarray) and a.shape[2] == columns else "row" for a in given]
+        case = self._case(operands, kinds, {})
+        shapes = {"element": shape, "row": (outer, rows, 1), "column": (1, 1, columns), "channel": (1, rows, 1)}
+        targets, dtype = list(reversed(out)), arrays[0].dtype
+        results = [
+            np.zeros(shapes[kind], _TOTALS[kind] or dtype) if kind in _TOTALS
+            else targets.pop() if targets and kind == "element" else np.empty(shapes[kind], dtype)
+            for kind in case.results
+        ]  # fmt: skip
+        axis = 0 if outer >= 8 or (outer > 1 and rows == 1) else 1 if rows > 1 or case.stages > 1 else 2
+        case.compute(shape, axis, given, results)
+        found = [a.reshape(-1) if kind in _TOTALS else a for a, kind in zip(results, case.results)]
+        return tuple(found) if case.several else found[0]
+
+    def _case(self, operands: Sequence[Any], kinds: list[str], options: dict[str, Any]) -> _Case:
+        parts = [None if isinstance(a, np.ndarray) or type(a) in (float, int) else a for a in operands]
+        key = (*kinds, *parts, *options.items())
+        case = self._cases.get(key)
+        if case is None:
+            if len(self._cases) == _CASES:
+                self._cases.clear()
+            formula = partial(self.formula, **options) if options else self.formula
+            case = self._cases[key] = _Case(formula, [p if p is not None else k for p, k in zip(parts, kinds)])
+        return case
+
+
+class _Case:
+    """A formula for operands of certain kinds, of which those that are not "element" or "row" are parts of it."""
+
+    def __init__(self, formula: Callable[..., Any], kinds: Sequence[Any]) -> None:
+        self.formula = formula
+        try:
+            trace = Trace(formula, kinds)
+        except (TypeError, NotImplementedError):  # a function that formulas do not know
+            self.trace, self.results, self.several, self.stages, self.steps = None, ["element"], False, 1, 8
+        else:
+            self.trace, self.results, self.several = trace, [kind for kind, _ in trace.results], trace.several
+            self.stages, self.steps = trace.stages, trace.steps
+
+    @cached_property
+    def loops(self) -> Loops:
+        assert self.trace is not None
+        return Loops(self.trace)
+
+    def compute(self, shape: Sizes, axis: int, operands: Sequence[Any], results: list[Array]) -> None:
+        """Write the results, of which each thread computes a part along ``axis``, and adds up sums of its own."""
+        if 0 in shape[:2]:
+            return
+        nanoseconds = math.prod(shape) * (len(operands) + len(results) + self.steps / 4) / 8
+        native = self._fits_machine_code(operands, results)
+        prepare()
+        count = max(1, min(shares(nanoseconds, CALL) if native else shares(nanoseconds * 4), shape[axis]))
+        owners = [results]
+        for _ in range(count - 1):
+            owners.append([np.zeros_like(a) if kind in _TOTALS else a for a, kind in zip(results, self.results)])
+        spans = [(shape[axis] * k // count, shape[axis] * (k + 1) // count) for k in range(count)]
+        if native:
+            self._by_machine_code(shape, axis, operands, owners, spans)
+        else:
+            parallel(lambda k, _: self._by_numpy(axis, operands, owners[k], *spans[k]), count)
+        for share in owners[1:]:
+            for kind, total, more in zip(self.results, results, share):
+                if kind in _TOTALS:
+                    total += more
+
+    def _fits_machine_code(self, operands: Sequence[Any], results: list[Array]) -> bool:
+        if not (_machine_code and self.trace and fast() and assembler.supported()):
+            return False
+        arrays = [a for a in operands if isinstance(a, np.ndarray)]
+        arrays += [a for a, kind in zip(results, self.results) if kind not in _TOTALS]
+        return all(a.dtype.char == "f" and (a.shape[2] == 1 or a.strides[2] == 4) for a in arrays)
+
+    def _by_machine_code(self, shape: Sizes, axis: int, operands: Sequence[Any], owners: list[list[Array]],
+                         spans: list[tuple[int, int]]) -> None:  # fmt: skip
+        blocks: list[array[int]] = []
+        kept: list[Array] = []  # memory that the machine code uses
+        given = []
+        for a in operands:
+            if type(a) in (float, int):
+                kept.append(a := np.full((1, 1, 1), a, np.float32))
+            if isinstance(a, np.ndarray):
+                given.append(_place(a, axis))
+        for results, (start, stop) in zip(owners, spans):
+            outer, rows, columns = [stop - start if d == axis else n for d, n in enumerate(shape)]
+            words = [outer, rows, columns // 8 * 32, columns % 8, *MASKS[columns % 8]]
+            for address, step, along, down in (*given, *[_place(a, axis) for a in results]):
+                words += address + start * step, down, along - down * rows
+            for _ in range(self.loops.temporaries):
+                kept.append(np.empty(columns, np.float32))
+                words += _address(kept[-1]), 0, 0
+            blocks.append(array("q", words))
+        call(self.loops.run, blocks)
+
+    def _by_numpy(self, axis: int, operands: Sequence[Any], results: list[Array], first: int, last: int) -> None:
+        """In pieces along ``axis``."""
+        step = max(1, PIECE // max([a.size // a.shape[axis] for a in results]))
+        for start in range(first, last, step):
+            stop = min(start + step, last)
+            found = self.formula(*[_part(a, axis, start, stop) for a in operands])
+            for kind, target, result in zip(self.results, results, found if self.several else (found,)):
+                into = _part(target, axis, start, stop)
+                np.add(into, result.reshape(into.shape), out=into) if kind in _TOTALS else np.copyto(into, result)
+
+
+def _part(a: Any, axis: int, start: int, stop: int) -> Any:
+    if not isinstance(a, np.ndarray) or a.shape[axis] == 1:
+        return a
+    return a[(slice(None),) * axis + (slice(start, stop),)]
+
+
+def _address(a: Array) -> int:
+    """Where the first element is: what NumPy's interface for C promises to be the first field of an array."""
+    return ctypes.c_void_p.from_address(id(a) + object.__basicsize__).value  # type: ignore[return-value]
+
+
+def _place(a: Array, axis: int) -> tuple[int, int, int, int]:
+    """Address of an array of three dimensions, and how many bytes lie between neighbours along ``axis``, 0, and 1."""
+    steps = [stride if n > 1 else 0 for n, stride in zip(a.shape, a.strides)]
+    return _address(a), steps[axis], steps[0], steps[1]
