@@ -24,7 +24,7 @@ from .layout import fast, runs
 from .loops import MASKS, Loops
 from .threads import CALL, call, parallel, prepare, shares
 
-_SMALL = 1 << 12  # elements for which NumPy's calls are as quick
+_SMALL = 1 << 14  # elements for which NumPy's calls are as quick
 PIECE = 1 << 18  # elements that NumPy computes at a time: in smaller pieces, threads wait for each other more often
 _CASES = 64  # of a formula, with machine code for each
 _TOTALS: dict[str, Any] = {"column": None, "channel": float}  # sums over rows, and their dtype
@@ -64,12 +64,7 @@ class fused:
                 given = [next(pieces) if type(a) is np.ndarray else a for a in operands]
                 case.compute((1, 1, first.size), 2, given, list(pieces))
                 return results[0] if len(results) == 1 else tuple(results)
-        found = self.formula(*operands, **options)
-        if not out:
-            return found
-        for target, result in zip(out, found if isinstance(found, tuple) else (found,), strict=True):
-            np.copyto(target, result)
-        return out[0] if len(out) == 1 else tuple(out)
+        return _copied(self.formula(*operands, **options), out)
 
     def rows(self, *operands: Any, out: Sequence[Array] = ()) -> Any:
         """The results for arrays of one float type, and numbers, that broadcast to (outer, rows, columns).
@@ -79,6 +74,8 @@ class fused:
         """
         given = [a.reshape((1,) * (3 - a.ndim) + a.shape) if isinstance(a, np.ndarray) else a for a in operands]
         arrays = [a for a in given if isinstance(a, np.ndarray)]
+        if max([a.size for a in arrays]) < _SMALL:
+            return _copied(self.formula(*given), out)
         outer, rows, columns = shape = tuple([max(sizes) for sizes in zip(*[a.shape for a in arrays])])
         kinds = ["element" if isinstance(a, np.ndarray) and a.shape[2] == columns else "row" for a in given]
         case = self._case(operands, kinds, {})
@@ -182,6 +179,15 @@ class _Case:
             for kind, target, result in zip(self.results, results, found if self.several else (found,)):
                 into = _part(target, axis, start, stop)
                 np.add(into, result.reshape(into.shape), out=into) if kind in _TOTALS else np.copyto(into, result)
+
+
+def _copied(found: Any, out: Sequence[Array]) -> Any:
+    """What was found; elements are copied to ``out``, if given."""
+    if not out:
+        return found
+    for target, result in zip(out, found if isinstance(found, tuple) else (found,), strict=True):
+        np.copyto(target, result)
+    return out[0] if len(out) == 1 else tuple(out)
 
 
 def _part(a: Any, axis: int, start: int, stop: int) -> Any:
