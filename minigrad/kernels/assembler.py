@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, NamedTuple
 
+from ..memory import Array
+
 RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 = range(16)
 BELOW, NOT_BELOW, ZERO, NOT_ZERO = 2, 3, 4, 5  # conditions of jumps
-MOVE, MOVE_TO, ADD_TO, COMPARE, CLEAR = 0x8B, 0x89, 0x01, 0x3B, 0x33  # on integers
+MOVE, MOVE_TO, ADD_INTO, ADD_FROM, COMPARE, CLEAR = 0x8B, 0x89, 0x01, 0x03, 0x3B, 0x33  # on integers
 
 
 class Memory(NamedTuple):
@@ -36,13 +38,15 @@ class Vector(NamedTuple):
     wide: int = 1  # of 8 numbers, not 4
 
 
-LOAD, STORE, STORE_ONE = Vector(0x10), Vector(0x11), Vector(0x11, 2, wide=0)
+LOAD, STORE = Vector(0x10), Vector(0x11)
+LOAD_ONE, STORE_ONE = Vector(0x10, 2, wide=0), Vector(0x11, 2, wide=0)
 LOAD_MASKED, STORE_MASKED = Vector(0x2C, 1, 2), Vector(0x2E, 1, 2)
 BROADCAST = Vector(0x18, 1, 2)
 ADD, MULTIPLY, SUBTRACT, DIVIDE, MINIMUM, MAXIMUM = map(Vector, (0x58, 0x59, 0x5C, 0x5E, 0x5D, 0x5F))
 AND, AND_NOT, XOR, SQUARE_ROOT = map(Vector, (0x54, 0x55, 0x57, 0x51))
 SELECT, COMPARE_VECTORS = Vector(0x4A, 1, 3), Vector(0xC2)
 ROUND, TO_INTEGER, ADD_INTEGERS, SHIFT = Vector(0x08, 1, 3), Vector(0x5B, 1), Vector(0xFE, 1), Vector(0x72, 1)
+INTERLEAVE_LOW, INTERLEAVE_HIGH = Vector(0x14), Vector(0x15)
 SWAP_HALVES, SHUFFLE = Vector(0x06, 1, 3), Vector(0xC6)
 TO_DOUBLE, ADD_DOUBLE, STORE_DOUBLE = Vector(0x5A, 2, wide=0), Vector(0x58, 3, wide=0), Vector(0x11, 3, wide=0)
 # a * b + c, a * b - c, c - a * b for c in the result's register; for a there, the opcode is 16 less.
@@ -100,6 +104,11 @@ class Assembler:
         self.code += bytes([0x48 | self._fourth_bits(0, rm), 0x81])
         self._operands(0, rm, struct.pack("<i", number))
 
+    def set(self, register: int, number: int) -> None:
+        self.integer(CLEAR, register, register)
+        if number:
+            self.add(register, number)
+
     def push(self, registers: Iterable[int]) -> None:
         for register in registers:
             self.code += bytes([0x40 | register >> 3, 0x50 | register & 7])
@@ -112,6 +121,13 @@ class Assembler:
         self.code.append(0x40 | self._fourth_bits(0, target))
         self.code.append(0xFF)
         self._operands(2, target, b"")
+
+    def times(self, counter: int | Memory, body: Callable[[], None]) -> None:
+        """``body``, as often as ``counter``, which it must leave alone, says: at least once."""
+        start = len(self.code)
+        body()
+        self.add(counter, -1)
+        self.jump_back(NOT_ZERO, start)
 
     def compare_and_exchange(self, memory: Memory, register: int) -> None:
         """Write ``register`` if there is in memory what is in RAX, else load it there; among threads one step."""
@@ -176,3 +192,32 @@ def supported() -> bool:
     except (ImportError, OSError):
         return False
     return bool(features.get("AVX2") and features.get("FMA3"))
+
+
+_wanted = True
+
+
+class use_machine_code:
+    """Compute with machine code where that is possible, or by NumPy alone; in a ``with`` block until its end."""
+
+    def __init__(self, enabled: bool = True) -> None:
+        global _wanted
+        self.before = _wanted
+        _wanted = enabled
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        global _wanted
+        _wanted = self.before
+
+
+def usable() -> bool:
+    """Whether machine code is wanted, and supported."""
+    return _wanted and supported()
+
+
+def address(a: Array) -> int:
+    """Where an array's first element is: what NumPy's interface for C promises to be the first field of an array."""
+    return ctypes.c_void_p.from_address(id(a) + object.__basicsize__).value  # type: ignore[return-value]

@@ -16,9 +16,11 @@ from math import prod
 import numpy as np
 
 from ..memory import Array
-from . import depthwise, direct, patches, winograd
+from . import convolution_code, depthwise, direct, patches, winograd
 from .layout import MIN_BATCH, batch_last, empty_batch_last, fast
 from .products import product
+
+_FEW, _FEW_FOR_CODE = 12, 48  # channels below which direct sums, or those in machine code, beat Winograd's algorithm
 
 Sizes = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
@@ -102,7 +104,8 @@ def _takes_batch_last(x: Array) -> bool:
 
 
 def _by_winograd(x: Array, weight: Sizes, out: Sizes, stride: Sizes, dilation: Sizes, groups: int) -> bool:
-    return groups == 1 and x.dtype == np.float32 and winograd.pays(weight, out, stride, dilation)
+    few = _FEW_FOR_CODE if convolution_code.handles(x, weight[2:], dilation) else _FEW
+    return groups == 1 and x.dtype == np.float32 and winograd.pays(weight, out, stride, dilation, few)
 
 
 def _group_slices(w: Array, groups: int) -> list[tuple[slice, slice]]:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ..memory import Array
+from . import depthwise_code
 from .direct import Sizes, Taps, inside, phases
 from .threads import parallel, scratch
 
@@ -47,6 +48,8 @@ def _band(w: Array, tall: int, wide: int, down: int, right: int) -> Array:
 
 def convolve(x: Array, w: Array, bias: Array | None, taps: Taps, out: Array) -> None:
     """Write to ``out`` (H', W', C, N) the convolution of each channel of ``x`` with its kernel of ``w``."""
+    if depthwise_code.convolve(x, w, bias, taps, out):
+        return
     (rows, columns, channels, n), kw, down, right = out.shape, w.shape[3], taps.stride[0], taps.step
     side = _SIDE if taps.dilation[0] == 1 else 1  # down; blocks would see rows that no pixel of theirs meets
     band = cache(lambda tall, wide: _band(w[:, 0], tall, wide, down, right))
@@ -73,6 +76,9 @@ def convolve(x: Array, w: Array, bias: Array | None, taps: Taps, out: Array) -> 
 
 def convolve_weight(g: Array, x: Array, kernel: Sizes, taps: Taps) -> Array:
     """The adjoint of :func:`convolve` in ``w``: for each of its elements, ``g`` times what it meets, summed."""
+    total = depthwise_code.convolve_weight(g, x, taps)
+    if total is not None:
+        return total
     rows, columns, channels, n = g.shape
     (down, right), (above, before), (di, dj) = taps.stride, taps.before, taps.dilation
     across = [inside(j * dj - before, right, columns, x.shape[1]) for j in range(kernel[1])]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..memory import Array
+from . import convolution_code
 from .products import multiply, multiply_transposed, small_is_quick
 from .threads import parallel, scratch
 
@@ -22,6 +23,7 @@ Sizes = tuple[int, ...]
 _SCRATCH = 1 << 21  # bytes of copied rows at a time
 _LONG = 896  # how long sums in products may be, so that 16 x 64 of them are a small product
 _LONGER = 2048  # without kernels for small products
+_SUMS = 12_000  # elements of a weight whose gradient stays in the cache while machine code sums it up
 _FEW = 8  # rows of a matrix with so few make too small a product
 
 
@@ -127,6 +129,8 @@ def inside(start: int, step: int, count: int, size: int) -> tuple[int, int, slic
 
 def convolve(x: Array, w: Array, bias: Array | None, taps: Taps, out: Array) -> None:
     """Write to ``out`` (H', W', O, N) the products of ``w`` (O, C, kh, kw) with the patches of ``x``."""
+    if convolution_code.convolve(x, w, bias, taps, out):
+        return
     matrix = np.ascontiguousarray(w.transpose(0, 3, 2, 1)).reshape(w.shape[0], -1)
     rows, columns = out.shape[:2]
     step = taps.rows_at_a_time(x, columns, rows)
@@ -149,6 +153,10 @@ def convolve_weight(g: Array, x: Array, kernel: Sizes, taps: Taps) -> Array:
     """
     rows, columns, features, n = g.shape
     (kh, kw), channels = kernel, x.shape[2]
+    if features * channels * kh * kw <= _SUMS:
+        total = convolution_code.convolve_weight(g, x, taps)
+        if total is not None:
+            return total
     long = _LONG if small_is_quick() else _LONGER
     copied = features + kh * channels * (kw if taps.at_once(channels) else min(taps.stride[1], kw))  # for each pixel
     long = min(long, max(long // 4, _SCRATCH // (copied * g.itemsize)))

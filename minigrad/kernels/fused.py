@@ -8,7 +8,6 @@ themselves.
 
 from __future__ import annotations
 
-import ctypes
 import math
 from array import array
 from collections.abc import Callable, Sequence
@@ -19,10 +18,11 @@ import numpy as np
 
 from ..memory import Array
 from . import assembler
+from .assembler import address
 from .formula import Trace
 from .layout import fast, runs
 from .loops import MASKS, Loops
-from .threads import CALL, call, parallel, prepare, shares
+from .threads import CALL, call, parallel, shares
 
 _SMALL = 1 << 14  # elements for which NumPy's calls are as quick
 PIECE = 1 << 18  # elements that NumPy computes at a time: in smaller pieces, threads wait for each other more often
@@ -31,13 +31,10 @@ _TOTALS: dict[str, Any] = {"column": None, "channel": float}  # sums over rows, 
 
 Sizes = tuple[int, int, int]  # outer, rows, columns
 
-_machine_code = True
 
-
-def use_machine_code(enabled: bool = True) -> None:
-    """Whether formulas may be computed by machine code, where that is possible."""
-    global _machine_code
-    _machine_code = enabled
+def machine_code_works() -> bool:
+    """Whether machine code is to be used, and can be."""
+    return fast() and assembler.usable()
 
 
 class fused:
@@ -127,7 +124,6 @@ class _Case:
             return
         nanoseconds = math.prod(shape) * (len(operands) + len(results) + self.steps / 4) / 8
         native = self._fits_machine_code(operands, results)
-        prepare()
         count = max(1, min(shares(nanoseconds, CALL) if native else shares(nanoseconds * 4), shape[axis]))
         owners = [results]
         for _ in range(count - 1):
@@ -143,7 +139,7 @@ class _Case:
                     total += more
 
     def _fits_machine_code(self, operands: Sequence[Any], results: list[Array]) -> bool:
-        if not (_machine_code and self.trace and fast() and assembler.supported()):
+        if not (self.trace and machine_code_works()):
             return False
         arrays = [a for a in operands if isinstance(a, np.ndarray)]
         arrays += [a for a, kind in zip(results, self.results) if kind not in _TOTALS]
@@ -162,11 +158,11 @@ class _Case:
         for results, (start, stop) in zip(owners, spans):
             outer, rows, columns = [stop - start if d == axis else n for d, n in enumerate(shape)]
             words = [outer, rows, columns // 8 * 32, columns % 8, *MASKS[columns % 8]]
-            for address, step, along, down in (*given, *[_place(a, axis) for a in results]):
-                words += address + start * step, down, along - down * rows
+            for place, step, along, down in (*given, *[_place(a, axis) for a in results]):
+                words += place + start * step, down, along - down * rows
             for _ in range(self.loops.temporaries):
                 kept.append(np.empty(columns, np.float32))
-                words += _address(kept[-1]), 0, 0
+                words += address(kept[-1]), 0, 0
             blocks.append(array("q", words))
         call(self.loops.run, blocks)
 
@@ -196,12 +192,7 @@ def _part(a: Any, axis: int, start: int, stop: int) -> Any:
     return a[(slice(None),) * axis + (slice(start, stop),)]
 
 
-def _address(a: Array) -> int:
-    """Where the first element is: what NumPy's interface for C promises to be the first field of an array."""
-    return ctypes.c_void_p.from_address(id(a) + object.__basicsize__).value  # type: ignore[return-value]
-
-
 def _place(a: Array, axis: int) -> tuple[int, int, int, int]:
     """Address of an array of three dimensions, and how many bytes lie between neighbours along ``axis``, 0, and 1."""
     steps = [stride if n > 1 else 0 for n, stride in zip(a.shape, a.strides)]
-    return _address(a), steps[axis], steps[0], steps[1]
+    return address(a), steps[axis], steps[0], steps[1]

@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 
 from ..memory import Array
+from .assembler import usable
 from .threads import parallel, scratch
+from .turning import transpose
 
 MIN_BATCH = 16  # below, runs over the batch are too short
 _CHUNK = 1 << 20  # bytes that are turned at a time
 _PAD = 16
+_LARGE = 1 << 15  # elements
 
 _enabled = True
 
@@ -61,6 +64,10 @@ def batch_last(x: Array) -> Array:
         return turned
     out: Array = np.empty(turned.shape, x.dtype)
     n, channels = x.shape[:2]
+    if x.dtype == np.float32 and x.size >= _LARGE and x.flags.c_contiguous and usable():
+        turned_here = transpose(x.reshape(n, channels, -1).swapaxes(0, 1), out.reshape(-1, channels, n).swapaxes(0, 1))
+        if turned_here:
+            return out
     step = max(1, _CHUNK // max(1, x[:, :1].nbytes))
 
     def body(start: int, stop: int) -> None:

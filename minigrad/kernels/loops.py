@@ -93,7 +93,7 @@ class Loops:
         """Move all addresses on, by a row (1) or after all rows (2)."""
         for k in range(self.count):
             self.asm.integer(x86.MOVE, RCX, _word(_HEADER + 3 * k + step))
-            self.asm.integer(x86.ADD_TO, RCX, _word(_HEADER + 3 * k))
+            self.asm.integer(x86.ADD_INTO, RCX, _word(_HEADER + 3 * k))
 
     def _stage(self, stage: int) -> None:
         """What is computed of a row once, then the loop over its elements."""

@@ -19,8 +19,9 @@ from . import assembler as x86
 from .assembler import R12, RAX, RBP, RBX, RCX, RDI, RDX, Assembler, Memory
 
 LOOKS = 1 << 15  # how often a thread looks for work before it falls asleep: for about a millisecond
-_AWAY, _WAITING, _CALLED, _POSTED = range(4)  # states
+_AWAY, _WAITING, _CALLED, _AT_WORK, _POSTED = range(5)  # states: the last is that there are messages
 _STATE, _CODE, _BLOCK, _LOOKS = range(0, 32, 8)  # what the words of a mailbox are
+AWAKE = object()  # a message without content
 
 
 class Mailbox:
@@ -28,47 +29,53 @@ class Mailbox:
 
     def __init__(self, looks: int) -> None:
         self.messages: SimpleQueue[Any] = SimpleQueue()
+        self.words = np.array([_AWAY, 0, 0, max(1, looks)])
         if x86.supported():
-            self.words = np.array([_AWAY, 0, 0, max(1, looks)])
             self.wait: Callable[[], object] = partial(_wait(), self.words.ctypes.data)
-        else:  # NumPy looks at one number many times, also without the lock, and stops when it is not 0
-            self.words = np.zeros(1, np.int64)
-            looked_at = np.broadcast_to(self.words, 64 * looks)
-            self.wait = partial(np.logical_or.reduce, looked_at)
+        else:
+            self.looked_at = np.broadcast_to(self.words[:1], 64 * looks)
+            self.wait = self._look
+
+    def _look(self) -> None:
+        """NumPy looks at one number many times, also without the lock, and stops when it is not 0."""
+        np.logical_or.reduce(self.looked_at)
+        self.words[0] = _AWAY
 
     def put(self, message: Any) -> None:
         self.messages.put(message)
         self.words[0] = _POSTED
 
     def get(self) -> Any:
-        self.words[0] = _AWAY
-        if self.messages.empty():
-            self.wait()
+        for _ in range(2):  # the first may end at once, because of a message that has been taken
+            if self.messages.empty():
+                self.wait()
         return self.messages.get()
 
+    def rouse(self) -> None:
+        """Let the thread look for calls."""
+        if self.words[0] == _AWAY:
+            self.messages.put(AWAKE)
 
-def call_all(calls: Sequence[tuple[int, int]], mailboxes: Sequence[Mailbox]) -> list[Mailbox]:
-    """Call machine code (address, its argument): the first here, others where threads wait, or else here too.
 
-    Returns the mailboxes of those who did not wait.
-    """
+def call_all(calls: Sequence[tuple[int, int]], mailboxes: Sequence[Mailbox]) -> None:
+    """Call machine code (address, its argument): the first here, the others where threads wait or come in time."""
     others = [(box.words.ctypes.data, *call) for box, call in zip(mailboxes, calls[1:])]
     block = array("q", [len(others), *calls[0], *(word for other in others for word in other)])
+    for box, _ in zip(mailboxes, others):
+        box.rouse()
     _call_all()(block.buffer_info()[0])
-    return [box for box, taken in zip(mailboxes, block[3::3]) if not taken]
-
-
-def _set(asm: Assembler, register: int, number: int) -> None:
-    asm.integer(x86.CLEAR, register, register)
-    if number:
-        asm.add(register, number)
 
 
 def _change(asm: Assembler, mailbox: int, state: int, new: int) -> None:
     """Change the state, if it is ``state``, with the flag ZERO set; else load it to RAX."""
-    _set(asm, RAX, state)
-    _set(asm, RCX, new)
+    asm.set(RAX, state)
+    asm.set(RCX, new)
     asm.compare_and_exchange(Memory(mailbox, _STATE), RCX)
+
+
+def _go_back(asm: Assembler, target: int) -> None:
+    asm.integer(x86.CLEAR, RAX, RAX)
+    asm.jump_back(x86.ZERO, target)
 
 
 @cache
@@ -77,11 +84,10 @@ def _wait() -> Callable[[int], None]:
     asm = Assembler()
     asm.push([RBX])
     asm.integer(x86.MOVE, RBX, RDI)
-    _change(asm, RBX, _AWAY, _WAITING)
-    posted_before = asm.jump(x86.NOT_ZERO)
     begin = len(asm.code)
+    _change(asm, RBX, _AWAY, _WAITING)
     asm.integer(x86.MOVE, RDX, Memory(RBX, _LOOKS))
-    _set(asm, RCX, _WAITING)
+    asm.set(RCX, _WAITING)
     look = len(asm.code)
     asm.integer(x86.MOVE, RAX, Memory(RBX, _STATE))
     asm.integer(x86.COMPARE, RAX, RCX)
@@ -92,16 +98,16 @@ def _wait() -> Callable[[int], None]:
     _change(asm, RBX, _WAITING, _AWAY)  # tired
     tired = asm.jump(x86.ZERO)
     asm.land(called)
-    _set(asm, RCX, _CALLED)
-    asm.integer(x86.COMPARE, RAX, RCX)
-    posted = asm.jump(x86.NOT_ZERO)
+    _change(asm, RBX, _POSTED, _AWAY)
+    posted = asm.jump(x86.ZERO)
+    _change(asm, RBX, _CALLED, _AT_WORK)
+    asm.jump_back(x86.NOT_ZERO, begin)  # whoever called has come back
     asm.integer(x86.MOVE, RDI, Memory(RBX, _BLOCK))
     asm.call(Memory(RBX, _CODE))
-    _set(asm, RAX, _WAITING)
+    asm.set(RAX, _WAITING)
     asm.integer(x86.MOVE_TO, RAX, Memory(RBX, _STATE))
-    asm.integer(x86.CLEAR, RAX, RAX)
-    asm.jump_back(x86.ZERO, begin)
-    for jump in (posted_before, posted, tired):
+    _go_back(asm, begin)
+    for jump in (posted, tired):
         asm.land(jump)
     asm.pop([RBX])
     asm.end()
@@ -132,11 +138,8 @@ def _call_all() -> Callable[[int], None]:
     for word in (_CODE, _BLOCK):
         asm.integer(x86.MOVE, RCX, Memory(RBP, word))
         asm.integer(x86.MOVE_TO, RCX, Memory(RDX, word))
-    _change(asm, RDX, _WAITING, _CALLED)
-    taken = asm.jump(x86.ZERO)
-    _set(asm, RCX, 0)
-    asm.integer(x86.MOVE_TO, RCX, Memory(RBP))
-    asm.land(taken)
+    asm.set(RCX, _CALLED)
+    asm.integer(x86.MOVE_TO, RCX, Memory(RDX, _STATE))
     next_other(hand_out)
 
     asm.integer(x86.MOVE, RDI, Memory(RBX, _BLOCK))
@@ -144,20 +147,17 @@ def _call_all() -> Callable[[int], None]:
 
     collect = for_each_other()
     asm.integer(x86.MOVE, RDX, Memory(RBP))
-    _set(asm, RAX, 0)
-    asm.integer(x86.COMPARE, RDX, RAX)
+    _change(asm, RDX, _CALLED, _AWAY)
     taken = asm.jump(x86.NOT_ZERO)
     asm.integer(x86.MOVE, RDI, Memory(RBP, _BLOCK))
     asm.call(Memory(RBP, _CODE))
-    asm.integer(x86.CLEAR, RAX, RAX)
-    done_here = asm.jump(x86.ZERO)
+    asm.integer(x86.MOVE, RDX, Memory(RBP))
     asm.land(taken)
-    _set(asm, RCX, _CALLED)
+    asm.set(RCX, _AT_WORK)
     look = len(asm.code)
     asm.pause()
     asm.integer(x86.COMPARE, RCX, Memory(RDX, _STATE))
     asm.jump_back(x86.ZERO, look)
-    asm.land(done_here)
     next_other(collect)
     asm.pop(reversed(saved))
     asm.end()

@@ -7,15 +7,21 @@ third less time in pieces; for ``a @ b.T`` it is up to two thirds. Elsewhere, th
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
 
 from ..memory import Array
-from .threads import blas_cores, parallel, prepare
+from . import assembler as x86
+from .assembler import RAX, RBX, RCX, RDI, RDX, RSI, RSP, Memory, address
+from .fused import machine_code_works
+from .threads import CALL, blas_cores, blas_function, call, parallel, prepare, shares
 
 _MULTIPLICATIONS = 1_000_000  # in a @ b: the limit for small kernels
 _RESULTS = 1152  # in a @ b.T
+_LONG = 20_000  # nanoseconds from which a product is worth sharing
 _SMALL = 1 << 17  # multiplications for which no BLAS wakes a thread of its own
 
 
@@ -52,6 +58,15 @@ def multiply_shared(a: Array, b: Array, out: Array) -> None:
     """``np.matmul(a, b, out=out)``, of which each thread computes some rows, or some columns if there are more."""
     (m, k), n = a.shape[-2:], b.shape[-1]
     work = out.size * k / 45  # nanoseconds
+    count = min(shares(work, CALL), max(m, n))
+    if count > 1 and a.ndim == b.ndim == 2 and machine_code_works():
+        blocks = []
+        for i in range(count):
+            share = slice(max(m, n) * i // count, max(m, n) * (i + 1) // count)
+            blocks.append(_arguments(a[share], b, out[share]) if m >= n else _arguments(a, b[:, share], out[:, share]))
+        if None not in blocks:
+            call(_gemm(), blocks)  # type: ignore[arg-type]
+            return
 
     def rows(start: int, stop: int) -> None:
         np.matmul(a[..., start:stop, :], b, out=out[..., start:stop, :])
@@ -60,6 +75,51 @@ def multiply_shared(a: Array, b: Array, out: Array) -> None:
         np.matmul(a, b[..., start:stop], out=out[..., start:stop])
 
     parallel(rows, m, work) if m >= n else parallel(columns, n, work)
+
+
+_ROW_MAJOR, _AS_IT_IS, _TRANSPOSED = 101, 111, 112  # of cblas.h
+
+
+def _arguments(a: Array, b: Array, out: Array) -> array[int] | None:
+    """What :func:`_gemm` needs for a product of matrices; None if BLAS cannot compute it."""
+    function = blas_function("cblas_sgemm")
+    if function is None or any(x.dtype != np.float32 or not x.size for x in (a, b, out)) or out.strides[1] != 4:
+        return None
+    words = [function, _ROW_MAJOR]
+    steps = []
+    for x in (a, b):
+        if x.strides[1] == 4 and x.strides[0] >= 4 * x.shape[1]:
+            words.append(_AS_IT_IS)
+            steps.append(x.strides[0] // 4)
+        elif x.strides[0] == 4 and x.strides[1] >= 4 * x.shape[0]:
+            words.append(_TRANSPOSED)
+            steps.append(x.strides[1] // 4)
+        else:
+            return None
+    one = 0x3F800000  # 1.0 as bits
+    words += *a.shape[:1], b.shape[1], a.shape[1], one, address(a), steps[0], address(b), steps[1]
+    return array("q", [*words, 0, address(out), out.strides[0] // 4])
+
+
+@cache
+def _gemm() -> Callable[[int], None]:
+    """Calls ``cblas_sgemm``: a block of its address, and its arguments in order."""
+    asm = x86.Assembler()
+    asm.push([RBX])
+    asm.integer(x86.MOVE, RBX, RDI)
+    asm.add(RSP, -48)
+    for place, argument in enumerate((8, 9, 10, 11, 13, 14)):  # the integers that are not passed in registers
+        asm.integer(x86.MOVE, RAX, Memory(RBX, 8 * argument))
+        asm.integer(x86.MOVE_TO, RAX, Memory(RSP, 8 * place))
+    for register, argument in zip((RDI, RSI, RDX, RCX, x86.R8, x86.R9), range(1, 7)):
+        asm.integer(x86.MOVE, register, Memory(RBX, 8 * argument))
+    for register, argument in ((0, 7), (1, 12)):
+        asm.vector(x86.LOAD_ONE, register, Memory(RBX, 8 * argument))
+    asm.call(Memory(RBX))
+    asm.add(RSP, 48)
+    asm.pop([RBX])
+    asm.end()
+    return x86.executable(asm.finished())
 
 
 def multiply_wide(a: Array, b: Array, out: Array) -> None:
@@ -94,7 +154,7 @@ def product(a: Array, b: Array) -> Array:
         return np.matmul(a, b)
     prepare()
     nanoseconds = multiplications / 45
-    if nanoseconds < 300_000 or min(a.ndim, b.ndim) < 2:
+    if nanoseconds < (_LONG if machine_code_works() and a.ndim == b.ndim == 2 else 300_000) or min(a.ndim, b.ndim) < 2:
         return np.matmul(a, b)
     out: Array = np.empty((*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1]), a.dtype)
     if a.ndim == b.ndim > 2 and a.shape[:-2] == b.shape[:-2]:

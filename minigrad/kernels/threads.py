@@ -25,18 +25,18 @@ from _thread import _local as local
 from _thread import allocate_lock as Lock  # threading itself takes a millisecond to load
 from array import array
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
 from ..memory import Array
-from .mailbox import LOOKS, Mailbox, call_all
+from .mailbox import AWAKE, LOOKS, Mailbox, call_all
 
 _HANDSHAKE = 250_000  # nanoseconds of work below which waking another thread does not pay
 CALL = 10_000  # and calling machine code in one
 
-_END, _AWAKE = object(), object()  # messages: end, be awake for a while
+_END = object()  # a message
 
 _count = 0  # threads to use; 0 until asked for the first time
 _pool: _Pool | None = None
@@ -114,6 +114,7 @@ def parallel(body: Callable[[int, int], Any], n: int, work: float = math.inf) ->
 
 def call(code: Callable[[int], None], blocks: Sequence[array[int]]) -> None:
     """Call machine code with the address of each block, each in a thread."""
+    prepare()
 
     def alone() -> None:
         for block in blocks:
@@ -194,7 +195,7 @@ class _Pool:
     def _serve(self, index: int) -> None:
         start, done = self.start[index - 1], self.done[index - 1]
         while (message := start.get()) is not _END:
-            if message is not _AWAKE:
+            if message is not AWAKE:
                 work, context = message
                 error = None
                 try:  # in the caller's context: NumPy keeps there how it treats infinities
@@ -220,8 +221,7 @@ class _Pool:
     def call(self, calls: Sequence[tuple[int, int]]) -> None:
         """Call machine code, each (address, argument) in a thread."""
         self._keep_apart()
-        for mailbox in call_all(calls, self.start):
-            mailbox.put(_AWAKE)  # for the next time
+        call_all(calls, self.start)
 
     def stop(self) -> None:
         for mailbox in self.start:
@@ -244,7 +244,7 @@ def prepare() -> None:
             return
         _ready = True
         for function in _blas():
-            count, set_count = function("get_num_threads")(), function("set_num_threads")
+            count, set_count = function("openblas_get_num_threads")(), function("openblas_set_num_threads")
             _undo.append(lambda count=count, set_count=set_count: set_count(count))  # type: ignore[misc]
             set_count(1)
         mallopt = _c_function("mallopt")
@@ -268,7 +268,7 @@ def _function(library: Any, pattern: str, name: str) -> Any:
 
 
 def _blas() -> list[Callable[[str], Any]]:
-    """For each OpenBLAS in the process: what gives the function ``openblas_...`` that is asked for."""
+    """For each OpenBLAS in the process: what gives its function of a name."""
     import ctypes
 
     try:
@@ -283,8 +283,8 @@ def _blas() -> list[Callable[[str], Any]]:
         except OSError:  # the file has been replaced since it was loaded
             continue
         for prefix, suffix in (("scipy_", "64_"), ("scipy_", ""), ("", "64_"), ("", "")):
-            pattern = f"{prefix}openblas_{{}}{suffix}"
-            if hasattr(library, pattern.format("set_num_threads")):
+            pattern = f"{prefix}{{}}{suffix}"
+            if hasattr(library, pattern.format("openblas_set_num_threads")):
                 found.append(partial(_function, library, pattern))
                 break
     return found
@@ -297,10 +297,21 @@ def blas_cores() -> list[str]:
     cores = []
     for function in _blas():
         with contextlib.suppress(AttributeError):  # old ones do not say
-            core = function("get_corename")
+            core = function("openblas_get_corename")
             core.restype = ctypes.c_char_p
             cores.append(core().decode())
     return cores
+
+
+@cache
+def blas_function(name: str) -> int | None:
+    """The address of a function of the first OpenBLAS in the process; None without one."""
+    import ctypes
+
+    for function in _blas()[:1]:
+        with contextlib.suppress(AttributeError):
+            return ctypes.cast(function(name), ctypes.c_void_p).value
+    return None
 
 
 def keep_memory(enabled: bool = True) -> None:

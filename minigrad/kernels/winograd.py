@@ -55,11 +55,12 @@ def get_float32_conv_precision() -> str:
     return _precision
 
 
-def pays(weight: tuple[int, ...], out: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]) -> bool:
-    """Whether this is allowed and the quickest way: wide enough, and no large part of the tiles beyond the edge."""
+def pays(weight: tuple[int, ...], out: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...],
+         few: int) -> bool:  # fmt: skip
+    """Whether this is allowed and the quickest way: ``few`` channels or more, and few tiles beyond the edge."""
     if _precision == "highest":
         return False
-    if weight[2:] != (3, 3) or stride != (1, 1) or dilation != (1, 1) or min(weight[:2]) < 12:
+    if weight[2:] != (3, 3) or stride != (1, 1) or dilation != (1, 1) or min(weight[:2]) < few:
         return False
     return -(-out[0] // M) * -(-out[1] // M) * M * M < 1.8 * out[0] * out[1]
 

@@ -1,0 +1,454 @@
+"""Convolution of float32 images in machine code, all arrays stored batch last, (H, W, C, N).
+
+What a pixel of the output meets in a row of the kernel are neighbouring pixels of the input: kw * C runs of N numbers,
+one after the other in memory. So a pixel of the output is a product of matrices, (O, kh * kw * C) @ (kh * kw * C, N),
+whose second factor lies in kh pieces in the image itself: nothing is copied. A block of 6 features times 16 samples of
+it stays in 12 registers while the sum is taken. The gradient of the weight is summed up in blocks of 4 features times 3
+elements of the kernel.
+
+At the edge of the image a pixel meets fewer rows, or parts of them. The code is therefore given *runs*: neighbouring
+pixels of a row that meet the same part of the kernel.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from enum import IntEnum
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ..memory import Array
+from . import assembler as x86
+from .assembler import (
+    R8,
+    R9,
+    R10,
+    R11,
+    R12,
+    R13,
+    R14,
+    R15,
+    RAX,
+    RBP,
+    RBX,
+    RCX,
+    RDI,
+    RDX,
+    RSI,
+    Assembler,
+    Memory,
+    address,
+)
+from .fused import machine_code_works
+from .threads import CALL, call, shares
+
+Sizes = tuple[int, ...]
+
+_FEATURES = 6  # of a block of the output, times two registers of samples
+_ROWS, _COLUMNS = 4, 3  # of a block of the weight's gradient
+LANES = 8  # numbers in a register
+_TILE = 8  # pixels of a run for the weight's gradient, so that what they meet stays in the cache
+SAVED = (RBX, RBP, R12, R13, R14, R15)
+
+
+class Run:
+    """Words of a run: where its first pixel is, and what it meets; that part of the weight; how many pixels; how many
+    rows of the kernel, and of what how many in each. For gradients of weights that are full blocks and the rest."""
+
+    X, Y, WEIGHT, PIXELS, ROWS, LENGTH, SIZE = range(0, 56, 8)
+
+    @staticmethod
+    def table(runs: Array, start: int, x: Array, y: Array, weight: Array, length: Array) -> Array:
+        """The words of runs, of which the first row of ``y`` is ``start``."""
+        table = np.empty((len(runs), Run.SIZE // 8), np.int64)
+        table[:, 0] = address(x) + runs[:, 0] * x.strides[0] + runs[:, 1] * x.strides[1]
+        table[:, 1] = address(y) + (start + runs[:, 2]) * y.strides[0] + runs[:, 3] * y.strides[1]
+        table[:, 2] = weight
+        table[:, 3:5] = runs[:, 6:8]
+        table[:, 5] = length
+        return table
+
+
+def handles(x: Array, kernel: Sizes, dilation: Sizes, *others: Array) -> bool:
+    """Whether images ``x`` and ``others`` (H, W, C, N) can be convolved here."""
+    return (
+        machine_code_works() and not x.shape[3] % LANES and (kernel[1] == 1 or dilation[1] == 1)
+        and all(a.dtype == np.float32 and a.strides[3] == 4 and a.strides[2] == 4 * a.shape[3] for a in (x, *others))
+        and (kernel[1] == 1 or x.strides[1] == x.shape[2] * x.strides[2])
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=256)
+def _runs(kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, image: Sizes, rows: tuple[int, int],
+          columns: int, most: int) -> Array | None:  # fmt: skip
+    """The runs of rows of the output; None if a pixel meets nothing of the image.
+
+    For each: row and column of the image that the first pixel meets, and of the output, and of the kernel; then how
+    many pixels, rows of the kernel, and columns of the kernel.
+    """
+    spans: list[tuple[int, int, int, int]] = []  # first pixel, end, first column of the kernel, end
+    for w in range(columns):
+        left = w * stride[1] - before[1]
+        j0, j1 = max(0, -left), min(kernel[1], image[1] - left)
+        if kernel[1] == 1:
+            j0, j1 = (0, 1) if 0 <= left < image[1] else (0, 0)
+        if j0 >= j1:
+            return None
+        if spans and spans[-1][2:] == (j0, j1) and w - spans[-1][0] < most:
+            spans[-1] = (spans[-1][0], w + 1, j0, j1)
+        else:
+            spans.append((w, w + 1, j0, j1))
+    found = []
+    for h in range(*rows):
+        top = h * stride[0] - before[0]
+        met = [i for i in range(kernel[0]) if 0 <= top + i * dilation[0] < image[0]]
+        if not met:
+            return None
+        for first, end, j0, j1 in spans:
+            place = top + met[0] * dilation[0], first * stride[1] - before[1] + j0
+            found.append((*place, h - rows[0], first, met[0], j0, end - first, len(met), j1 - j0))
+    return np.array(found, np.int64).reshape(-1, 9)
+
+
+def shared_runs(taps: Any, x: Array, out: Array, work: float, most: int) -> list[tuple[int, Array]] | None:
+    """The first row of the output and the runs for each thread."""
+    rows = out.shape[0]
+    count = max(1, min(shares(work, CALL), rows))
+    found = []
+    for k in range(count):
+        start, stop = rows * k // count, rows * (k + 1) // count
+        runs = _runs(
+            taps.kernel, taps.stride, taps.before, taps.dilation, x.shape[:2], (start, stop), out.shape[1], most
+        )
+        if runs is None:
+            return None
+        found.append((start, runs))
+    return found
+
+
+def runs_by_row(runs: Array, taps: Any) -> tuple[Array, Array]:
+    """A run for each row of the kernel, as :func:`_runs` describes them, and which row that is."""
+    each = np.repeat(runs, runs[:, 7], axis=0)
+    further = np.arange(len(each)) - np.repeat(np.cumsum(runs[:, 7]) - runs[:, 7], runs[:, 7])
+    each[:, 0] += further * taps.dilation[0]
+    return each, each[:, 4] + further
+
+
+class Writer(Assembler):
+    """What both functions consist of."""
+
+    def word(self, k: int) -> Memory:
+        """A word of the block of arguments."""
+        return Memory(RDI, 8 * k)
+
+    def load(self, register: int, memory: int | Memory) -> None:
+        self.integer(x86.MOVE, register, memory)
+
+    def store(self, register: int, memory: Memory) -> None:
+        self.integer(x86.MOVE_TO, register, memory)
+
+    def copy(self, source: Memory, target: Memory, by: int = RAX) -> None:
+        self.load(by, source)
+        self.store(by, target)
+
+    def if_equal(self, memory: Memory, number: int, body: Callable[[], None]) -> None:
+        self.load(RAX, memory)
+        self.set(RCX, number)
+        self.integer(x86.COMPARE, RAX, RCX)
+        other = self.jump(x86.NOT_ZERO)
+        body()
+        self.land(other)
+
+    def increase(self, register: int, memory: Memory) -> None:
+        self.integer(x86.ADD_FROM, register, memory)
+
+    def unless_zero(self, memory: Memory, body: Callable[[], None]) -> None:
+        self.set(RAX, 0)
+        self.integer(x86.COMPARE, RAX, memory)
+        nothing = self.jump(x86.ZERO)
+        body()
+        self.land(nothing)
+
+
+# ------------------------------------------------------------------------------------ forward
+
+_Forward = IntEnum(  # words of the arguments
+    "_Forward",
+    "RUNS FIRST_RUN WEIGHT BIAS WIDE NARROW BLOCKS X_ROW X_LINE X_PIXEL Y_CHANNEL Y_PIXEL W_LINE W_BLOCK "
+    "PIXELS_LEFT X_NOW Y_NOW SAMPLES_LEFT",
+    start=0,
+)
+
+
+@lru_cache(maxsize=16)
+def _forward(rest: int) -> Callable[[int], None]:
+    """The function for a number of features that leaves ``rest`` over full blocks."""
+    asm = Writer()
+    word = asm.word
+    asm.push(SAVED)
+    asm.load(RSI, word(_Forward.FIRST_RUN))
+
+    def block(features: int, vectors: int) -> None:
+        """A block of the output: R11 its weights, R12 its place, R13 its bias; in R15 what it meets."""
+        sums = [[f * vectors + v for v in range(vectors)] for f in range(features)]
+        for f, registers in enumerate(sums):
+            for register in registers:
+                asm.vector(x86.BROADCAST, register, Memory(R13, 4 * f))
+        asm.load(R8, R15)
+        asm.load(R9, Memory(RSI, Run.WEIGHT))
+        asm.integer(x86.ADD_FROM, R9, R11)
+        asm.load(R10, Memory(RSI, Run.ROWS))
+
+        def kernel_row() -> None:
+            asm.load(RAX, R8)
+            asm.load(RCX, R9)
+            asm.load(RDX, Memory(RSI, Run.LENGTH))
+
+            def element() -> None:
+                for v in range(vectors):
+                    asm.vector(x86.LOAD, 12 + v, Memory(RAX, 32 * v))
+                for f, registers in enumerate(sums):
+                    asm.vector(x86.BROADCAST, 14 + f % 2, Memory(RCX, 4 * f))
+                    for v, register in enumerate(registers):
+                        asm.vector(x86.FUSED["fma"], register, 12 + v, 14 + f % 2)
+                asm.integer(x86.ADD_FROM, RAX, RBX)
+                asm.add(RCX, 4 * _FEATURES)
+
+            asm.times(RDX, element)
+            asm.increase(R8, word(_Forward.X_LINE))
+            asm.increase(R9, word(_Forward.W_LINE))
+
+        asm.times(R10, kernel_row)
+        asm.load(RAX, R12)
+        for registers in sums:
+            for v, register in enumerate(registers):
+                asm.vector(x86.STORE, register, Memory(RAX, 32 * v))
+            asm.increase(RAX, word(_Forward.Y_CHANNEL))
+
+    def samples(vectors: int) -> None:
+        """All features of a pixel for some samples: in R15 what they meet, in RBP where they go."""
+        asm.load(R11, word(_Forward.WEIGHT))
+        asm.load(R12, RBP)
+        asm.load(R13, word(_Forward.BIAS))
+        asm.load(RBX, word(_Forward.X_ROW))
+
+        def full_blocks() -> None:
+            asm.load(R14, word(_Forward.BLOCKS))
+
+            def one() -> None:
+                block(_FEATURES, vectors)
+                asm.load(R12, RAX)
+                asm.increase(R11, word(_Forward.W_BLOCK))
+                asm.add(R13, 4 * _FEATURES)
+
+            asm.times(R14, one)
+
+        asm.unless_zero(word(_Forward.BLOCKS), full_blocks)
+        if rest:
+            block(rest, vectors)
+        asm.add(R15, 32 * vectors)
+        asm.add(RBP, 32 * vectors)
+
+    def pixel() -> None:
+        asm.load(R15, word(_Forward.X_NOW))
+        asm.load(RBP, word(_Forward.Y_NOW))
+
+        def wide() -> None:
+            asm.load(RAX, word(_Forward.WIDE))
+            asm.store(RAX, word(_Forward.SAMPLES_LEFT))
+            asm.times(word(_Forward.SAMPLES_LEFT), lambda: samples(2))
+
+        asm.unless_zero(word(_Forward.WIDE), wide)
+        asm.unless_zero(word(_Forward.NARROW), lambda: samples(1))
+        for place, step in ((_Forward.X_NOW, _Forward.X_PIXEL), (_Forward.Y_NOW, _Forward.Y_PIXEL)):
+            asm.load(RAX, word(place))
+            asm.increase(RAX, word(step))
+            asm.store(RAX, word(place))
+
+    def run() -> None:
+        for place, source in ((_Forward.PIXELS_LEFT, Run.PIXELS), (_Forward.X_NOW, Run.X), (_Forward.Y_NOW, Run.Y)):
+            asm.load(RAX, Memory(RSI, source))
+            asm.store(RAX, word(place))
+        asm.times(word(_Forward.PIXELS_LEFT), pixel)
+        asm.add(RSI, Run.SIZE)
+
+    asm.times(word(_Forward.RUNS), run)
+    asm.pop(reversed(SAVED))
+    asm.end()
+    return x86.executable(asm.finished())
+
+
+def convolve(x: Array, w: Array, bias: Array | None, taps: Any, out: Array) -> bool:
+    """Write to ``out`` (H', W', O, N) the convolution of ``x`` with ``w`` (O, C, kh, kw), if that is possible here."""
+    if not handles(x, taps.kernel, taps.dilation, out):
+        return False
+    (features, channels, kh, kw), n = w.shape, x.shape[3]
+    full, rest = divmod(features, _FEATURES)
+    blocks = full + (rest > 0)
+    packed = np.zeros((blocks, kh, kw, channels, _FEATURES), np.float32)
+    ordered = w.transpose(2, 3, 1, 0)
+    for k in range(blocks):
+        part = ordered[..., k * _FEATURES : (k + 1) * _FEATURES]
+        packed[k, ..., : part.shape[-1]] = part
+    biases = np.zeros(blocks * _FEATURES, np.float32)
+    if bias is not None:
+        biases[:features] = bias
+    work = out.size * channels * kh * kw / 45
+    tables = shared_runs(taps, x, out, work, out.shape[1])
+    if tables is None:
+        return False
+    arguments = []
+    kept = []
+    for start, runs in tables:
+        weight = (runs[:, 4] * kw + runs[:, 5]) * channels * 4 * _FEATURES
+        table = Run.table(runs, start, x, out, weight, runs[:, 8] * channels)
+        kept.append(table)
+        words = [0] * len(_Forward)
+        words[: _Forward.W_BLOCK + 1] = [
+            len(runs), address(table), address(packed), address(biases), n // LANES // 2, n // LANES % 2, full,
+            x.strides[2], taps.dilation[0] * x.strides[0], taps.stride[1] * x.strides[1], *out.strides[2:0:-1],
+            kw * channels * _FEATURES * 4, packed.strides[0],
+        ]  # fmt: skip
+        arguments.append(array("q", words))
+    call(_forward(rest), arguments)
+    return True
+
+
+# ------------------------------------------------------------------------ the weight's gradient
+
+_Backward = IntEnum(  # words of the arguments
+    "_Backward",
+    "RUNS FIRST_RUN BLOCKS STEPS ROW G_PIXEL X_PIXEL SUM_FEATURE G_BLOCK SUM_BLOCK PIXELS_LEFT FULL_LEFT BLOCKS_LEFT",
+    start=0,
+)
+
+
+@lru_cache(maxsize=16)
+def _backward(rest: int) -> Callable[[int], None]:
+    """The function for a number of features that leaves ``rest`` over full blocks."""
+    asm = Writer()
+    word = asm.word
+    asm.push(SAVED)
+    asm.load(RSI, word(_Backward.FIRST_RUN))
+    asm.load(RBX, word(_Backward.ROW))
+    asm.load(R8, RBX)  # twice, and three times that
+    asm.integer(x86.ADD_FROM, R8, RBX)
+    asm.load(R9, R8)
+    asm.integer(x86.ADD_FROM, R9, RBX)
+    rows_of = (None, RBX, R8, R9)
+
+    def block(features: int, elements: int) -> None:
+        """A block of the sums, at R12: features from R11 times elements from R15, over the pixels of a run."""
+        sums = [[f * elements + e for e in range(elements)] for f in range(features)]
+
+        def each(instruction: x86.Vector) -> None:
+            asm.load(RAX, R12)
+            for registers in sums:
+                for e, register in enumerate(registers):
+                    asm.vector(instruction, register, Memory(RAX, 4 * LANES * e))
+                asm.increase(RAX, word(_Backward.SUM_FEATURE))
+
+        each(x86.LOAD)
+        asm.load(R13, R11)
+        asm.load(R14, R15)
+        asm.load(RDX, Memory(RSI, Run.PIXELS))
+        asm.store(RDX, word(_Backward.PIXELS_LEFT))
+
+        def pixel() -> None:
+            asm.load(RAX, R13)
+            asm.load(RCX, R14)
+            asm.load(RDX, word(_Backward.STEPS))
+
+            def samples() -> None:
+                for e in range(elements):
+                    asm.vector(x86.LOAD, 12 + e, Memory(RCX, 0, rows_of[e]))
+                for f, registers in enumerate(sums):
+                    asm.vector(x86.LOAD, 15, Memory(RAX, 0, rows_of[f]))
+                    for e, register in enumerate(registers):
+                        asm.vector(x86.FUSED["fma"], register, 12 + e, 15)
+                asm.add(RAX, 4 * LANES)
+                asm.add(RCX, 4 * LANES)
+
+            asm.times(RDX, samples)
+            asm.increase(R13, word(_Backward.G_PIXEL))
+            asm.increase(R14, word(_Backward.X_PIXEL))
+
+        asm.times(word(_Backward.PIXELS_LEFT), pixel)
+        each(x86.STORE)
+
+    def features(count: int) -> None:
+        """All elements for some features."""
+        asm.load(R12, RBP)
+        asm.load(R15, Memory(RSI, Run.X))
+        asm.load(R10, Memory(RSI, Run.ROWS))
+
+        def full_blocks() -> None:
+            asm.store(R10, word(_Backward.FULL_LEFT))
+
+            def one() -> None:
+                block(count, _COLUMNS)
+                asm.integer(x86.ADD_FROM, R15, R9)
+                asm.add(R12, 4 * LANES * _COLUMNS)
+
+            asm.times(word(_Backward.FULL_LEFT), one)
+
+        asm.unless_zero(Memory(RSI, Run.ROWS), full_blocks)
+        for left in range(1, _COLUMNS):
+            asm.if_equal(Memory(RSI, Run.LENGTH), left, lambda left=left: block(count, left))  # type: ignore[misc]
+
+    def run() -> None:
+        asm.load(R11, Memory(RSI, Run.Y))
+        asm.load(RBP, Memory(RSI, Run.WEIGHT))
+
+        def full_blocks() -> None:
+            asm.load(RAX, word(_Backward.BLOCKS))
+            asm.store(RAX, word(_Backward.BLOCKS_LEFT))
+
+            def one() -> None:
+                features(_ROWS)
+                asm.increase(R11, word(_Backward.G_BLOCK))
+                asm.increase(RBP, word(_Backward.SUM_BLOCK))
+
+            asm.times(word(_Backward.BLOCKS_LEFT), one)
+
+        asm.unless_zero(word(_Backward.BLOCKS), full_blocks)
+        if rest:
+            features(rest)
+        asm.add(RSI, Run.SIZE)
+
+    asm.times(word(_Backward.RUNS), run)
+    asm.pop(reversed(SAVED))
+    asm.end()
+    return x86.executable(asm.finished())
+
+
+def convolve_weight(g: Array, x: Array, taps: Any) -> Array | None:
+    """The gradient of the weight, given that of the output, ``g`` (H', W', O, N); None if it is not possible here."""
+    if not handles(x, taps.kernel, taps.dilation, g):
+        return None
+    (kh, kw), features, channels, n = taps.kernel, g.shape[2], x.shape[2], g.shape[3]
+    tables = shared_runs(taps, x, g, g.size * channels * kh * kw / 45, _TILE)
+    if tables is None:
+        return None
+    full, rest = divmod(features, _ROWS)
+    totals = np.zeros((len(tables), features, kh, kw * channels, LANES), np.float32)
+    arguments, kept = [], []
+    for (start, runs), total in zip(tables, totals):
+        each, i = runs_by_row(runs, taps)
+        sums = address(total) + (i * kw + each[:, 5]) * channels * 4 * LANES
+        length = each[:, 8] * channels
+        table = Run.table(each, start, x, g, sums, length % _COLUMNS)
+        table[:, 4] = length // _COLUMNS
+        kept.append(table)
+        words = [0] * len(_Backward)
+        words[: _Backward.SUM_BLOCK + 1] = [
+            len(table), address(table), full, n // LANES, x.strides[2], g.strides[1], taps.stride[1] * x.strides[1],
+            total.strides[0], _ROWS * g.strides[2], _ROWS * total.strides[0],
+        ]  # fmt: skip
+        arguments.append(array("q", words))
+    call(_backward(rest), arguments)
+    total = totals.reshape(len(tables), -1, LANES) @ np.ones(LANES, np.float32)
+    return np.ascontiguousarray(total.sum(0).reshape(features, kh, kw, channels).transpose(0, 3, 1, 2))

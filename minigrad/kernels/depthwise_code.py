@@ -1,0 +1,241 @@
+"""Convolution of each channel by itself in machine code: see :mod:`.convolution_code`, whose runs of pixels these are.
+
+Up to 32 samples of a pixel are summed up in registers. In the gradient of the weight, that are three elements of a row
+of the kernel.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from enum import IntEnum
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ..memory import Array
+from . import assembler as x86
+from .assembler import R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDX, RSI, Memory, address
+from .convolution_code import LANES, SAVED, Run, Writer, handles, runs_by_row, shared_runs
+from .threads import call
+
+_WIDE = 4  # registers of samples
+_ELEMENTS = 3  # of a row of the kernel
+
+_Forward = IntEnum(  # words of the arguments
+    "_Forward",
+    "RUNS FIRST_RUN WEIGHT BIAS CHANNELS WIDE NARROW X_LINE X_PIXEL X_TAP Y_PIXEL W_LINE W_TAP "
+    "PIXELS_LEFT X_NOW Y_NOW CHANNELS_LEFT LEFT",
+    start=0,
+)
+
+
+@lru_cache
+def _forward() -> Callable[[int], None]:
+    asm = Writer()
+    word = asm.word
+    asm.push(SAVED)
+    asm.load(RSI, word(_Forward.FIRST_RUN))
+    asm.load(RBX, word(_Forward.X_TAP))
+    asm.load(R12, word(_Forward.W_TAP))
+
+    def samples(vectors: int) -> None:
+        """Some samples of a channel: R15 what they meet, RBP their place, R11 its weights, R13 its bias."""
+        for v in range(vectors):
+            asm.vector(x86.BROADCAST, v, Memory(R13))
+        asm.load(R8, R15)
+        asm.load(R9, Memory(RSI, Run.WEIGHT))
+        asm.integer(x86.ADD_FROM, R9, R11)
+        asm.load(R10, Memory(RSI, Run.ROWS))
+
+        def kernel_row() -> None:
+            asm.load(RAX, R8)
+            asm.load(RCX, R9)
+            asm.load(RDX, Memory(RSI, Run.LENGTH))
+
+            def element() -> None:
+                asm.vector(x86.BROADCAST, 15, Memory(RCX))
+                for v in range(vectors):
+                    asm.vector(x86.FUSED["fma"], v, Memory(RAX, 32 * v), 15)
+                asm.integer(x86.ADD_FROM, RAX, RBX)
+                asm.integer(x86.ADD_FROM, RCX, R12)
+
+            asm.times(RDX, element)
+            asm.increase(R8, word(_Forward.X_LINE))
+            asm.increase(R9, word(_Forward.W_LINE))
+
+        asm.times(R10, kernel_row)
+        for v in range(vectors):
+            asm.vector(x86.STORE, v, Memory(RBP, 32 * v))
+        asm.add(R15, 32 * vectors)
+        asm.add(RBP, 32 * vectors)
+
+    def channel() -> None:
+        for count, vectors in ((_Forward.WIDE, _WIDE), (_Forward.NARROW, 1)):
+            asm.unless_zero(word(count), lambda count=count, vectors=vectors: some(count, vectors))  # type: ignore[misc]
+        asm.add(R11, 4)
+        asm.add(R13, 4)
+
+    def some(count: int, vectors: int) -> None:
+        asm.load(R14, word(count))
+        asm.times(R14, lambda: samples(vectors))
+
+    def pixel() -> None:
+        asm.load(R15, word(_Forward.X_NOW))
+        asm.load(RBP, word(_Forward.Y_NOW))
+        asm.load(R11, word(_Forward.WEIGHT))
+        asm.load(R13, word(_Forward.BIAS))
+        asm.copy(word(_Forward.CHANNELS), word(_Forward.CHANNELS_LEFT))
+        asm.times(word(_Forward.CHANNELS_LEFT), channel)
+        for place, step in ((_Forward.X_NOW, _Forward.X_PIXEL), (_Forward.Y_NOW, _Forward.Y_PIXEL)):
+            asm.load(RAX, word(step))
+            asm.integer(x86.ADD_INTO, RAX, word(place))
+
+    def run() -> None:
+        for place, source in ((_Forward.PIXELS_LEFT, Run.PIXELS), (_Forward.X_NOW, Run.X), (_Forward.Y_NOW, Run.Y)):
+            asm.copy(Memory(RSI, source), word(place))
+        asm.times(word(_Forward.PIXELS_LEFT), pixel)
+        asm.add(RSI, Run.SIZE)
+
+    asm.times(word(_Forward.RUNS), run)
+    asm.pop(reversed(SAVED))
+    asm.end()
+    return x86.executable(asm.finished())
+
+
+def convolve(x: Array, w: Array, bias: Array | None, taps: Any, out: Array) -> bool:
+    """Write to ``out`` (H', W', C, N) the convolution of each channel with its kernel of ``w``, if possible here."""
+    if not handles(x, taps.kernel, taps.dilation, out):
+        return False
+    (channels, _, kh, kw), n = w.shape, x.shape[3]
+    tables = shared_runs(taps, x, out, out.size * kh * kw / 16, out.shape[1])
+    if tables is None:
+        return False
+    packed = np.ascontiguousarray(w[:, 0].transpose(1, 2, 0), np.float32)
+    biases = np.zeros(channels, np.float32) if bias is None else np.ascontiguousarray(bias, np.float32)
+    arguments, kept = [], []
+    for start, runs in tables:
+        table = Run.table(runs, start, x, out, (runs[:, 4] * kw + runs[:, 5]) * packed.strides[1], runs[:, 8])
+        kept.append(table)
+        words = [0] * len(_Forward)
+        words[: _Forward.W_TAP + 1] = [
+            len(table), address(table), address(packed), address(biases), channels, n // LANES // _WIDE,
+            n // LANES % _WIDE, taps.dilation[0] * x.strides[0], taps.stride[1] * x.strides[1], x.strides[1],
+            out.strides[1], packed.strides[0], packed.strides[1],
+        ]  # fmt: skip
+        arguments.append(array("q", words))
+    call(_forward(), arguments)
+    return True
+
+
+_Backward = IntEnum(  # words of the arguments
+    "_Backward",
+    "RUNS FIRST_RUN CHANNELS STEPS TAP G_NEXT X_NEXT SUM_CHANNEL ROW CHANNELS_LEFT FULL_LEFT PIXELS_LEFT SUM_NOW X_NOW",
+    start=0,
+)
+
+
+@lru_cache
+def _backward(vectors: int) -> Callable[[int], None]:
+    """The function that takes ``vectors`` registers of samples at a time."""
+    asm = Writer()
+    word = asm.word
+    asm.push(SAVED)
+    asm.load(RSI, word(_Backward.FIRST_RUN))
+    asm.load(RBX, word(_Backward.TAP))
+    asm.load(R8, RBX)
+    asm.integer(x86.ADD_FROM, R8, RBX)
+    columns = (None, RBX, R8)
+
+    def block(elements: int) -> None:
+        """Some elements, whose sums are at R12: over the pixels of a run, from R11, what they meet from R15."""
+        for e in range(elements):
+            asm.vector(x86.LOAD, e, Memory(R12, 4 * LANES * e))
+            asm.vector(x86.XOR, _ELEMENTS + e, _ELEMENTS + e, _ELEMENTS + e)
+        asm.load(RAX, R11)
+        asm.load(RCX, R15)
+        asm.copy(Memory(RSI, Run.PIXELS), word(_Backward.PIXELS_LEFT), RDX)
+
+        def pixel() -> None:
+            asm.load(RDX, word(_Backward.STEPS))
+
+            def samples() -> None:
+                for v in range(vectors):
+                    asm.vector(x86.LOAD, 14 + v, Memory(RAX, 32 * v))
+                    for e in range(elements):
+                        asm.vector(x86.FUSED["fma"], v * _ELEMENTS + e, Memory(RCX, 32 * v, columns[e]), 14 + v)
+                asm.add(RAX, 32 * vectors)
+                asm.add(RCX, 32 * vectors)
+
+            asm.times(RDX, samples)
+            asm.increase(RAX, word(_Backward.G_NEXT))
+            asm.increase(RCX, word(_Backward.X_NEXT))
+
+        asm.times(word(_Backward.PIXELS_LEFT), pixel)
+        for e in range(elements):
+            asm.vector(x86.ADD, e, e, _ELEMENTS + e)
+            asm.vector(x86.STORE, e, Memory(R12, 4 * LANES * e))
+
+    def channel() -> None:
+        asm.load(R12, word(_Backward.SUM_NOW))
+        asm.load(R15, word(_Backward.X_NOW))
+
+        def full() -> None:
+            asm.copy(Memory(RSI, Run.ROWS), word(_Backward.FULL_LEFT))
+
+            def one() -> None:
+                block(_ELEMENTS)
+                asm.integer(x86.ADD_FROM, R15, R8)
+                asm.integer(x86.ADD_FROM, R15, RBX)
+                asm.add(R12, 4 * LANES * _ELEMENTS)
+
+            asm.times(word(_Backward.FULL_LEFT), one)
+
+        asm.unless_zero(Memory(RSI, Run.ROWS), full)
+        for left in range(1, _ELEMENTS):
+            asm.if_equal(Memory(RSI, Run.LENGTH), left, lambda left=left: block(left))  # type: ignore[misc]
+        for place, step in ((_Backward.SUM_NOW, _Backward.SUM_CHANNEL), (_Backward.X_NOW, _Backward.ROW)):
+            asm.load(RAX, word(step))
+            asm.integer(x86.ADD_INTO, RAX, word(place))
+        asm.increase(R11, word(_Backward.ROW))
+
+    def run() -> None:
+        asm.load(R11, Memory(RSI, Run.Y))
+        for place, source in ((_Backward.SUM_NOW, Run.WEIGHT), (_Backward.X_NOW, Run.X)):
+            asm.copy(Memory(RSI, source), word(place))
+        asm.copy(word(_Backward.CHANNELS), word(_Backward.CHANNELS_LEFT))
+        asm.times(word(_Backward.CHANNELS_LEFT), channel)
+        asm.add(RSI, Run.SIZE)
+
+    asm.times(word(_Backward.RUNS), run)
+    asm.pop(reversed(SAVED))
+    asm.end()
+    return x86.executable(asm.finished())
+
+
+def convolve_weight(g: Array, x: Array, taps: Any) -> Array | None:
+    """The gradient of the weight, given that of the output, ``g`` (H', W', C, N); None if it is not possible here."""
+    if not handles(x, taps.kernel, taps.dilation, g):
+        return None
+    (kh, kw), (channels, n) = taps.kernel, g.shape[2:]
+    tables = shared_runs(taps, x, g, g.size * kh * kw / 16, g.shape[1])
+    if tables is None:
+        return None
+    totals = np.zeros((len(tables), channels, kh, kw, LANES), np.float32)
+    vectors = 2 - n // LANES % 2
+    arguments, kept = [], []
+    for (start, runs), total in zip(tables, totals):
+        each, i = runs_by_row(runs, taps)
+        sums = address(total) + (i * kw + each[:, 5]) * 4 * LANES
+        table = Run.table(each, start, x, g, sums, each[:, 8] % _ELEMENTS)
+        table[:, 4] = each[:, 8] // _ELEMENTS
+        kept.append(table)
+        words = [0] * len(_Backward)
+        words[: _Backward.ROW + 1] = [
+            len(table), address(table), channels, n // LANES // vectors, x.strides[1], g.strides[1] - 4 * n,
+            taps.stride[1] * x.strides[1] - 4 * n, total.strides[0], 4 * n,
+        ]  # fmt: skip
+        arguments.append(array("q", words))
+    call(_backward(vectors), arguments)
+    return totals.sum((0, 4))[:, None]

@@ -1,0 +1,146 @@
+"""Transposition of float32 matrices in machine code: blocks of 8x8 numbers are turned in the registers."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+
+from ..memory import Array
+from . import assembler as x86
+from .assembler import (
+    R8,
+    R9,
+    R10,
+    R11,
+    R12,
+    R13,
+    R14,
+    R15,
+    RAX,
+    RBP,
+    RBX,
+    RCX,
+    RDI,
+    RDX,
+    RSI,
+    Assembler,
+    Memory,
+    address,
+)
+from .threads import CALL, call, shares
+
+_SIDE = 8  # of a block
+_WIDE = 16  # columns that are read at a time: the numbers of a line of the cache
+_SAVED = (RBX, RBP, R12, R13, R14, R15)
+
+
+def _starts(size: int, step: int) -> Array:
+    """Where blocks of ``step`` begin, of which the last ends at ``size``."""
+    return np.minimum(np.arange(0, size, step), size - step)
+
+
+def transpose(source: Array, target: Array) -> bool:
+    """Write to ``target`` (C, columns, rows) the transposes of ``source`` (C, rows, columns), if they are large enough.
+
+    The last dimension of both must be contiguous.
+    """
+    channels, rows, columns = source.shape
+    if rows < _SIDE or columns < _WIDE:
+        return False
+    count = max(1, min(shares(source.size / 2, CALL), -(-columns // _WIDE)))
+    lefts, tops = _starts(columns, _WIDE), _starts(rows, _SIDE)
+    down = np.stack([tops * source.strides[1], tops * 4], axis=1)
+    blocks, kept = [], []
+    for k in range(count):
+        part = lefts[len(lefts) * k // count : len(lefts) * (k + 1) // count]
+        across = np.stack([part * 4, part * target.strides[1]], axis=1)
+        kept.append(across)
+        blocks.append(array("q", [
+            channels, address(source), address(target), source.strides[0], target.strides[0], source.strides[1],
+            target.strides[1], len(part), address(across), len(tops), address(down), 0, 0,
+        ]))  # fmt: skip
+    call(_transpose(), blocks)
+    return True
+
+
+@cache
+def _transpose() -> Callable[[int], None]:
+    """Words: channels, source, target, how far apart channels are in both, rows of both; tables of (offset in source,
+    in target) of the columns and rows at which blocks begin, each with its length before it."""
+    asm = Assembler()
+    (channels, source, target, source_channel, target_channel, source_row, target_row, n_across, across, n_down, down,
+     left, low) = (Memory(RDI, 8 * k) for k in range(13))  # fmt: skip
+    asm.push(_SAVED)
+    for step, twice, thrice, word in ((RBX, R8, R9, source_row), (R10, R11, R12, target_row)):
+        asm.integer(x86.MOVE, step, word)
+        asm.integer(x86.MOVE, twice, step)
+        asm.integer(x86.ADD_FROM, twice, step)
+        asm.integer(x86.MOVE, thrice, twice)
+        asm.integer(x86.ADD_FROM, thrice, step)
+
+    def rows(base: int, further: int, steps: tuple[int, int, int], offset: int) -> list[Memory]:
+        """Eight rows from ``base``, of which ``further`` is the fifth."""
+        return [Memory(b, offset, step) for b in (base, further) for step in (None, *steps)]
+
+    def block(offset: int) -> None:
+        for register, memory in enumerate(rows(RAX, RCX, (RBX, R8, R9), offset)):
+            asm.vector(x86.LOAD, register, memory)
+        for k in range(0, 8, 2):  # pairs of rows, interleaved
+            asm.vector(x86.INTERLEAVE_LOW, 8 + k, k + 1, k)
+            asm.vector(x86.INTERLEAVE_HIGH, 9 + k, k + 1, k)
+        for k in range(0, 8, 4):  # fours of rows
+            for place, (pair, order) in enumerate(((0, 0x44), (0, 0xEE), (1, 0x44), (1, 0xEE))):
+                asm.vector(x86.SHUFFLE, k + place, 10 + k + pair, 8 + k + pair, order)
+        for k in range(4):
+            asm.vector(x86.SWAP_HALVES, 8 + k, 4 + k, k, 0x20)
+            asm.vector(x86.SWAP_HALVES, 12 + k, 4 + k, k, 0x31)
+        for register, memory in enumerate(rows(RDX, RSI, (R10, R11, R12), 0), 8):
+            asm.vector(x86.STORE, register, memory)
+
+    def fifth(register: int, base: int, step: int) -> None:
+        """To ``register`` four steps from ``base``."""
+        asm.integer(x86.MOVE, register, base)
+        for _ in range(2):
+            asm.integer(x86.ADD_FROM, register, step)
+
+    def below() -> None:
+        """A block of 8 rows and 16 columns: two of 8x8."""
+        for register, base, place in ((RAX, R13, 0), (RDX, R14, 8)):
+            asm.integer(x86.MOVE, register, base)
+            asm.integer(x86.ADD_FROM, register, Memory(RBP, place))
+        fifth(RCX, RAX, R8)
+        fifth(RSI, RDX, R11)
+        block(0)
+        fifth(RDX, RSI, R11)
+        fifth(RSI, RDX, R11)
+        block(4 * _SIDE)
+        asm.add(RBP, 16)
+
+    def beside() -> None:
+        """All rows of 16 columns."""
+        asm.integer(x86.MOVE, R13, source)
+        asm.integer(x86.ADD_FROM, R13, Memory(R15, 0))
+        asm.integer(x86.MOVE, R14, target)
+        asm.integer(x86.ADD_FROM, R14, Memory(R15, 8))
+        asm.integer(x86.MOVE, RBP, down)
+        asm.integer(x86.MOVE, RAX, n_down)
+        asm.integer(x86.MOVE_TO, RAX, low)
+        asm.times(low, below)
+        asm.add(R15, 16)
+
+    def channel() -> None:
+        asm.integer(x86.MOVE, R15, across)
+        asm.integer(x86.MOVE, RAX, n_across)
+        asm.integer(x86.MOVE_TO, RAX, left)
+        asm.times(left, beside)
+        for place, step in ((source, source_channel), (target, target_channel)):
+            asm.integer(x86.MOVE, RAX, step)
+            asm.integer(x86.ADD_INTO, RAX, place)
+
+    asm.times(channels, channel)
+    asm.pop(reversed(_SAVED))
+    asm.end()
+    return x86.executable(asm.finished())
