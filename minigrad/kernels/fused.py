@@ -57,9 +57,10 @@ class fused:
             results = list(out) or [np.empty_like(first) for _ in case.results]
             flat = runs(*[a for a in operands if type(a) is np.ndarray], *results)
             if flat is not None:
-                pieces = iter([a.reshape(1, 1, -1) for a in flat])
-                given = [next(pieces) if type(a) is np.ndarray else a for a in operands]
-                case.compute((1, 1, first.size), 2, given, list(pieces))
+                if not case.run_flat(operands, results, first):
+                    pieces = iter([a.reshape(1, 1, -1) for a in flat])
+                    given = [next(pieces) if type(a) is np.ndarray else a for a in operands]
+                    case.compute((1, 1, first.size), 2, given, list(pieces))
                 return results[0] if len(results) == 1 else tuple(results)
         return _copied(self.formula(*operands, **options), out)
 
@@ -137,6 +138,33 @@ class _Case:
             for kind, total, more in zip(self.results, results, share):
                 if kind in _TOTALS:
                     total += more
+
+    def run_flat(self, operands: Sequence[Any], results: list[Array], like: Array) -> bool:
+        """:meth:`compute` of arrays stored like ``like``, and numbers, by machine code; False if that cannot be."""
+        if not (self.trace and like.dtype.char == "f" and assembler.usable()):
+            return False
+        numbers = array("f", [a for a in operands if type(a) in (float, int)])
+        place = numbers.buffer_info()[0]
+        places = []  # addresses, and how many bytes lie between neighbours
+        for a in (*operands, *results):
+            if type(a) is np.ndarray:
+                if a.dtype.char != "f":
+                    return False
+                places.append((address(a), 4))
+            elif type(a) in (float, int):
+                places.append((place, 0))
+                place += 4
+        size = like.size
+        count = shares(size * (len(places) + self.steps / 4) / 8, CALL)
+        blocks = []
+        for k in range(count):
+            start, stop = size * k // count, size * (k + 1) // count
+            words = [1, 1, (stop - start) // 8 * 32, (stop - start) % 8, *MASKS[(stop - start) % 8]]
+            for place, step in places:
+                words += place + start * step, 0, 0
+            blocks.append(array("q", words))
+        call(self.loops.run, blocks)
+        return True
 
     def _fits_machine_code(self, operands: Sequence[Any], results: list[Array]) -> bool:
         if not (self.trace and machine_code_works()):

@@ -30,8 +30,9 @@ class Mailbox:
     def __init__(self, looks: int) -> None:
         self.messages: SimpleQueue[Any] = SimpleQueue()
         self.words = np.array([_AWAY, 0, 0, max(1, looks)])
+        self.address = self.words.ctypes.data
         if x86.supported():
-            self.wait: Callable[[], object] = partial(_wait(), self.words.ctypes.data)
+            self.wait: Callable[[], object] = partial(_wait(), self.address)
         else:
             self.looked_at = np.broadcast_to(self.words[:1], 64 * looks)
             self.wait = self._look
@@ -59,7 +60,7 @@ class Mailbox:
 
 def call_all(calls: Sequence[tuple[int, int]], mailboxes: Sequence[Mailbox]) -> None:
     """Call machine code (address, its argument): the first here, the others where threads wait or come in time."""
-    others = [(box.words.ctypes.data, *call) for box, call in zip(mailboxes, calls[1:])]
+    others = [(box.address, *call) for box, call in zip(mailboxes, calls[1:])]
     block = array("q", [len(others), *calls[0], *(word for other in others for word in other)])
     for box, _ in zip(mailboxes, others):
         box.rouse()
