@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from heapq import heappop, heappush
+from operator import iadd
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from numpy import ndarray
 from . import memory
 from .engine import Edge, Node, TensorBase, edge_of, grad_mode, new_tensor, sum_to, suspect, watched, watching
 from .memory import Array, exposed, stamps
+
+accumulate: Callable[[Any, Any], Any] = iadd  # minigrad.ops puts one here that shares large sums among threads
 
 
 def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterable[Edge] | None = None,
@@ -103,7 +106,7 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
                             gi = _fit(gi, edge, node)
                         if present is not None:
                             if edge in fresh:
-                                present += gi
+                                accumulate(present, gi)
                                 continue
                             gi = present + gi
                             if not create_graph and gi.__class__ is ndarray:

@@ -24,7 +24,7 @@ from .layout import fast, runs
 from .loops import MASKS, Loops
 from .threads import CALL, call, parallel, shares
 
-_SMALL = 1 << 14  # elements for which NumPy's calls are as quick
+SMALL = 1 << 14  # elements for which NumPy's calls are as quick
 PIECE = 1 << 18  # elements that NumPy computes at a time: in smaller pieces, threads wait for each other more often
 _CASES = 64  # of a formula, with machine code for each
 _TOTALS: dict[str, Any] = {"column": None, "channel": float}  # sums over rows, and their dtype
@@ -52,7 +52,7 @@ class fused:
     def __call__(self, *operands: Any, out: Sequence[Array] = (), **options: Any) -> Any:
         """The results, stored as the first operand is, or written to ``out``, which may be some of the operands."""
         first = operands[0]
-        if type(first) is np.ndarray and first.size >= _SMALL:
+        if type(first) is np.ndarray and first.size >= SMALL:
             case = self._case(operands, ["element" if type(a) is np.ndarray else "row" for a in operands], options)
             results = list(out) or [np.empty_like(first) for _ in case.results]
             flat = runs(*[a for a in operands if type(a) is np.ndarray], *results)
@@ -72,7 +72,7 @@ class fused:
         """
         given = [a.reshape((1,) * (3 - a.ndim) + a.shape) if isinstance(a, np.ndarray) else a for a in operands]
         arrays = [a for a in given if isinstance(a, np.ndarray)]
-        if max([a.size for a in arrays]) < _SMALL:
+        if max([a.size for a in arrays]) < SMALL:
             return _copied(self.formula(*given), out)
         outer, rows, columns = shape = tuple([max(sizes) for sizes in zip(*[a.shape for a in arrays])])
         kinds = ["element" if isinstance(a, np.ndarray) and a.shape[2] == columns else "row" for a in given]

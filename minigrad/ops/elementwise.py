@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from .. import traversal
 from ..dtypes import result_type
 from ..engine import primitive
-from ..kernels import special
+from ..kernels import arithmetic, special
 from ..kernels.fused import fused
 from ..memory import Array
 
+traversal.accumulate = arithmetic.accumulate
 _arithmetic = partial(primitive, promotion="common", broadcasts=True)  # spares the most frequent calls what it costs
 elementwise = partial(_arithmetic, quiet=True)
 
@@ -91,7 +93,7 @@ def _refuse_floats(name: str, *arrays: Array) -> None:
 
 @_arithmetic(input=lambda g: g, other=lambda g: g)
 def _add(input: Array, other: Array) -> Array:
-    return np.add(input, other)
+    return arithmetic.add(input, other)
 
 
 def add(input: Any, other: Any, *, alpha: float = 1) -> Any:
@@ -108,7 +110,7 @@ def _scaled(name: str, input: Any, other: Any, alpha: float) -> Any:
 @_arithmetic(input=lambda g: g, other=lambda g: -g)
 def _sub(input: Array, other: Array) -> Array:
     _refuse_bools("sub", input, other, hint="use ^ or logical_xor")
-    return np.subtract(input, other)
+    return arithmetic.subtract(input, other)
 
 
 def sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
@@ -121,10 +123,10 @@ def rsub(input: Any, other: Any, *, alpha: float = 1) -> Any:
     return sub(other, input, alpha=alpha)
 
 
-@_arithmetic(input=lambda g, other: g * other, other=lambda g, input: g * input)
+@_arithmetic(input=lambda g, other: arithmetic.multiply(g, other), other=lambda g, input: arithmetic.multiply(g, input))
 def mul(input: Array, other: Array) -> Array:
     """Product of each pair of elements."""
-    return np.multiply(input, other)
+    return arithmetic.multiply(input, other)
 
 
 @float_elementwise(input=lambda g, other: g / other, other=lambda g, other, y: -g * y / other)

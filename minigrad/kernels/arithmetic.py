@@ -1,0 +1,33 @@
+"""Sums, differences and products of two arrays; those of large ones are shared among the threads."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..memory import Array
+from .fused import SMALL, fused
+
+_add, _subtract, _multiply = (fused(function) for function in (
+    lambda a, b: a + b, lambda a, b: a - b, lambda a, b: a * b
+))  # fmt: skip
+
+
+def _is_large(a: Array, b: Array) -> bool:
+    return a.__class__ is np.ndarray and a.size >= SMALL and b.__class__ is np.ndarray and a.dtype is b.dtype
+
+
+def add(a: Array, b: Array) -> Array:
+    return _add(a, b) if _is_large(a, b) else np.add(a, b)
+
+
+def subtract(a: Array, b: Array) -> Array:
+    return _subtract(a, b) if _is_large(a, b) else np.subtract(a, b)
+
+
+def multiply(a: Array, b: Array) -> Array:
+    return _multiply(a, b) if _is_large(a, b) else np.multiply(a, b)
+
+
+def accumulate(total: Array, more: Array) -> Array:
+    """``total += more``."""
+    return _add(total, more, out=(total,)) if _is_large(total, more) else np.add(total, more, out=total)
