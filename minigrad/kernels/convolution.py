@@ -88,7 +88,7 @@ def convolution_weight(g: Array, x: Array, kernel: Sizes, stride: Sizes, padding
     shape, out = (g.shape[1], x.shape[1] // groups, *kernel), g.shape[2:]
     g, x, before = batch_last(g), batch_last(x), tuple(pair[0] for pair in padding)
     taps = direct.Taps(kernel, stride, before, dilation)
-    if _by_winograd(g, shape, out, stride, dilation, groups):
+    if _by_winograd(g, shape, out, stride, dilation, groups, sums=prod(shape)):
         return winograd.convolve_weight(g, x, before)
     if groups == g.shape[2] == x.shape[2]:
         return depthwise.convolve_weight(g, x, kernel, taps)
@@ -103,8 +103,11 @@ def _takes_batch_last(x: Array) -> bool:
     return x.ndim == 4 and x.shape[0] >= MIN_BATCH
 
 
-def _by_winograd(x: Array, weight: Sizes, out: Sizes, stride: Sizes, dilation: Sizes, groups: int) -> bool:
-    few = _FEW_FOR_CODE if convolution_code.handles(x, weight[2:], dilation) else _FEW
+def _by_winograd(x: Array, weight: Sizes, out: Sizes, stride: Sizes, dilation: Sizes, groups: int,
+                 sums: int = 0) -> bool:  # fmt: skip
+    """``sums`` says how many sums direct machine code would have to keep."""
+    code = convolution_code.handles(x, weight[2:], dilation) and sums <= direct.SUMS
+    few = _FEW_FOR_CODE if code else _FEW
     return groups == 1 and x.dtype == np.float32 and winograd.pays(weight, out, stride, dilation, few)
 
 

@@ -23,7 +23,7 @@ Sizes = tuple[int, ...]
 _SCRATCH = 1 << 21  # bytes of copied rows at a time
 _LONG = 896  # how long sums in products may be, so that 16 x 64 of them are a small product
 _LONGER = 2048  # without kernels for small products
-_SUMS = 12_000  # elements of a weight whose gradient stays in the cache while machine code sums it up
+SUMS = 12_000  # elements of a weight whose gradient stays in the cache while machine code sums it up
 _FEW = 8  # rows of a matrix with so few make too small a product
 
 
@@ -153,7 +153,7 @@ def convolve_weight(g: Array, x: Array, kernel: Sizes, taps: Taps) -> Array:
     """
     rows, columns, features, n = g.shape
     (kh, kw), channels = kernel, x.shape[2]
-    if features * channels * kh * kw <= _SUMS:
+    if features * channels * kh * kw <= SUMS:
         total = convolution_code.convolve_weight(g, x, taps)
         if total is not None:
             return total
@@ -189,8 +189,9 @@ def convolve_input(g: Array, w: Array, stride: Sizes, before: Sizes, dilation: S
     The pixels of ``out`` fall into stride * stride classes. Those of a class meet the same elements of the
     kernel, and neighbours in the class neighbours in ``g``: each class is a convolution at stride 1.
     """
-    # Pixels beyond the edge of g count as zeros; and a product with few rows is slow.
-    if out.shape[2] < 4 or 2 * prod(g.shape[:2]) * prod(stride) < prod(out.shape[:2]):
+    # Pixels beyond the edge of g count as zeros; and a product with few rows is slow for BLAS.
+    slow = out.shape[2] < 4 and not convolution_code.handles(g, w.shape[2:], dilation)
+    if slow or 2 * prod(g.shape[:2]) * prod(stride) < prod(out.shape[:2]):
         _spread(g, w, stride, before, dilation, out)
         return
     for part, kernel_rows, kernel_columns, taps in phases(w.shape[2:], stride, before, dilation, out):
