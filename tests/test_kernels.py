@@ -177,6 +177,23 @@ def test_precision_of_convolutions() -> None:
         minigrad.set_float32_conv_precision("medium")
 
 
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize(("steps", "n", "hidden"), [(3, 1, 8), (7, 20, 24), (5, 13, 40), (2, 3, 8), (4, 3, 5)])
+def test_lstm_by_machine_code(steps: int, n: int, hidden: int, bidirectional: bool) -> None:
+    lstm = minigrad.nn.LSTM(6, hidden, num_layers=2, bidirectional=bidirectional)
+    x = minigrad.randn(steps, n, 6).requires_grad_()
+    state = [minigrad.randn(4 if bidirectional else 2, n, hidden).requires_grad_() for _ in range(2)]
+    results = []
+    for wanted in (True, False):
+        with assembler.use_machine_code(wanted), layout.use_fast_kernels(wanted):
+            y, (h, c) = lstm(x, tuple(state))
+            total = (y * y.detach().cos()).sum() + (h * 2).sum() + (c * c).sum()
+            results.append([y, h, c, *minigrad.autograd.grad(total, [x, *state, *lstm.parameters()])])
+    for fast, slow in zip(*results, strict=True):
+        scale = np.abs(slow.detach().numpy()).max()
+        np.testing.assert_allclose(fast.detach().numpy(), slow.detach().numpy(), atol=2e-5 * scale)
+
+
 @pytest.mark.parametrize("shape", [(3000, 64), (300_000, 2), (4, 50_000), (3, 4)])
 def test_sum_of_rows(shape: tuple[int, int]) -> None:
     for a in (numbers(shape, np.float32, 0), numbers(shape, np.float64, 0), numbers(shape, np.float32, 1)[:, ::2]):

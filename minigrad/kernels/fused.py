@@ -70,7 +70,7 @@ class fused:
         Results have these three dimensions too, but those of "column" and "channel" just one. The elements among
         them are written to ``out``, if given.
         """
-        given = [a.reshape((1,) * (3 - a.ndim) + a.shape) if isinstance(a, np.ndarray) else a for a in operands]
+        given = [_in_three(a) if isinstance(a, np.ndarray) else a for a in operands]
         arrays = [a for a in given if isinstance(a, np.ndarray)]
         if max([a.size for a in arrays]) < SMALL:
             return _copied(self.formula(*given), out)
@@ -88,6 +88,13 @@ class fused:
         case.compute(shape, axis, given, results)
         found = [a.reshape(-1) if kind in _TOTALS else a for a, kind in zip(results, case.results)]
         return tuple(found) if case.several else found[0]
+
+    def machine_call(self, operands: Sequence[Array], results: Sequence[Array]) -> tuple[int, list[int]]:
+        """The call of machine code for matrices (rows, columns) of one shape: its address, and its arguments."""
+        case = self._case(operands, ["element"] * len(operands), {})
+        places = [_place(_in_three(a), 0) for a in (*operands, *results)]
+        code: int = case.loops.run.address  # type: ignore[attr-defined]
+        return code, _words((1, *operands[0].shape), [(place, along, down) for place, _, along, down in places])
 
     def _case(self, operands: Sequence[Any], kinds: list[str], options: dict[str, Any]) -> _Case:
         parts = [None if isinstance(a, np.ndarray) or type(a) in (float, int) else a for a in operands]
@@ -159,10 +166,8 @@ class _Case:
         blocks = []
         for k in range(count):
             start, stop = size * k // count, size * (k + 1) // count
-            words = [1, 1, (stop - start) // 8 * 32, (stop - start) % 8, *MASKS[(stop - start) % 8]]
-            for place, step in places:
-                words += place + start * step, 0, 0
-            blocks.append(array("q", words))
+            share = [(place + start * step, 0, 0) for place, step in places]
+            blocks.append(array("q", _words((1, 1, stop - start), share)))
         call(self.loops.run, blocks)
         return True
 
@@ -184,14 +189,13 @@ class _Case:
             if isinstance(a, np.ndarray):
                 given.append(_place(a, axis))
         for results, (start, stop) in zip(owners, spans):
-            outer, rows, columns = [stop - start if d == axis else n for d, n in enumerate(shape)]
-            words = [outer, rows, columns // 8 * 32, columns % 8, *MASKS[columns % 8]]
-            for place, step, along, down in (*given, *[_place(a, axis) for a in results]):
-                words += place + start * step, down, along - down * rows
+            places = [(place + start * step, along, down)
+                      for place, step, along, down in (*given, *[_place(a, axis) for a in results])]  # fmt: skip
             for _ in range(self.loops.temporaries):
-                kept.append(np.empty(columns, np.float32))
-                words += address(kept[-1]), 0, 0
-            blocks.append(array("q", words))
+                kept.append(np.empty(shape[2], np.float32))
+                places.append((address(kept[-1]), 0, 0))
+            share = tuple([stop - start if d == axis else n for d, n in enumerate(shape)])
+            blocks.append(array("q", _words(share, places)))
         call(self.loops.run, blocks)
 
     def _by_numpy(self, axis: int, operands: Sequence[Any], results: list[Array], first: int, last: int) -> None:
@@ -203,6 +207,19 @@ class _Case:
             for kind, target, result in zip(self.results, results, found if self.several else (found,)):
                 into = _part(target, axis, start, stop)
                 np.add(into, result.reshape(into.shape), out=into) if kind in _TOTALS else np.copyto(into, result)
+
+
+def _in_three(a: Array) -> Array:
+    return a.reshape((1,) * (3 - a.ndim) + a.shape)
+
+
+def _words(shape: tuple[int, ...], places: Sequence[tuple[int, int, int]]) -> list[int]:
+    """What :class:`Loops` are called with: for each array its address, and steps along the first two dimensions."""
+    outer, rows, columns = shape
+    words = [outer, rows, columns // 8 * 32, columns % 8, *MASKS[columns % 8]]
+    for place, along, down in places:
+        words += place, down, along - down * rows
+    return words
 
 
 def _copied(found: Any, out: Sequence[Array]) -> Any:

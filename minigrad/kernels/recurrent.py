@@ -9,14 +9,15 @@ Gates come in PyTorch's order, side by side: input, forget, cell, output (LSTM);
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 
 import numpy as np
 
 from ..memory import Array
-from . import products
-from .threads import parallel
+from . import few_rows, products, special
+from .fused import fused, machine_code_works
+from .threads import CALL, call, parallel, shares
 
 GATES = {"tanh": 1, "relu": 1, "lstm": 4, "gru": 3}
 Spans = list[tuple[int, int, int]]
@@ -28,10 +29,10 @@ def spans(batch_sizes: Sequence[int], reverse: bool) -> Spans:
     return steps[::-1] if reverse else steps
 
 
-def _among(steps: Spans, first: int, last: int) -> list[tuple[int, int, slice, slice]]:
-    """For the sequences from ``first`` to ``last``: each step's span, their rows, and they themselves."""
-    ends = [(start, stop, min(n, last)) for start, stop, n in steps if n > first]
-    return [(start, stop, slice(start + first, start + end), slice(first, end)) for start, stop, end in ends]
+def _among(steps: Spans, first: int, last: int) -> list[tuple[slice, slice]]:
+    """For the sequences from ``first`` to ``last``: their rows in each step, and they themselves."""
+    ends = [(start, min(n, last)) for start, _, n in steps if n > first]
+    return [(slice(start + first, start + end), slice(first, end)) for start, end in ends]
 
 
 def _blocks(matrix: Array, rows: int) -> Array:
@@ -61,21 +62,22 @@ def forward(mode: str, steps: Spans, gates: Array, weight: Array, bias: Array | 
             cell: Array | None) -> tuple[Array, ...]:  # fmt: skip
     """The states of all steps, the last state (and cell) of each sequence; then what backward needs: gates, cells.
 
-    A step's gates lie in its rows one after the other, (gates, n, H); those of a GRU are followed by what its
-    reset gate is multiplied with.
+    The gates of a GRU are followed by what its reset gate is multiplied with.
     """
     (N, H), G = hidden.shape, GATES[mode]
     h, c = np.array(hidden, order="C"), np.array(hidden if cell is None else cell, order="C")
     inner = _blocks(weight.reshape(G, H, H).swapaxes(1, 2), N)
     saved = np.empty_like(h, shape=(len(gates), 4 * H if mode == "gru" else G * H))
     y, cells = (np.empty_like(h, shape=(len(gates), H)) for _ in "yc")
+    if mode == "lstm" and _by_machine_code(steps, gates, weight, h, c):
+        return _lstm_forward(steps, gates, weight, h, c, y, saved, cells)
     half = np.full_like(h, 0.5, shape=(G, 1, 1))  # sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: so one tanh serves all gates
     half[2 : 2 + (mode == "lstm")] = 1
 
     def run(first: int, last: int) -> None:
         product, short = np.empty_like(h, shape=(G, last - first, H)), np.empty_like(h, shape=(last - first, H))
-        for start, stop, rows, own in _among(steps, first, last):
-            z, s = saved[start:stop].reshape(-1, stop - start, H)[:, own], h[own]
+        for rows, own in _among(steps, first, last):
+            z, s = _by_gate(saved[rows], H), h[own]
             p, u = _times(s, inner, product[:, : len(s)]), short[: len(s)]
             given = _by_gate(gates[rows], H)
             if mode == "lstm":
@@ -137,6 +139,9 @@ def backward(mode: str, steps: Spans, g: Sequence[Array | None], y: Sequence[Arr
     d_hidden, d_cell = (
         np.zeros_like(hidden, order="C") if len(g) <= k or g[k] is None else np.array(g[k], order="C") for k in (1, 2)
     )
+    if mode == "lstm" and _by_machine_code(steps, y[3], weight, d_hidden, d_cell):
+        d_gates, d_hidden = _lstm_backward(steps, g[0], y, weight, before_cells, d_hidden, d_cell)
+        return d_gates, products.product(d_gates.T, before), products.sum_of_rows(d_gates), d_hidden, d_cell
     blocks = _blocks(weight, N)
     d_gates = np.empty_like(before, shape=(rows_all, G * H))  # of what comes from the state
     d_new = np.empty_like(before) if mode == "gru" else None  # there, what comes from the input differs
@@ -146,13 +151,13 @@ def backward(mode: str, steps: Spans, g: Sequence[Array | None], y: Sequence[Arr
     def run(first: int, last: int) -> None:
         shapes = (G, last - first, H), (G, last - first, H), (last - first, H), (last - first, H)
         slopes, sums, short, other = (np.empty_like(before, shape=shape) for shape in shapes)
-        for start, stop, rows, own in reversed(_among(steps, first, last)):
+        for rows, own in reversed(_among(steps, first, last)):
             d = d_hidden[own]
             z, u, v = slopes[:, : len(d)], short[: len(d)], other[: len(d)]
             if g[0] is not None:
                 d += g[0][rows]
             if mode == "lstm":
-                gates = y[3][start:stop].reshape(G, -1, H)[:, own]
+                gates = _by_gate(y[3][rows], H)
                 let, keep, new, out = gates
                 np.subtract(1, gates, out=z)
                 z *= np.add(gates, kind, out=sums[:, : len(d)])
@@ -167,7 +172,7 @@ def backward(mode: str, steps: Spans, g: Sequence[Array | None], y: Sequence[Arr
                 z[2] *= np.multiply(c, let, out=u)
                 c *= keep
             elif mode == "gru":
-                reset, keep, new, product = y[2][start:stop].reshape(4, -1, H)[:, own]
+                reset, keep, new, product = _by_gate(y[2][rows], H)
                 np.subtract(1, keep, out=u)
                 np.multiply(keep, u, out=z[1])
                 z[1] *= np.subtract(before[rows], new, out=v)
@@ -194,3 +199,89 @@ def backward(mode: str, steps: Spans, g: Sequence[Array | None], y: Sequence[Arr
     parallel(run, N, _nanoseconds(hidden, weight))
     d_input = d_gates if d_new is None else np.concatenate([d_gates[:, : 2 * H], d_new], axis=1)
     return d_input, products.product(d_gates.T, before), products.sum_of_rows(d_gates), d_hidden, d_cell
+
+
+# --------------------------------------------------------------------------- the LSTM in machine code
+
+
+def _by_machine_code(steps: Spans, *arrays: Array) -> bool:
+    """Whether all sequences are equally long, and their states fit the registers."""
+    shape = arrays[-1].shape
+    fits = all(a.dtype == np.float32 and a.flags.c_contiguous for a in arrays) and shape[1] % few_rows.LANES == 0
+    return fits and machine_code_works() and len(steps) > 2 and steps[0][2] == steps[-1][2] == shape[0] > 0
+
+
+def _in_sequence(steps: Spans, weight: Array, calls: Callable[[int, slice], list[few_rows.Call]]) -> None:
+    """Call, step by step, what ``calls`` gives for a step and some sequences; each thread for its own sequences."""
+    n = steps[0][2]
+    count = min(shares(len(steps) * n * weight.size / 30, CALL), n)
+    owners = [slice(n * k // count, n * (k + 1) // count) for k in range(count)]
+    loops = [few_rows.loop_of_calls(calls(0, own), calls(1, own), calls(2, own), len(steps)) for own in owners]
+    call(few_rows.in_sequence(), [block for block, _ in loops])
+
+
+def _gates(rows: Array, H: int) -> list[Array]:
+    return [rows[:, k * H : (k + 1) * H] for k in range(rows.shape[1] // H)]
+
+
+@fused
+def _lstm_step(let: Array, keep: Array, new: Array, out: Array, cell: Array) -> tuple[Array, ...]:
+    let, keep, new, out = special.sigmoid(let), special.sigmoid(keep), np.tanh(new), special.sigmoid(out)
+    cell = keep * cell + let * new
+    return let, keep, new, out, cell, out * np.tanh(cell)
+
+
+def _lstm_forward(steps: Spans, gates: Array, weight: Array, h: Array, c: Array, y: Array, saved: Array,
+                  cells: Array) -> tuple[Array, ...]:  # fmt: skip
+    matrix, H = np.ascontiguousarray(weight.T), h.shape[1]
+    np.copyto(saved, gates)
+
+    def calls(step: int, own: slice) -> list[few_rows.Call]:
+        start = _rows(steps, step).start
+        rows = slice(start + own.start, start + own.stop)
+        state, cell = (h, c) if not step else (y[_rows(steps, step - 1)], cells[_rows(steps, step - 1)])
+        z = _gates(saved[rows], H)
+        return [few_rows.product_call(state[own], matrix, saved[rows]),
+                _lstm_step.machine_call([*z, cell[own]], [*z, cells[rows], y[rows]])]  # fmt: skip
+
+    _in_sequence(steps, weight, calls)
+    last = _rows(steps, -1)
+    return y, y[last].copy(), cells[last].copy(), saved, cells
+
+
+@fused
+def _lstm_step_back(let: Array, keep: Array, new: Array, out: Array, cell: Array, before: Array, d: Array,
+                    d_cell: Array) -> tuple[Array, ...]:  # fmt: skip
+    t = np.tanh(cell)
+    d_cell = d_cell + d * out * (1 - t * t)
+    d_let, d_keep = d_cell * new * let * (1 - let), d_cell * before * keep * (1 - keep)
+    return d_let, d_keep, d_cell * let * (1 - new * new), d * t * out * (1 - out), d_cell * keep
+
+
+def _lstm_backward(steps: Spans, g: Array | None, y: Sequence[Array], weight: Array, before: Array, d_hidden: Array,
+                   d_cell: Array) -> tuple[Array, Array]:  # fmt: skip
+    """The gradients of gates and hidden; that of the cell is left in ``d_cell``."""
+    (_, _, n), H = steps[0], weight.shape[1]
+    # The gradients of all states, with room for those before the first step at both ends: where it is at depends on
+    # the direction. Each step adds to those of the step before.
+    states = np.zeros((len(before) + 2 * n, H), np.float32)
+    if g is not None:
+        states[n:-n] = g
+    states[n:-n][_rows(steps, -1)] += d_hidden
+    d_gates = np.empty_like(y[3])
+    forwards = steps[0][0] < steps[1][0]
+
+    def calls(step: int, own: slice) -> list[few_rows.Call]:
+        start = _rows(steps, -1 - step).start
+        rows = slice(start + own.start, start + own.stop)
+        given = [*_gates(y[3][rows], H), y[4][rows], before[rows], states[n:-n][rows], d_cell[own]]
+        earlier = states[start:][own] if forwards else states[start + 2 * n :][own]
+        return [_lstm_step_back.machine_call(given, [*_gates(d_gates[rows], H), d_cell[own]]),
+                few_rows.product_call(d_gates[rows], weight, earlier)]  # fmt: skip
+
+    _in_sequence(steps, weight, calls)
+    return d_gates, (states[:n] if forwards else states[-n:]).copy()
+
+
+def _rows(steps: Spans, step: int) -> slice:
+    return slice(*steps[step][:2])

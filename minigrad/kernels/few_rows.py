@@ -1,0 +1,155 @@
+"""Products of matrices of which the first has few rows, in machine code, and sequences of calls of machine code.
+
+BLAS copies the second matrix into an order of its own first, which takes longer than a product of few rows. Here six
+rows times 16 columns of the result stay in registers, and both matrices are read as they are.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from functools import cache
+
+import numpy as np
+
+from ..memory import Array
+from . import assembler as x86
+from .assembler import R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, Memory, address
+from .convolution_code import LANES, SAVED, Writer
+
+_ROWS = 6  # of a block, times two registers of columns
+
+_Product = IntEnum(  # words of the arguments
+    "_Product", "A A_ROW B B_ROW C C_ROW LENGTH BLOCKS WIDE NARROW WIDE_LEFT", start=0
+)
+
+
+@cache
+def _add_product(rest: int) -> Callable[[int], None]:
+    """The function for a number of rows that leaves ``rest`` over full blocks."""
+    asm = Writer()
+    word = asm.word
+    asm.push(SAVED)
+    asm.load(RBX, word(_Product.B_ROW))
+    asm.load(R8, word(_Product.A_ROW))
+    asm.load(R9, R8)
+    asm.integer(x86.ADD_FROM, R9, R8)
+    asm.load(R15, word(_Product.B))
+    asm.load(RBP, word(_Product.C))
+
+    def block(rows: int, vectors: int) -> None:
+        """Add to the block at R12 rows from R11 times columns from R15."""
+        sums = [[r * vectors + v for v in range(vectors)] for r in range(rows)]
+
+        def each(instruction: x86.Vector) -> None:
+            asm.load(RAX, R12)
+            for registers in sums:
+                for v, register in enumerate(registers):
+                    asm.vector(instruction, register, Memory(RAX, 32 * v))
+                asm.increase(RAX, word(_Product.C_ROW))
+
+        each(x86.LOAD)
+        asm.load(RAX, R15)
+        asm.load(RCX, R11)
+        asm.load(R10, R11)  # three rows further
+        asm.integer(x86.ADD_FROM, R10, R8)
+        asm.integer(x86.ADD_FROM, R10, R9)
+        asm.load(RDX, word(_Product.LENGTH))
+        places = [Memory(base, 0, step) for base in (RCX, R10) for step in (None, R8, R9)]
+
+        def element() -> None:
+            for v in range(vectors):
+                asm.vector(x86.LOAD, 12 + v, Memory(RAX, 32 * v))
+            for r, registers in enumerate(sums):
+                asm.vector(x86.BROADCAST, 14 + r % 2, places[r])
+                for v, register in enumerate(registers):
+                    asm.vector(x86.FUSED["fma"], register, 12 + v, 14 + r % 2)
+            asm.integer(x86.ADD_FROM, RAX, RBX)
+            asm.add(RCX, 4)
+            asm.add(R10, 4)
+
+        asm.times(RDX, element)
+        each(x86.STORE)
+
+    def columns(vectors: int) -> None:
+        asm.load(R11, word(_Product.A))
+        asm.load(R12, RBP)
+
+        def full_blocks() -> None:
+            asm.load(R14, word(_Product.BLOCKS))
+
+            def one() -> None:
+                block(_ROWS, vectors)
+                asm.load(R12, RAX)
+                for _ in range(_ROWS // 2):
+                    asm.integer(x86.ADD_FROM, R11, R9)
+
+            asm.times(R14, one)
+
+        asm.unless_zero(word(_Product.BLOCKS), full_blocks)
+        if rest:
+            block(rest, vectors)
+        asm.add(R15, 32 * vectors)
+        asm.add(RBP, 32 * vectors)
+
+    def wide() -> None:
+        asm.copy(word(_Product.WIDE), word(_Product.WIDE_LEFT))
+        asm.times(word(_Product.WIDE_LEFT), lambda: columns(2))
+
+    asm.unless_zero(word(_Product.WIDE), wide)
+    asm.unless_zero(word(_Product.NARROW), lambda: columns(1))
+    asm.pop(reversed(SAVED))
+    asm.end()
+    return x86.executable(asm.finished())
+
+
+Call = tuple[int, list[int]]  # the address of machine code, and the words of its arguments
+
+
+def product_call(a: Array, b: Array, out: Array) -> Call:
+    """The call that adds ``a @ b`` to ``out``, all float32 with contiguous rows, in whose length is a multiple of 8."""
+    (m, k), n = a.shape, b.shape[1]
+    blocks, rest = divmod(m, _ROWS)
+    wide, narrow = divmod(n // LANES, 2)
+    places = [word for matrix in (a, b, out) for word in (address(matrix), matrix.strides[0])]
+    words = [*places, k, blocks, wide, narrow, 0]
+    return _add_product(rest).address, words  # type: ignore[attr-defined]
+
+
+@cache
+def in_sequence() -> Callable[[int], None]:
+    """Calls machine code: a block of how often, and for each call of its address and that of its arguments."""
+    asm = Writer()
+    asm.push((RBX, R12, R13))
+    asm.load(RBX, RDI)
+    asm.load(R12, Memory(RDI))
+
+    def one() -> None:
+        asm.load(RDI, Memory(RBX, 16))
+        asm.call(Memory(RBX, 8))
+        asm.add(RBX, 16)
+
+    asm.times(R12, one)
+    asm.pop((R13, R12, RBX))
+    asm.end()
+    return x86.executable(asm.finished())
+
+
+def loop_of_calls(first: Sequence[Call], second: Sequence[Call], third: Sequence[Call], count: int,
+                  ) -> tuple[array[int], list[Array]]:  # fmt: skip
+    """The arguments of :func:`in_sequence` for ``count`` steps of the same calls; then the memory that they refer to.
+
+    From the second step on, all that differs grows or falls as it does from the second to the third.
+    """
+    tables = []
+    for one, two, three in zip(first, second, third, strict=True):
+        words = np.empty((count, len(one[1])), np.int64)
+        words[1:] = np.array(two[1]) + np.arange(count - 1)[:, None] * (np.array(three[1]) - np.array(two[1]))
+        words[0] = one[1]
+        tables.append(words)
+    calls = np.empty((count, len(tables), 2), np.int64)
+    for k, ((code, _), words) in enumerate(zip(first, tables)):
+        calls[:, k, 0] = code
+        calls[:, k, 1] = address(words) + np.arange(count) * words.strides[0]
+    return array("q", [calls.size // 2, *calls.ravel().tolist()]), tables
