@@ -78,7 +78,7 @@ class fused:
         kinds = ["element" if isinstance(a, np.ndarray) and a.shape[2] == columns else "row" for a in given]
         case = self._case(operands, kinds, {})
         shapes = {"element": shape, "row": (outer, rows, 1), "column": (1, 1, columns), "channel": (1, rows, 1)}
-        targets, dtype = list(reversed(out)), arrays[0].dtype
+        targets, dtype = [_in_three(a) for a in reversed(out)], arrays[0].dtype
         results = [
             np.zeros(shapes[kind], _TOTALS[kind] or dtype) if kind in _TOTALS
             else targets.pop() if targets and kind == "element" else np.empty(shapes[kind], dtype)

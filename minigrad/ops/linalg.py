@@ -11,7 +11,7 @@ import numpy as np
 from ..arguments import check_dims, normalize_dims
 from ..engine import primitive, sum_to
 from ..kernels.contraction import contract
-from ..kernels.products import product, sum_of_rows
+from ..kernels.products import add_to_rows, product, sum_of_rows
 from ..memory import Array
 from .elementwise import _add, mul
 from .reduction import sum, vector_norm
@@ -55,7 +55,7 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
     if bias is not None:
         if bias.shape != weight.shape[:1]:
             raise ValueError(f"linear: bias has shape {bias.shape}, weight {weight.shape} expects {weight.shape[:1]}")
-        y += bias
+        add_to_rows(y, bias)
     return y
 
 
