@@ -92,6 +92,7 @@ class fused:
     def machine_call(self, operands: Sequence[Array], results: Sequence[Array]) -> tuple[int, list[int]]:
         """The call of machine code for matrices (rows, columns) of one shape: its address, and its arguments."""
         case = self._case(operands, ["element"] * len(operands), {})
+        assert case.loops is not None
         places = [_place(_in_three(a), 0) for a in (*operands, *results)]
         code: int = case.loops.run.address  # type: ignore[attr-defined]
         return code, _words((1, *operands[0].shape), [(place, along, down) for place, _, along, down in places])
@@ -122,9 +123,12 @@ class _Case:
             self.stages, self.steps = trace.stages, trace.steps
 
     @cached_property
-    def loops(self) -> Loops:
-        assert self.trace is not None
-        return Loops(self.trace)
+    def loops(self) -> Loops | None:
+        """The machine code; None if there can be none."""
+        try:
+            return Loops(self.trace) if self.trace else None
+        except NotImplementedError:  # more numbers at a time than registers
+            return None
 
     def compute(self, shape: Sizes, axis: int, operands: Sequence[Any], results: list[Array]) -> None:
         """Write the results, of which each thread computes a part along ``axis``, and adds up sums of its own."""
@@ -148,7 +152,7 @@ class _Case:
 
     def run_flat(self, operands: Sequence[Any], results: list[Array], like: Array) -> bool:
         """:meth:`compute` of arrays stored like ``like``, and numbers, by machine code; False if that cannot be."""
-        if not (self.trace and like.dtype.char == "f" and assembler.usable()):
+        if like.dtype.char != "f" or not assembler.usable() or self.loops is None:
             return False
         numbers = array("f", [a for a in operands if type(a) in (float, int)])
         place = numbers.buffer_info()[0]
@@ -172,7 +176,7 @@ class _Case:
         return True
 
     def _fits_machine_code(self, operands: Sequence[Any], results: list[Array]) -> bool:
-        if not (self.trace and machine_code_works()):
+        if not machine_code_works() or self.loops is None:
             return False
         arrays = [a for a in operands if isinstance(a, np.ndarray)]
         arrays += [a for a, kind in zip(results, self.results) if kind not in _TOTALS]
@@ -180,6 +184,7 @@ class _Case:
 
     def _by_machine_code(self, shape: Sizes, axis: int, operands: Sequence[Any], owners: list[list[Array]],
                          spans: list[tuple[int, int]]) -> None:  # fmt: skip
+        assert self.loops is not None
         blocks: list[array[int]] = []
         kept: list[Array] = []  # memory that the machine code uses
         given = []
