@@ -46,8 +46,8 @@ def guarded(shape: tuple[int, ...], values: Array | None = None) -> tuple[Array,
 UNARY = [np.negative, np.square, np.exp, np.tanh, np.absolute, np.rint, lambda a: np.maximum(a, -0.5),
          lambda a: np.minimum(0.25, a), lambda a: np.clip(a, -1, 1), lambda a: 1 / (a * a + 1), lambda a: 2 - a,
          lambda a: np.sqrt(a * a + 0.5), lambda a: masked(a, np.greater(a, 0.1))]  # fmt: skip
-BINARY = [np.add, np.subtract, np.multiply, lambda a, b: a / (b * b + 1), lambda a, b: a * b + a,
-          lambda a, b: b - a * b, lambda a, b: a * b - b, lambda a, b: np.where(np.less(a, b), a, b)]  # fmt: skip
+BINARY = [np.add, np.subtract, np.multiply, np.maximum, np.minimum, lambda a, b: a / (b * b + 1),
+          lambda a, b: a * b + a, lambda a, b: b - a * b, lambda a, b: a * b - b, lambda a, b: np.where(np.less(a, b), a, b)]  # fmt: skip
 
 
 @st.composite
@@ -129,6 +129,9 @@ def test_precision(function: np.ufunc, bound: float) -> None:
 def test_special_values() -> None:
     inf, nan = np.inf, np.nan
     x = np.array([nan, inf, -inf, 0.0, -0.0, 1e-45, 89, -104, 1000, -1000], np.float32)
+    for limit in (np.maximum, np.minimum):
+        y = np.array([1, nan, 1, nan, 2, nan, 3, 4, nan, nan], np.float32)
+        np.testing.assert_array_equal(formula(lambda a, b, f=limit: f(a, b))(x, y), limit(x, y))
     with np.errstate(all="ignore"):
         for function in (np.exp, np.tanh, lambda x: np.maximum(x, 0), lambda x: np.minimum(1, x),
                          lambda x: np.where(np.less(x, 1), x, 5), lambda x: masked(x, np.not_equal(x, 0)),

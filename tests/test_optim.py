@@ -387,7 +387,7 @@ def test_gradients_are_left_alone(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ALL)
 @pytest.mark.parametrize("threads", [1, 2])
-def test_large_parameters_are_changed_in_pieces(kind: str, threads: int) -> None:
+def test_large_parameters_are_shared_among_threads(kind: str, threads: int) -> None:
     rng = np.random.default_rng(0)
     values = rng.standard_normal((4, 3 * PIECE - 100), np.float32)
     whole = nn.Parameter(mg.tensor(values[0]))

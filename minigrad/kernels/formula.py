@@ -215,20 +215,20 @@ _UFUNCS |= {
 }  # fmt: skip
 
 
-def _limited(instruction: x86.Vector) -> Callable[[Value, Value], Value]:
-    """The smaller or larger of a number and a constant: NaN if the number is, which the processor looks at last."""
+def _limit(instruction: x86.Vector) -> Callable[[Value, Value], Value]:
+    """The smaller or larger of two numbers; NaN if one is: the processor takes the second then."""
 
-    def limited(a: Value, b: Value) -> Value:
+    def limit(a: Value, b: Value) -> Value:
         if b.operation == "constant":
             a, b = b, a
-        if a.operation != "constant":
-            raise NotImplementedError("formula: the smaller or larger of two numbers, of which none is a constant")
-        return Value(a.trace, instruction, a, b)
+        y = Value(a.trace, instruction, a, b)
+        is_nan = Value(a.trace, x86.COMPARE_VECTORS, a, a, immediate=4)
+        return y if a.operation == "constant" else Value(a.trace, x86.SELECT, is_nan, a, y)
 
-    return limited
+    return limit
 
 
-_UFUNCS |= {np.minimum: _limited(x86.MINIMUM), np.maximum: _limited(x86.MAXIMUM)}
+_UFUNCS |= {np.minimum: _limit(x86.MINIMUM), np.maximum: _limit(x86.MAXIMUM)}
 
 
 @_stands_for(np.negative)

@@ -55,7 +55,8 @@ class fused:
         if type(first) is np.ndarray and first.size >= SMALL:
             case = self._case(operands, ["element" if type(a) is np.ndarray else "row" for a in operands], options)
             results = list(out) or [np.empty_like(first) for _ in case.results]
-            flat = runs(*[a for a in operands if type(a) is np.ndarray], *results)
+            several = case.trace is None and len(results) > 1  # of which nothing is known
+            flat = None if several else runs(*[a for a in operands if type(a) is np.ndarray], *results)
             if flat is not None:
                 if not case.run_flat(operands, results, first):
                     pieces = iter([a.reshape(1, 1, -1) for a in flat])

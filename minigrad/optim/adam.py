@@ -9,7 +9,7 @@ import numpy as np
 
 from ..kernels.fused import fused
 from ..memory import Array
-from .optimizer import Flag, Optimizer, Pair, ParamsT, blend, blend_square, descend, options_of, root
+from .optimizer import Flag, Optimizer, Pair, ParamsT, blended, options_of
 
 
 class Adam(Optimizer):
@@ -32,22 +32,21 @@ class Adam(Optimizer):
         super().__init__(params, options_of(locals()))
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
-        (beta1, beta2), lr, eps = group["betas"], group["lr"], group["eps"]
-        step = state["step"] = state.get("step", 0) + 1
-        m, v = self.moment(state, "exp_avg", p), self.moment(state, "exp_avg_sq", p)
-        correction = math.sqrt(1 - beta2**step)
-        rate, eps = lr * correction / (1 - beta1**step), eps * correction
+        m, v, new1, new2, correction1, correction2 = _means(self, p, state, group)
+        correction = math.sqrt(correction2)
+        rate, eps = group["lr"] * correction / correction1, group["eps"] * correction
         if group["amsgrad"]:
             largest = self.moment(state, "max_exp_avg_sq", p)
-            _means(m, v, g, 1 - beta1, 1 - beta2, out=(m, v))
+            _blend(m, v, g, new1, new2, out=(m, v))
             _descend(p, m, np.maximum(largest, v, out=largest), rate, eps, out=(p,))
         else:
-            _step(p, m, v, g, 1 - beta1, 1 - beta2, rate, eps, out=(p, m, v))
+            _adam(p, m, v, g, new1, new2, rate, eps, out=(p, m, v))
 
 
 @fused
-def _means(m: Array, v: Array, g: Array, new1: float, new2: float) -> tuple[Array, Array]:
-    return m + (g - m) * new1, v + (g * g - v) * new2
+def _blend(m: Array, v: Array, g: Array, new1: float, new2: float) -> tuple[Array, Array]:
+    """The running means of the gradient and of its square, with ``g`` in it."""
+    return blended(m, g, new1), blended(v, g * g, new2)
 
 
 @fused
@@ -56,10 +55,19 @@ def _descend(p: Array, m: Array, v: Array, rate: float, eps: float) -> Array:
 
 
 @fused
-def _step(p: Array, m: Array, v: Array, g: Array, new1: float, new2: float, rate: float, eps: float,
+def _adam(p: Array, m: Array, v: Array, g: Array, new1: float, new2: float, rate: float, eps: float,
           ) -> tuple[Array, Array, Array]:  # fmt: skip
-    m, v = _means(m, v, g, new1, new2)
+    m, v = _blend(m, v, g, new1, new2)
     return _descend(p, m, v, rate, eps), m, v
+
+
+def _means(optimizer: Optimizer, p: Array, state: dict[str, Any],
+           group: dict[str, Any]) -> tuple[Array, Array, float, float, float, float]:  # fmt: skip
+    """The running means; how much of the new comes into each; and the weight in each of all that was seen."""
+    beta1, beta2 = group["betas"]
+    step = state["step"] = state.get("step", 0) + 1
+    m, v = optimizer.moment(state, "exp_avg", p), optimizer.moment(state, "exp_avg_sq", p)
+    return m, v, 1 - beta1, 1 - beta2, 1 - beta1**step, 1 - beta2**step
 
 
 class AdamW(Adam):
@@ -91,15 +99,20 @@ class NAdam(Optimizer):
         super().__init__(params, options_of(locals()))
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
-        lr, scratch = group["lr"], self.buffer(p)
-        m, v, _, correction = _running_means(self, p, g, state, group)
+        m, v, new1, new2, _, correction = _means(self, p, state, group)
         now, ahead = (group["betas"][0] * (1 - 0.5 * 0.96 ** (step * group["momentum_decay"]))
                       for step in (state["step"], state["step"] + 1))  # fmt: skip
         product = state["mu_product"] = float(state.get("mu_product", 1.0)) * now
-        size = root(v, group["eps"] * math.sqrt(correction), self.buffer(p, 3))
-        lr *= math.sqrt(correction)
-        descend(p, g, size, lr * (1 - now) / (1 - product), scratch)
-        descend(p, m, size, lr * ahead / (1 - product * ahead), scratch)
+        lr, eps = group["lr"] * math.sqrt(correction), group["eps"] * math.sqrt(correction)
+        rates = lr * (1 - now) / (1 - product), lr * ahead / (1 - product * ahead)
+        _nadam(p, m, v, g, new1, new2, *rates, eps, out=(p, m, v))
+
+
+@fused
+def _nadam(p: Array, m: Array, v: Array, g: Array, new1: float, new2: float, rate_g: float, rate_m: float, eps: float,
+           ) -> tuple[Array, Array, Array]:  # fmt: skip
+    m, v = _blend(m, v, g, new1, new2)
+    return _descend(p, g * rate_g + m * rate_m, v, 1, eps), m, v
 
 
 class RAdam(Optimizer):
@@ -111,15 +124,16 @@ class RAdam(Optimizer):
         super().__init__(params, options_of(locals()))
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
-        lr, scratch = group["lr"], self.buffer(p)
-        m, v, correction1, correction2 = _running_means(self, p, g, state, group)
+        m, v, new1, new2, correction1, correction2 = _means(self, p, state, group)
+        _blend(m, v, g, new1, new2, out=(m, v))
+        lr = group["lr"] / correction1
         longest = 2 / (1 - group["betas"][1]) - 1  # how many gradients v averages over, in the end and now
         length = longest - 2 * state["step"] * (1 - correction2) / correction2
-        if length <= 5:
-            p -= np.multiply(m, lr / correction1, out=scratch)
-            return
-        lr *= math.sqrt((length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length))
-        descend(p, m, root(v, group["eps"], scratch), lr * math.sqrt(correction2) / correction1, scratch)
+        if length > 5:
+            lr *= math.sqrt((length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length))
+            _descend(p, m, v, lr * math.sqrt(correction2), group["eps"], out=(p,))
+        else:
+            p -= m * lr
 
 
 class Adamax(Optimizer):
@@ -131,21 +145,15 @@ class Adamax(Optimizer):
         super().__init__(params, options_of(locals()))
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
-        (beta1, beta2), scratch = group["betas"], self.buffer(p)
+        beta1, beta2 = group["betas"]
         state["step"] = state.get("step", 0) + 1
         m, size = self.moment(state, "exp_avg", p), self.moment(state, "exp_inf", p)
-        blend(m, g, beta1, scratch)
-        size *= beta2
-        np.maximum(size, np.add(np.abs(g, out=scratch), group["eps"], out=scratch), out=size)
-        descend(p, m, size, group["lr"] / (1 - beta1 ** state["step"]), scratch)
+        rate = group["lr"] / (1 - beta1 ** state["step"])
+        _adamax(p, m, size, g, 1 - beta1, beta2, rate, group["eps"], out=(p, m, size))
 
 
-def _running_means(optimizer: Optimizer, p: Array, g: Array, state: dict[str, Any],
-           group: dict[str, Any]) -> tuple[Array, Array, float, float]:  # fmt: skip
-    """The running means of ``g`` and of its square, with ``g`` in it; and the weight in each of all that was seen."""
-    (beta1, beta2), scratch = group["betas"], optimizer.buffer(p)
-    step = state["step"] = state.get("step", 0) + 1
-    m, v = optimizer.moment(state, "exp_avg", p), optimizer.moment(state, "exp_avg_sq", p)
-    blend(m, g, beta1, scratch)
-    blend_square(v, g, beta2, scratch)
-    return m, v, 1 - beta1**step, 1 - beta2**step
+@fused
+def _adamax(p: Array, m: Array, size: Array, g: Array, new: float, beta2: float, rate: float, eps: float,
+            ) -> tuple[Array, Array, Array]:  # fmt: skip
+    m, size = blended(m, g, new), np.maximum(beta2 * size, np.abs(g) + eps)
+    return p - rate * m / size, m, size

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from ..kernels.fused import fused
 from ..memory import Array
-from .optimizer import Flag, Optimizer, ParamsT, blend, blend_square, descend, options_of, root
+from .optimizer import Flag, Optimizer, ParamsT, blended, options_of
 
 
 class Adagrad(Optimizer):
@@ -24,12 +25,16 @@ class Adagrad(Optimizer):
         super().__init__(params, options_of(locals()))
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
-        scratch = self.buffer(p)
         state["step"] = state.get("step", 0) + 1
         total = self.moment(state, "sum", p, group["initial_accumulator_value"])
-        total += np.multiply(g, g, out=scratch)
         rate = group["lr"] / (1 + (state["step"] - 1) * group["lr_decay"])
-        descend(p, g, root(total, group["eps"], scratch), rate, scratch)
+        _adagrad(p, total, g, rate, group["eps"], out=(p, total))
+
+
+@fused
+def _adagrad(p: Array, total: Array, g: Array, rate: float, eps: float) -> tuple[Array, Array]:
+    total = total + g * g
+    return p - rate * g / (np.sqrt(total) + eps), total
 
 
 class Adadelta(Optimizer):
@@ -47,14 +52,17 @@ class Adadelta(Optimizer):
         super().__init__(params, options_of(locals()))
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
-        rho, eps, scratch, step = group["rho"], group["eps"], self.buffer(p), self.buffer(p, 3)
         state["step"] = state.get("step", 0) + 1
         square, delta = self.moment(state, "square_avg", p), self.moment(state, "acc_delta", p)
-        blend_square(square, g, rho, scratch)
-        np.divide(np.add(delta, eps, out=step), np.add(square, eps, out=scratch), out=step)
-        np.multiply(np.sqrt(step, out=step), g, out=step)
-        blend_square(delta, step, rho, scratch)
-        p -= np.multiply(step, group["lr"], out=step)
+        _adadelta(p, square, delta, g, group["lr"], 1 - group["rho"], group["eps"], out=(p, square, delta))
+
+
+@fused
+def _adadelta(p: Array, square: Array, delta: Array, g: Array, lr: float, new: float, eps: float,
+              ) -> tuple[Array, Array, Array]:  # fmt: skip
+    square = blended(square, g * g, new)
+    step = np.sqrt((delta + eps) / (square + eps)) * g
+    return p - lr * step, square, blended(delta, step * step, new)
 
 
 class RMSprop(Optimizer):
@@ -72,19 +80,30 @@ class RMSprop(Optimizer):
         super().__init__(params, options_of(locals()))
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
-        alpha, scratch, size = group["alpha"], self.buffer(p), self.buffer(p, 3)
         state["step"] = state.get("step", 0) + 1
         square = self.moment(state, "square_avg", p)
-        blend_square(square, g, alpha, scratch)
+        _blend(square, g * g, 1 - group["alpha"], out=(square,))
         if group["centered"]:
             mean = self.moment(state, "grad_avg", p)
-            blend(mean, g, alpha, scratch)
-            square = np.subtract(square, np.multiply(mean, mean, out=size), out=size)
-        root(square, group["eps"], size)
-        if not group["momentum"]:
-            descend(p, g, size, group["lr"], scratch)
-            return
-        v = self.moment(state, "momentum_buffer", p)
-        v *= group["momentum"]
-        v += np.divide(g, size, out=size)
-        p -= np.multiply(v, group["lr"], out=scratch)
+            _blend(mean, g, 1 - group["alpha"], out=(mean,))
+            square = square - mean * mean
+        if group["momentum"]:
+            v = self.moment(state, "momentum_buffer", p)
+            _rmsprop_momentum(p, v, g, square, group["lr"], group["momentum"], group["eps"], out=(p, v))
+        else:
+            _rmsprop(p, g, square, group["lr"], group["eps"], out=(p,))
+
+
+_blend = fused(blended)
+
+
+@fused
+def _rmsprop(p: Array, g: Array, square: Array, lr: float, eps: float) -> Array:
+    return p - lr * g / (np.sqrt(square) + eps)
+
+
+@fused
+def _rmsprop_momentum(p: Array, v: Array, g: Array, square: Array, lr: float, momentum: float, eps: float,
+                      ) -> tuple[Array, Array]:  # fmt: skip
+    v = momentum * v + g / (np.sqrt(square) + eps)
+    return p - lr * v, v

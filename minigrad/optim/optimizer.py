@@ -27,9 +27,7 @@ import numpy as np
 from .. import memory
 from ..backprop import RemovableHandle
 from ..engine import TensorBase, grad_mode, new_tensor
-from ..kernels.fused import PIECE
-from ..kernels.layout import runs
-from ..kernels.threads import parallel, scratch
+from ..kernels.fused import fused
 from ..memory import Array
 
 ParamsT = Iterable[Any]  # parameters, (name, parameter) pairs or group dictionaries
@@ -158,48 +156,20 @@ class Optimizer:
 
     def _update(self, param: Any, group: dict[str, Any]) -> None:
         p, g, state = param._array, param._grad._array, self.state[param]
-        if p.size < 2 * PIECE or not self._change_in_pieces(p, g, state, group):
-            self._change(p, g, state, group)
+        self._change(p, g, state, group)
         memory.changed(p)
-
-    def _change_in_pieces(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> bool:
-        """Change a large parameter piece by piece, each with its part of the state; False if it is not dense."""
-        moments = {name: value._array for name, value in state.items() if isinstance(value, TensorBase)}
-        numbers = {name: value for name, value in state.items() if name not in moments}
-        flat = runs(p, g, *moments.values())
-        if flat is None:
-            return False
-
-        def change(first: int, last: int) -> list[dict[str, Any]]:
-            states = []
-            for k in range(first, last):
-                part_p, part_g, *parts = (a[k * PIECE : (k + 1) * PIECE] for a in flat)
-                states.append({**numbers, **dict(zip(moments, map(new_tensor, parts), strict=True))})
-                self._change(part_p, part_g, states[-1], group)
-            return states
-
-        states = list(chain.from_iterable(parallel(change, -(-p.size // PIECE))))
-        for name, value in states[-1].items():
-            if isinstance(value, TensorBase) and name not in moments:  # it has just begun
-                whole = np.empty_like(p)
-                np.concatenate([part[name]._array for part in states], out=runs(p, whole)[1])  # type: ignore[index]
-                value = new_tensor(whole)
-            if name not in moments:
-                state[name] = value
-        return True
 
     def _change(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         if group.get("maximize"):
-            g = np.negative(g, out=self.buffer(p, 0))
+            g = -g
         if group.get("decoupled_weight_decay"):
-            p *= 1 - group["lr"] * group["weight_decay"]
+            _shrink(p, 1 - group["lr"] * group["weight_decay"], out=(p,))
         elif group.get("weight_decay"):
-            decay = np.multiply(p, group["weight_decay"], out=self.buffer(p, 1))
-            g = np.add(decay, g, out=decay)
+            g = _with_decay(g, p, group["weight_decay"])
         self.update(p, g, state, group)
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
-        """Change the parameter ``p`` in place, or a piece of it.
+        """Change the parameter ``p`` in place.
 
         Args:
             g: its gradient, with weight decay in it, and negated to maximize. It may belong to the
@@ -208,15 +178,6 @@ class Optimizer:
             group: the options.
         """
         raise NotImplementedError(f"{type(self).__name__} defines neither update() nor step()")
-
-    def buffer(self, like: Array, number: int = 2) -> Array:
-        """Memory for an intermediate result in the shape of ``like``, valid until the next parameter or piece.
-
-        Numbers below 2 are taken: ``g`` may lie there.
-        """
-        if like.__class__ is not np.ndarray or like.size < 1024:
-            return np.empty_like(like)
-        return scratch(f"step {number}", like.shape, like.dtype)
 
     def moment(self, state: dict[str, Any], name: str, like: Array, value: float = 0.0) -> Array:
         """The array of ``state[name]``, at first filled with ``value``, to be changed in place."""
@@ -286,25 +247,16 @@ def _own(value: Any, param: Any, name: str = "") -> Any:
     return [_own(element, param) for element in value] if isinstance(value, list) else deepcopy(value)
 
 
-def blend(mean: Array, value: Array, decay: float, scratch: Array) -> None:
-    """``mean += (1 - decay) * (value - mean)``."""
-    np.subtract(value, mean, out=scratch)
-    mean += np.multiply(scratch, 1 - decay, out=scratch)
+@fused
+def _shrink(p: Array, factor: float) -> Array:
+    return p * factor
 
 
-def blend_square(mean: Array, value: Array, decay: float, scratch: Array) -> None:
-    """``mean += (1 - decay) * (value**2 - mean)``."""
-    np.multiply(value, 1 - decay, out=scratch)
-    mean *= decay
-    mean += np.multiply(scratch, value, out=scratch)
+@fused
+def _with_decay(g: Array, p: Array, weight_decay: float) -> Array:
+    return g + p * weight_decay
 
 
-def root(square: Array, eps: float, out: Array) -> Array:
-    """``sqrt(square) + eps``."""
-    return np.add(np.sqrt(square, out=out), eps, out=out)
-
-
-def descend(p: Array, a: Array, b: Array, rate: float, scratch: Array) -> None:
-    """``p -= rate * a / b``; ``scratch`` may be one of both."""
-    np.divide(a, b, out=scratch)
-    p -= np.multiply(scratch, rate, out=scratch)
+def blended(mean: Array, value: Array, new: float) -> Array:
+    """The running mean with ``value``, of which it takes the share ``new``, in it."""
+    return mean + new * (value - mean)
