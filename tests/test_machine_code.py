@@ -47,7 +47,8 @@ UNARY = [np.negative, np.square, np.exp, np.tanh, np.absolute, np.rint, lambda a
          lambda a: np.minimum(0.25, a), lambda a: np.clip(a, -1, 1), lambda a: 1 / (a * a + 1), lambda a: 2 - a,
          lambda a: np.sqrt(a * a + 0.5), lambda a: masked(a, np.greater(a, 0.1))]  # fmt: skip
 BINARY = [np.add, np.subtract, np.multiply, np.maximum, np.minimum, lambda a, b: a / (b * b + 1),
-          lambda a, b: a * b + a, lambda a, b: b - a * b, lambda a, b: a * b - b, lambda a, b: np.where(np.less(a, b), a, b)]  # fmt: skip
+          lambda a, b: a * b + a, lambda a, b: b - a * b, lambda a, b: a * b - b,
+          lambda a, b: np.where(np.less(a, b), a, b)]  # fmt: skip
 
 
 @st.composite
