@@ -70,8 +70,8 @@ def one_pass() -> Figure:
     def text(x: float, y: float, words: str, **options: Any) -> None:
         axes.text(x, y, words, **{"va": "center", "fontsize": 9, **options})
 
-    def arrow(x: float, top: float, bottom: float, **options: Any) -> None:
-        style = {"arrowstyle": "-|>", "color": grey, "shrinkA": 0, "shrinkB": 0, **options}
+    def arrow(x: float, top: float, bottom: float) -> None:
+        style = {"arrowstyle": "-|>", "color": grey, "shrinkA": 0, "shrinkB": 0}
         axes.annotate("", (x, bottom), (x, top), arrowprops=style)
 
     text(3, 46.5, "NumPy: a pass over memory for each step", fontsize=11, weight="bold")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..memory import Array
+from .convolution_code import LANES
+from .few_rows import Call, in_sequence, loop_of_calls, product_call
+from .formula import row_max, row_sum
+from .fused import fused, machine_code_works
 from .products import multiply
-from .threads import parallel, scratch
+from .threads import CALL, call, parallel, scratch, shares
+from .turning import transpose
 
 _SCORES = 1 << 17  # how many are in the works at a time
 _FAINT = 1e-30  # a sum of exponentials that has lost digits
@@ -54,6 +60,9 @@ def forward(q: Array, k: Array, v: Array, scale: float, causal: bool) -> tuple[A
     """
     (N, L, _), S = q.shape, k.shape[1]
     y, log_total = np.empty((N, L, v.shape[2]), q.dtype), np.empty((N, L, 1), q.dtype)
+    if _fits(q, k, v):
+        _forward_by_code(q, k, v, scale, causal, y, log_total)
+        return y, log_total
     mask, step = _mask(L, S, causal, q.dtype), _heads_at_a_time(L, S)
 
     def run(first: int, last: int) -> None:
@@ -82,6 +91,9 @@ def backward(g: Array, q: Array, k: Array, v: Array, y: Array, log_total: Array,
     """The gradients of q, k and v, given what :func:`forward` returned."""
     (N, L, _), S = q.shape, k.shape[1]
     dq, dk, dv = (np.empty(a.shape, a.dtype) for a in (q, k, v))
+    if _fits(q, k, v, g := np.ascontiguousarray(g)):
+        _backward_by_code(g, q, k, v, np.vecdot(g, y)[..., None], log_total, scale, causal, dq, dk, dv)
+        return dq, dk, dv
     mask, step = _mask(L, S, causal, q.dtype), _heads_at_a_time(L, 2 * S)
 
     def run(first: int, last: int) -> None:
@@ -99,3 +111,86 @@ def backward(g: Array, q: Array, k: Array, v: Array, y: Array, log_total: Array,
 
     parallel(run, N, q.size * S / 8)
     return dq, dk, dv
+
+
+# -------------------------------------------------------------------------------- in machine code
+
+
+def _fits(*arrays: Array) -> bool:
+    return machine_code_works() and all(
+        a.dtype == np.float32 and a.flags.c_contiguous and a.size and not a.shape[1] % LANES and not a.shape[2] % LANES
+        for a in arrays
+    )  # fmt: skip
+
+
+def _each_head(N: int, work: float, calls: Callable[[int, Any], list[Call]], buffers: Callable[[], Any]) -> None:
+    """What ``calls`` gives for a head and the thread's ``buffers``; each thread for its own heads."""
+    count = max(1, min(shares(work, CALL), N))
+    loops, kept = [], []
+    for k in range(count):
+        start, stop = N * k // count, N * (k + 1) // count
+        kept.append(buffers())
+        loops.append(loop_of_calls(lambda head, k=k, start=start: calls(start + head, kept[k]), stop - start))  # type: ignore[misc]
+    call(in_sequence(), [block for block, _ in loops])
+
+
+def _turned(a: Array) -> Array:
+    """The transposes of matrices (N, rows, columns)."""
+    out: Array = np.empty((len(a), a.shape[2], a.shape[1]), a.dtype)
+    if not transpose(a, out):
+        np.copyto(out, a.swapaxes(1, 2))
+    return out
+
+
+@fused
+def _exponentials_of_rows(scores: Array, mask: Array, scale: Array) -> tuple[Array, Array, Array, Array]:
+    scaled = scores * scale + mask
+    largest = row_max(scaled)
+    p = np.exp(scaled - largest)
+    total = row_sum(p)
+    return p, 1 / total, total, largest
+
+
+@fused
+def _scaled(y: Array, factor: Array) -> Array:
+    return y * factor
+
+
+def _forward_by_code(q: Array, k: Array, v: Array, scale: float, causal: bool, y: Array, log_total: Array) -> None:
+    (N, L, _), S, keys = q.shape, k.shape[1], _turned(k)
+    mask = np.zeros((L, S), q.dtype) if not causal else _mask(L, S, causal, q.dtype)
+    factor = np.full((1, 1), scale, q.dtype)
+    inverse, total, largest = (np.empty((N, L, 1), q.dtype) for _ in range(3))
+
+    def calls(n: int, p: Array) -> list[Call]:
+        return [product_call(q[n], keys[n], p, fresh=True),
+                _exponentials_of_rows.machine_call([p, mask, factor], [p, inverse[n], total[n], largest[n]]),
+                product_call(p, v[n], y[n], fresh=True), _scaled.machine_call([y[n], inverse[n]], [y[n]])]  # fmt: skip
+
+    _each_head(N, q.size * S / 15, calls, lambda: np.empty((L, S), q.dtype))
+    np.add(np.log(total), largest, out=log_total)
+
+
+@fused
+def _score_gradients(scores: Array, mask: Array, scale: Array, log_total: Array, d: Array, dot: Array,
+                     ) -> tuple[Array, Array]:  # fmt: skip
+    p = np.exp(scores * scale + mask - log_total)
+    return p, p * (d - dot) * scale
+
+
+def _backward_by_code(g: Array, q: Array, k: Array, v: Array, dot: Array, log_total: Array, scale: float, causal: bool,
+                      dq: Array, dk: Array, dv: Array) -> None:  # fmt: skip
+    (N, L, _), S, keys, values = q.shape, k.shape[1], _turned(k), _turned(v)
+    mask = np.zeros((L, S), q.dtype) if not causal else _mask(L, S, causal, q.dtype)
+    factor = np.full((1, 1), scale, q.dtype)
+
+    def calls(n: int, buffers: Array) -> list[Call]:
+        p, d = buffers
+        return [
+            product_call(q[n], keys[n], p, fresh=True), product_call(g[n], values[n], d, fresh=True),
+            _score_gradients.machine_call([p, mask, factor, log_total[n], d, dot[n]], [p, d]),
+            product_call(p.T, g[n], dv[n], fresh=True), product_call(d, k[n], dq[n], fresh=True),
+            product_call(d.T, q[n], dk[n], fresh=True),
+        ]  # fmt: skip
+
+    _each_head(N, q.size * S / 6, calls, lambda: np.empty((2, L, S), q.dtype))

@@ -1,4 +1,4 @@
-"""Products of matrices of which the first has few rows, in machine code, and sequences of calls of machine code.
+"""Small products of matrices in machine code, and sequences of calls of machine code.
 
 BLAS copies the second matrix into an order of its own first, which takes longer than a product of few rows. Here six
 rows times 16 columns of the result stay in registers, and both matrices are read as they are.
@@ -20,26 +20,27 @@ from .convolution_code import LANES, SAVED, Writer
 
 _ROWS = 6  # of a block, times two registers of columns
 
-_Product = IntEnum(  # words of the arguments
-    "_Product", "A A_ROW B B_ROW C C_ROW LENGTH BLOCKS WIDE NARROW WIDE_LEFT", start=0
+_Words = IntEnum(  # words of the arguments
+    "_Words", "A A_ROW A_STEP B B_ROW C C_ROW LENGTH BLOCKS WIDE NARROW WIDE_LEFT", start=0
 )
 
 
 @cache
-def _add_product(rest: int) -> Callable[[int], None]:
-    """The function for a number of rows that leaves ``rest`` over full blocks."""
+def _product(rest: int, fresh: bool) -> Callable[[int], None]:
+    """The function for a number of rows that leaves ``rest`` over full blocks; not ``fresh``, it adds to C."""
     asm = Writer()
     word = asm.word
     asm.push(SAVED)
-    asm.load(RBX, word(_Product.B_ROW))
-    asm.load(R8, word(_Product.A_ROW))
+    asm.load(RBX, word(_Words.B_ROW))
+    asm.load(R8, word(_Words.A_ROW))
     asm.load(R9, R8)
     asm.integer(x86.ADD_FROM, R9, R8)
-    asm.load(R15, word(_Product.B))
-    asm.load(RBP, word(_Product.C))
+    asm.load(R13, word(_Words.A_STEP))
+    asm.load(R15, word(_Words.B))
+    asm.load(RBP, word(_Words.C))
 
     def block(rows: int, vectors: int) -> None:
-        """Add to the block at R12 rows from R11 times columns from R15."""
+        """To the block at R12 go rows from R11 times columns from R15."""
         sums = [[r * vectors + v for v in range(vectors)] for r in range(rows)]
 
         def each(instruction: x86.Vector) -> None:
@@ -47,15 +48,20 @@ def _add_product(rest: int) -> Callable[[int], None]:
             for registers in sums:
                 for v, register in enumerate(registers):
                     asm.vector(instruction, register, Memory(RAX, 32 * v))
-                asm.increase(RAX, word(_Product.C_ROW))
+                asm.increase(RAX, word(_Words.C_ROW))
 
-        each(x86.LOAD)
+        if fresh:
+            for registers in sums:
+                for register in registers:
+                    asm.vector(x86.XOR, register, register, register)
+        else:
+            each(x86.LOAD)
         asm.load(RAX, R15)
         asm.load(RCX, R11)
         asm.load(R10, R11)  # three rows further
         asm.integer(x86.ADD_FROM, R10, R8)
         asm.integer(x86.ADD_FROM, R10, R9)
-        asm.load(RDX, word(_Product.LENGTH))
+        asm.load(RDX, word(_Words.LENGTH))
         places = [Memory(base, 0, step) for base in (RCX, R10) for step in (None, R8, R9)]
 
         def element() -> None:
@@ -66,18 +72,18 @@ def _add_product(rest: int) -> Callable[[int], None]:
                 for v, register in enumerate(registers):
                     asm.vector(x86.FUSED["fma"], register, 12 + v, 14 + r % 2)
             asm.integer(x86.ADD_FROM, RAX, RBX)
-            asm.add(RCX, 4)
-            asm.add(R10, 4)
+            asm.integer(x86.ADD_FROM, RCX, R13)
+            asm.integer(x86.ADD_FROM, R10, R13)
 
         asm.times(RDX, element)
         each(x86.STORE)
 
     def columns(vectors: int) -> None:
-        asm.load(R11, word(_Product.A))
+        asm.load(R11, word(_Words.A))
         asm.load(R12, RBP)
 
         def full_blocks() -> None:
-            asm.load(R14, word(_Product.BLOCKS))
+            asm.load(R14, word(_Words.BLOCKS))
 
             def one() -> None:
                 block(_ROWS, vectors)
@@ -87,18 +93,18 @@ def _add_product(rest: int) -> Callable[[int], None]:
 
             asm.times(R14, one)
 
-        asm.unless_zero(word(_Product.BLOCKS), full_blocks)
+        asm.unless_zero(word(_Words.BLOCKS), full_blocks)
         if rest:
             block(rest, vectors)
         asm.add(R15, 32 * vectors)
         asm.add(RBP, 32 * vectors)
 
     def wide() -> None:
-        asm.copy(word(_Product.WIDE), word(_Product.WIDE_LEFT))
-        asm.times(word(_Product.WIDE_LEFT), lambda: columns(2))
+        asm.copy(word(_Words.WIDE), word(_Words.WIDE_LEFT))
+        asm.times(word(_Words.WIDE_LEFT), lambda: columns(2))
 
-    asm.unless_zero(word(_Product.WIDE), wide)
-    asm.unless_zero(word(_Product.NARROW), lambda: columns(1))
+    asm.unless_zero(word(_Words.WIDE), wide)
+    asm.unless_zero(word(_Words.NARROW), lambda: columns(1))
     asm.pop(reversed(SAVED))
     asm.end()
     return x86.executable(asm.finished())
@@ -107,14 +113,16 @@ def _add_product(rest: int) -> Callable[[int], None]:
 Call = tuple[int, list[int]]  # the address of machine code, and the words of its arguments
 
 
-def product_call(a: Array, b: Array, out: Array) -> Call:
-    """The call that adds ``a @ b`` to ``out``, all float32 with contiguous rows, in whose length is a multiple of 8."""
+def product_call(a: Array, b: Array, out: Array, fresh: bool = False) -> Call:
+    """The call that adds ``a @ b`` to ``out``, or writes it there if ``fresh``.
+
+    All are float32, and rows of b and out contiguous, their length a multiple of 8.
+    """
     (m, k), n = a.shape, b.shape[1]
     blocks, rest = divmod(m, _ROWS)
     wide, narrow = divmod(n // LANES, 2)
-    places = [word for matrix in (a, b, out) for word in (address(matrix), matrix.strides[0])]
-    words = [*places, k, blocks, wide, narrow, 0]
-    return _add_product(rest).address, words  # type: ignore[attr-defined]
+    words = [address(a), *a.strides, address(b), b.strides[0], address(out), out.strides[0], k, blocks, wide, narrow, 0]
+    return _product(rest, fresh).address, words  # type: ignore[attr-defined]
 
 
 @cache
@@ -136,20 +144,20 @@ def in_sequence() -> Callable[[int], None]:
     return x86.executable(asm.finished())
 
 
-def loop_of_calls(first: Sequence[Call], second: Sequence[Call], third: Sequence[Call], count: int,
-                  ) -> tuple[array[int], list[Array]]:  # fmt: skip
-    """The arguments of :func:`in_sequence` for ``count`` steps of the same calls; then the memory that they refer to.
+def loop_of_calls(calls: Callable[[int], Sequence[Call]], count: int) -> tuple[array[int], list[Array]]:
+    """The arguments of :func:`in_sequence` for ``count`` steps of ``calls``; then the memory that they refer to.
 
     From the second step on, all that differs grows or falls as it does from the second to the third.
     """
+    first, second, third = (calls(min(step, count - 1)) for step in range(3))
     tables = []
     for one, two, three in zip(first, second, third, strict=True):
         words = np.empty((count, len(one[1])), np.int64)
-        words[1:] = np.array(two[1]) + np.arange(count - 1)[:, None] * (np.array(three[1]) - np.array(two[1]))
         words[0] = one[1]
+        words[1:] = np.array(two[1]) + np.arange(count - 1)[:, None] * (np.array(three[1]) - np.array(two[1]))
         tables.append(words)
-    calls = np.empty((count, len(tables), 2), np.int64)
+    pairs = np.empty((count, len(tables), 2), np.int64)
     for k, ((code, _), words) in enumerate(zip(first, tables)):
-        calls[:, k, 0] = code
-        calls[:, k, 1] = address(words) + np.arange(count) * words.strides[0]
-    return array("q", [calls.size // 2, *calls.ravel().tolist()]), tables
+        pairs[:, k, 0] = code
+        pairs[:, k, 1] = address(words) + np.arange(count) * words.strides[0]
+    return array("q", [pairs.size // 2, *pairs.ravel().tolist()]), tables

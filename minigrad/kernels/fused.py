@@ -91,12 +91,18 @@ class fused:
         return tuple(found) if case.several else found[0]
 
     def machine_call(self, operands: Sequence[Array], results: Sequence[Array]) -> tuple[int, list[int]]:
-        """The call of machine code for matrices (rows, columns) of one shape: its address, and its arguments."""
-        case = self._case(operands, ["element"] * len(operands), {})
+        """The call of machine code for matrices (rows, columns), or (rows, 1): its address, and its arguments.
+
+        All are float32, their rows contiguous; the results have the shapes that :meth:`rows` gives them, and need no
+        sums over rows.
+        """
+        shape = 1, *operands[0].shape
+        case = self._case(operands, ["element" if a.shape[1] == shape[2] else "row" for a in operands], {})
         assert case.loops is not None
+        assert not case.loops.temporaries
         places = [_place(_in_three(a), 0) for a in (*operands, *results)]
         code: int = case.loops.run.address  # type: ignore[attr-defined]
-        return code, _words((1, *operands[0].shape), [(place, along, down) for place, _, along, down in places])
+        return code, _words(shape, [(place, along, down) for place, _, along, down in places])
 
     def _case(self, operands: Sequence[Any], kinds: list[str], options: dict[str, Any]) -> _Case:
         parts = [None if isinstance(a, np.ndarray) or type(a) in (float, int) else a for a in operands]

@@ -216,7 +216,7 @@ def _in_sequence(steps: Spans, weight: Array, calls: Callable[[int, slice], list
     n = steps[0][2]
     count = min(shares(len(steps) * n * weight.size / 30, CALL), n)
     owners = [slice(n * k // count, n * (k + 1) // count) for k in range(count)]
-    loops = [few_rows.loop_of_calls(calls(0, own), calls(1, own), calls(2, own), len(steps)) for own in owners]
+    loops = [few_rows.loop_of_calls(lambda step, own=own: calls(step, own), len(steps)) for own in owners]  # type: ignore[misc]
     call(few_rows.in_sequence(), [block for block, _ in loops])
 
 
