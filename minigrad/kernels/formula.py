@@ -163,13 +163,13 @@ def positive(x: Any) -> Any:
 
 
 def masked(g: Any, mask: Any) -> Any:
-    """``g`` where ``mask``, which is lost, is set, and 0 elsewhere, whatever ``g`` is there; of Tensors too."""
+    """``g`` where ``mask`` is set, and 0 elsewhere, whatever ``g`` is there; of Tensors too."""
     if isinstance(g, Value):
         return Value(g.trace, x86.AND, mask, g)
     if g.__class__ is not np.ndarray or g.size < _FEW:
         return np.where(mask, g, 0)
     out = np.empty_like(g)
-    where_set(mask, g, out)
+    where_set(mask.copy(), g, out)
     return out
 
 
@@ -211,6 +211,7 @@ _UFUNCS |= {
     np.divide: _instruction(x86.DIVIDE), np.sqrt: _instruction(x86.SQUARE_ROOT), np.rint: _instruction(x86.ROUND, 0),
     np.equal: _instruction(x86.COMPARE_VECTORS, 0), np.less: _instruction(x86.COMPARE_VECTORS, 17),
     np.less_equal: _instruction(x86.COMPARE_VECTORS, 18), np.not_equal: _instruction(x86.COMPARE_VECTORS, 4),
+    np.logical_and: _instruction(x86.AND), np.logical_or: _instruction(x86.OR),
     np.greater_equal: _instruction(x86.COMPARE_VECTORS, 29), np.greater: _instruction(x86.COMPARE_VECTORS, 30),
 }  # fmt: skip
 
@@ -234,6 +235,11 @@ _UFUNCS |= {np.minimum: _limit(x86.MINIMUM), np.maximum: _limit(x86.MAXIMUM)}
 @_stands_for(np.negative)
 def _negative(x: Value) -> Value:
     return Value(x.trace, x86.XOR, x, x.trace.constant(struct.pack("<I", 1 << 31)))
+
+
+@_stands_for(np.logical_not)
+def _logical_not(mask: Value) -> Value:
+    return Value(mask.trace, x86.XOR, mask, mask.trace.constant(struct.pack("<I", (1 << 32) - 1)))
 
 
 @_stands_for(np.square)

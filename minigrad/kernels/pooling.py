@@ -7,6 +7,7 @@ after), ``out`` the number of windows. All other dimensions are left alone, howe
 from __future__ import annotations
 
 import math
+from functools import reduce
 from itertools import product
 from math import prod
 from typing import Any, NamedTuple
@@ -15,13 +16,14 @@ import numpy as np
 
 from ..memory import Array
 from .convolution import col2im, spaced
-from .formula import where_set
+from .formula import masked, where_set
+from .fused import fused
 from .layout import MIN_BATCH, batch_last, empty_batch_last, fast, is_batch_last, stored_like
-from .threads import parallel, scratch
+from .threads import parallel
 
 Sizes = tuple[int, ...]
 
-_CHUNK = 1 << 19  # bytes that are worked on at a time
+_FEW = 9  # places of a window
 _LARGE = 1 << 18  # elements that are worth some effort
 
 
@@ -96,6 +98,10 @@ def max_pool(x: Array, w: Windows) -> Array:
     large = fast(x) and x.ndim == len(w.out) + 2 and x.size >= _LARGE
     if not large or not (x.flags.c_contiguous or x.shape[0] >= MIN_BATCH):
         return _reduced(np.maximum, x, w, lowest)
+    if len(w.out) == 2 and is_batch_last(x) and prod(w.kernel) <= _FEW and not any(map(any, w.padding)):
+        y, target = empty_batch_last((*x.shape[:2], *w.out), x.dtype)
+        _largest.rows(*_places(batch_last(x), w), out=[target.reshape(*w.out, -1)])
+        return y
     y = np.empty_like(x, shape=(*x.shape[:2], *w.out))
 
     def body(start: int, stop: int) -> None:
@@ -121,31 +127,34 @@ def _may_have_nan(y: Array) -> bool:
 def _scatter_batch_last(g: Array, x: Array, y: Array, w: Windows) -> Array:
     """:func:`max_pool_scatter` for windows apart from each other and a maximum that is no NaN."""
     whole = np.empty_like(x) if is_batch_last(x) else empty_batch_last(x.shape, x.dtype)[0]
-    target = batch_last(whole)
-    x, y, g = batch_last(x), batch_last(y), batch_last(g)
-    rows, columns = (parts for *_, parts in w.along())
-    covered = all(k == s and o * s == n for k, s, o, n in zip(w.kernel, w.stride, w.out, w.spatial))
-    places = list(product(rows, columns))
-    step = max(1, _CHUNK // y[0].nbytes // 2)
-
-    def body(first: int, last: int) -> None:
-        for i in range(first, last, step):
-            part = slice(i, min(i + step, last))
-            here = scratch("winners", y[part].shape, bool)
-            taken = scratch("taken", y[part].shape, bool)  # by a place before
-            taken[...] = False
-            for row, column in places[:-1]:
-                np.equal(x[row][part][:, column], y[part], out=here)
-                np.greater(here, taken, out=here)
-                np.logical_or(here, taken, out=taken)
-                where_set(here, g[part], target[row][part][:, column])
-            row, column = places[-1]
-            where_set(np.logical_not(taken, out=here), g[part], target[row][part][:, column])
-
-    if not covered:
+    target, of_window = batch_last(whole), (*w.out, -1)
+    if not all(k == s and o * s == n for k, s, o, n in zip(w.kernel, w.stride, w.out, w.spatial)):
         target[...] = 0
-    parallel(body, w.out[0], x.size * 0.8)
+    given = batch_last(g).reshape(of_window), batch_last(y).reshape(of_window), *_places(batch_last(x), w)
+    _shares.rows(*given, out=_places(target, w))
     return whole
+
+
+def _places(x: Array, w: Windows) -> list[Array]:
+    """For each place in a window of images (H, W, C, N), what is there: (rows, columns, C * N)."""
+    rows, columns = (parts for *_, parts in w.along())
+    return [x[row, column].reshape(*w.out, -1) for row, column in product(rows, columns)]
+
+
+@fused
+def _largest(first: Array, *others: Array) -> Array:
+    return reduce(np.maximum, others, first)
+
+
+@fused
+def _shares(g: Array, y: Array, *places: Array) -> tuple[Array, ...]:
+    """``g`` at the first place that equals ``y``, or else the last, and 0 at the others."""
+    taken, shares = np.not_equal(y, y), []
+    for x in places[:-1]:
+        here = np.logical_and(np.equal(x, y), np.logical_not(taken))
+        shares.append(masked(g, here))
+        taken = np.logical_or(taken, here)
+    return *shares, masked(g, np.logical_not(taken))
 
 
 def _winners(x: Array, y: Array, w: Windows) -> Any:
