@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 from ..memory import Array
 
 RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 = range(16)
+SAVED = RBX, RBP, R12, R13, R14, R15  # which a function must leave as they were
+LANES = 8  # numbers in a register for vectors
 BELOW, NOT_BELOW, ZERO, NOT_ZERO = 2, 3, 4, 5  # conditions of jumps
 MOVE, MOVE_TO, ADD_INTO, ADD_FROM, COMPARE, CLEAR = 0x8B, 0x89, 0x01, 0x03, 0x3B, 0x33  # on integers
 
@@ -108,6 +110,38 @@ class Assembler:
         self.integer(CLEAR, register, register)
         if number:
             self.add(register, number)
+
+    def word(self, k: int) -> Memory:
+        """A word of the block of arguments."""
+        return Memory(RDI, 8 * k)
+
+    def load(self, register: int, memory: int | Memory) -> None:
+        self.integer(MOVE, register, memory)
+
+    def store(self, register: int, memory: Memory) -> None:
+        self.integer(MOVE_TO, register, memory)
+
+    def copy(self, source: Memory, target: Memory, by: int = RAX) -> None:
+        self.load(by, source)
+        self.store(by, target)
+
+    def if_equal(self, memory: Memory, number: int, body: Callable[[], None]) -> None:
+        self.load(RAX, memory)
+        self.set(RCX, number)
+        self.integer(COMPARE, RAX, RCX)
+        other = self.jump(NOT_ZERO)
+        body()
+        self.land(other)
+
+    def increase(self, register: int, memory: Memory) -> None:
+        self.integer(ADD_FROM, register, memory)
+
+    def unless_zero(self, memory: Memory, body: Callable[[], None]) -> None:
+        self.set(RAX, 0)
+        self.integer(COMPARE, RAX, memory)
+        nothing = self.jump(ZERO)
+        body()
+        self.land(nothing)
 
     def push(self, registers: Iterable[int]) -> None:
         for register in registers:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..memory import Array
-from .convolution_code import LANES
-from .few_rows import Call, in_sequence, loop_of_calls, product_call
+from .assembler import LANES
+from .calls import Call, in_sequence, loop_of_calls
+from .few_rows import product_call
 from .formula import row_max, row_sum
 from .fused import fused, machine_code_works
 from .products import multiply

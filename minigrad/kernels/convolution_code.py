@@ -22,26 +22,7 @@ import numpy as np
 
 from ..memory import Array
 from . import assembler as x86
-from .assembler import (
-    R8,
-    R9,
-    R10,
-    R11,
-    R12,
-    R13,
-    R14,
-    R15,
-    RAX,
-    RBP,
-    RBX,
-    RCX,
-    RDI,
-    RDX,
-    RSI,
-    Assembler,
-    Memory,
-    address,
-)
+from .assembler import R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDX, RSI, Memory, address
 from .fused import machine_code_works
 from .threads import CALL, call, shares
 
@@ -49,9 +30,7 @@ Sizes = tuple[int, ...]
 
 _FEATURES = 6  # of a block of the output, times two registers of samples
 _ROWS, _COLUMNS = 4, 3  # of a block of the weight's gradient
-LANES = 8  # numbers in a register
 _TILE = 8  # pixels of a run for the weight's gradient, so that what they meet stays in the cache
-SAVED = (RBX, RBP, R12, R13, R14, R15)
 
 
 class Run:
@@ -75,7 +54,7 @@ class Run:
 def handles(x: Array, kernel: Sizes, dilation: Sizes, *others: Array) -> bool:
     """Whether images ``x`` and ``others`` (H, W, C, N) can be convolved here."""
     return (
-        machine_code_works() and not x.shape[3] % LANES and (kernel[1] == 1 or dilation[1] == 1)
+        machine_code_works() and not x.shape[3] % x86.LANES and (kernel[1] == 1 or dilation[1] == 1)
         and all(a.dtype == np.float32 and a.strides[3] == 4 and a.strides[2] == 4 * a.shape[3] for a in (x, *others))
         and (kernel[1] == 1 or x.strides[1] == x.shape[2] * x.strides[2])
     )  # fmt: skip
@@ -137,42 +116,6 @@ def runs_by_row(runs: Array, taps: Any) -> tuple[Array, Array]:
     return each, each[:, 4] + further
 
 
-class Writer(Assembler):
-    """What both functions consist of."""
-
-    def word(self, k: int) -> Memory:
-        """A word of the block of arguments."""
-        return Memory(RDI, 8 * k)
-
-    def load(self, register: int, memory: int | Memory) -> None:
-        self.integer(x86.MOVE, register, memory)
-
-    def store(self, register: int, memory: Memory) -> None:
-        self.integer(x86.MOVE_TO, register, memory)
-
-    def copy(self, source: Memory, target: Memory, by: int = RAX) -> None:
-        self.load(by, source)
-        self.store(by, target)
-
-    def if_equal(self, memory: Memory, number: int, body: Callable[[], None]) -> None:
-        self.load(RAX, memory)
-        self.set(RCX, number)
-        self.integer(x86.COMPARE, RAX, RCX)
-        other = self.jump(x86.NOT_ZERO)
-        body()
-        self.land(other)
-
-    def increase(self, register: int, memory: Memory) -> None:
-        self.integer(x86.ADD_FROM, register, memory)
-
-    def unless_zero(self, memory: Memory, body: Callable[[], None]) -> None:
-        self.set(RAX, 0)
-        self.integer(x86.COMPARE, RAX, memory)
-        nothing = self.jump(x86.ZERO)
-        body()
-        self.land(nothing)
-
-
 # ------------------------------------------------------------------------------------ forward
 
 _Forward = IntEnum(  # words of the arguments
@@ -186,9 +129,9 @@ _Forward = IntEnum(  # words of the arguments
 @lru_cache(maxsize=16)
 def _forward(rest: int) -> Callable[[int], None]:
     """The function for a number of features that leaves ``rest`` over full blocks."""
-    asm = Writer()
+    asm = x86.Assembler()
     word = asm.word
-    asm.push(SAVED)
+    asm.push(x86.SAVED)
     asm.load(RSI, word(_Forward.FIRST_RUN))
 
     def block(features: int, vectors: int) -> None:
@@ -276,7 +219,7 @@ def _forward(rest: int) -> Callable[[int], None]:
         asm.add(RSI, Run.SIZE)
 
     asm.times(word(_Forward.RUNS), run)
-    asm.pop(reversed(SAVED))
+    asm.pop(reversed(x86.SAVED))
     asm.end()
     return x86.executable(asm.finished())
 
@@ -308,7 +251,7 @@ def convolve(x: Array, w: Array, bias: Array | None, taps: Any, out: Array) -> b
         kept.append(table)
         words = [0] * len(_Forward)
         words[: _Forward.W_BLOCK + 1] = [
-            len(runs), address(table), address(packed), address(biases), n // LANES // 2, n // LANES % 2, full,
+            len(runs), address(table), address(packed), address(biases), n // x86.LANES // 2, n // x86.LANES % 2, full,
             x.strides[2], taps.dilation[0] * x.strides[0], taps.stride[1] * x.strides[1], *out.strides[2:0:-1],
             kw * channels * _FEATURES * 4, packed.strides[0],
         ]  # fmt: skip
@@ -329,9 +272,9 @@ _Backward = IntEnum(  # words of the arguments
 @lru_cache(maxsize=16)
 def _backward(rest: int) -> Callable[[int], None]:
     """The function for a number of features that leaves ``rest`` over full blocks."""
-    asm = Writer()
+    asm = x86.Assembler()
     word = asm.word
-    asm.push(SAVED)
+    asm.push(x86.SAVED)
     asm.load(RSI, word(_Backward.FIRST_RUN))
     asm.load(RBX, word(_Backward.ROW))
     asm.load(R8, RBX)  # twice, and three times that
@@ -348,7 +291,7 @@ def _backward(rest: int) -> Callable[[int], None]:
             asm.load(RAX, R12)
             for registers in sums:
                 for e, register in enumerate(registers):
-                    asm.vector(instruction, register, Memory(RAX, 4 * LANES * e))
+                    asm.vector(instruction, register, Memory(RAX, 4 * x86.LANES * e))
                 asm.increase(RAX, word(_Backward.SUM_FEATURE))
 
         each(x86.LOAD)
@@ -369,8 +312,8 @@ def _backward(rest: int) -> Callable[[int], None]:
                     asm.vector(x86.LOAD, 15, Memory(RAX, 0, rows_of[f]))
                     for e, register in enumerate(registers):
                         asm.vector(x86.FUSED["fma"], register, 12 + e, 15)
-                asm.add(RAX, 4 * LANES)
-                asm.add(RCX, 4 * LANES)
+                asm.add(RAX, 4 * x86.LANES)
+                asm.add(RCX, 4 * x86.LANES)
 
             asm.times(RDX, samples)
             asm.increase(R13, word(_Backward.G_PIXEL))
@@ -391,7 +334,7 @@ def _backward(rest: int) -> Callable[[int], None]:
             def one() -> None:
                 block(count, _COLUMNS)
                 asm.integer(x86.ADD_FROM, R15, R9)
-                asm.add(R12, 4 * LANES * _COLUMNS)
+                asm.add(R12, 4 * x86.LANES * _COLUMNS)
 
             asm.times(word(_Backward.FULL_LEFT), one)
 
@@ -420,7 +363,7 @@ def _backward(rest: int) -> Callable[[int], None]:
         asm.add(RSI, Run.SIZE)
 
     asm.times(word(_Backward.RUNS), run)
-    asm.pop(reversed(SAVED))
+    asm.pop(reversed(x86.SAVED))
     asm.end()
     return x86.executable(asm.finished())
 
@@ -434,21 +377,21 @@ def convolve_weight(g: Array, x: Array, taps: Any) -> Array | None:
     if tables is None:
         return None
     full, rest = divmod(features, _ROWS)
-    totals = np.zeros((len(tables), features, kh, kw * channels, LANES), np.float32)
+    totals = np.zeros((len(tables), features, kh, kw * channels, x86.LANES), np.float32)
     arguments, kept = [], []
     for (start, runs), total in zip(tables, totals):
         each, i = runs_by_row(runs, taps)
-        sums = address(total) + (i * kw + each[:, 5]) * channels * 4 * LANES
+        sums = address(total) + (i * kw + each[:, 5]) * channels * 4 * x86.LANES
         length = each[:, 8] * channels
         table = Run.table(each, start, x, g, sums, length % _COLUMNS)
         table[:, 4] = length // _COLUMNS
         kept.append(table)
         words = [0] * len(_Backward)
         words[: _Backward.SUM_BLOCK + 1] = [
-            len(table), address(table), full, n // LANES, x.strides[2], g.strides[1], taps.stride[1] * x.strides[1],
+            len(table), address(table), full, n // x86.LANES, x.strides[2], g.strides[1], taps.stride[1] * x.strides[1],
             total.strides[0], _ROWS * g.strides[2], _ROWS * total.strides[0],
         ]  # fmt: skip
         arguments.append(array("q", words))
     call(_backward(rest), arguments)
-    total = totals.reshape(len(tables), -1, LANES) @ np.ones(LANES, np.float32)
+    total = totals.reshape(len(tables), -1, x86.LANES) @ np.ones(x86.LANES, np.float32)
     return np.ascontiguousarray(total.sum(0).reshape(features, kh, kw, channels).transpose(0, 3, 1, 2))

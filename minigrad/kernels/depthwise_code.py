@@ -17,7 +17,7 @@ import numpy as np
 from ..memory import Array
 from . import assembler as x86
 from .assembler import R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDX, RSI, Memory, address
-from .convolution_code import LANES, SAVED, Run, Writer, handles, runs_by_row, shared_runs
+from .convolution_code import Run, handles, runs_by_row, shared_runs
 from .threads import call
 
 _WIDE = 4  # registers of samples
@@ -33,9 +33,9 @@ _Forward = IntEnum(  # words of the arguments
 
 @lru_cache
 def _forward() -> Callable[[int], None]:
-    asm = Writer()
+    asm = x86.Assembler()
     word = asm.word
-    asm.push(SAVED)
+    asm.push(x86.SAVED)
     asm.load(RSI, word(_Forward.FIRST_RUN))
     asm.load(RBX, word(_Forward.X_TAP))
     asm.load(R12, word(_Forward.W_TAP))
@@ -99,7 +99,7 @@ def _forward() -> Callable[[int], None]:
         asm.add(RSI, Run.SIZE)
 
     asm.times(word(_Forward.RUNS), run)
-    asm.pop(reversed(SAVED))
+    asm.pop(reversed(x86.SAVED))
     asm.end()
     return x86.executable(asm.finished())
 
@@ -120,8 +120,8 @@ def convolve(x: Array, w: Array, bias: Array | None, taps: Any, out: Array) -> b
         kept.append(table)
         words = [0] * len(_Forward)
         words[: _Forward.W_TAP + 1] = [
-            len(table), address(table), address(packed), address(biases), channels, n // LANES // _WIDE,
-            n // LANES % _WIDE, taps.dilation[0] * x.strides[0], taps.stride[1] * x.strides[1], x.strides[1],
+            len(table), address(table), address(packed), address(biases), channels, n // x86.LANES // _WIDE,
+            n // x86.LANES % _WIDE, taps.dilation[0] * x.strides[0], taps.stride[1] * x.strides[1], x.strides[1],
             out.strides[1], packed.strides[0], packed.strides[1],
         ]  # fmt: skip
         arguments.append(array("q", words))
@@ -139,9 +139,9 @@ _Backward = IntEnum(  # words of the arguments
 @lru_cache
 def _backward(vectors: int) -> Callable[[int], None]:
     """The function that takes ``vectors`` registers of samples at a time."""
-    asm = Writer()
+    asm = x86.Assembler()
     word = asm.word
-    asm.push(SAVED)
+    asm.push(x86.SAVED)
     asm.load(RSI, word(_Backward.FIRST_RUN))
     asm.load(RBX, word(_Backward.TAP))
     asm.load(R8, RBX)
@@ -151,7 +151,7 @@ def _backward(vectors: int) -> Callable[[int], None]:
     def block(elements: int) -> None:
         """Some elements, whose sums are at R12: over the pixels of a run, from R11, what they meet from R15."""
         for e in range(elements):
-            asm.vector(x86.LOAD, e, Memory(R12, 4 * LANES * e))
+            asm.vector(x86.LOAD, e, Memory(R12, 4 * x86.LANES * e))
             asm.vector(x86.XOR, _ELEMENTS + e, _ELEMENTS + e, _ELEMENTS + e)
         asm.load(RAX, R11)
         asm.load(RCX, R15)
@@ -175,7 +175,7 @@ def _backward(vectors: int) -> Callable[[int], None]:
         asm.times(word(_Backward.PIXELS_LEFT), pixel)
         for e in range(elements):
             asm.vector(x86.ADD, e, e, _ELEMENTS + e)
-            asm.vector(x86.STORE, e, Memory(R12, 4 * LANES * e))
+            asm.vector(x86.STORE, e, Memory(R12, 4 * x86.LANES * e))
 
     def channel() -> None:
         asm.load(R12, word(_Backward.SUM_NOW))
@@ -188,7 +188,7 @@ def _backward(vectors: int) -> Callable[[int], None]:
                 block(_ELEMENTS)
                 asm.integer(x86.ADD_FROM, R15, R8)
                 asm.integer(x86.ADD_FROM, R15, RBX)
-                asm.add(R12, 4 * LANES * _ELEMENTS)
+                asm.add(R12, 4 * x86.LANES * _ELEMENTS)
 
             asm.times(word(_Backward.FULL_LEFT), one)
 
@@ -209,7 +209,7 @@ def _backward(vectors: int) -> Callable[[int], None]:
         asm.add(RSI, Run.SIZE)
 
     asm.times(word(_Backward.RUNS), run)
-    asm.pop(reversed(SAVED))
+    asm.pop(reversed(x86.SAVED))
     asm.end()
     return x86.executable(asm.finished())
 
@@ -222,18 +222,18 @@ def convolve_weight(g: Array, x: Array, taps: Any) -> Array | None:
     tables = shared_runs(taps, x, g, g.size * kh * kw / 16, g.shape[1])
     if tables is None:
         return None
-    totals = np.zeros((len(tables), channels, kh, kw, LANES), np.float32)
-    vectors = 2 - n // LANES % 2
+    totals = np.zeros((len(tables), channels, kh, kw, x86.LANES), np.float32)
+    vectors = 2 - n // x86.LANES % 2
     arguments, kept = [], []
     for (start, runs), total in zip(tables, totals):
         each, i = runs_by_row(runs, taps)
-        sums = address(total) + (i * kw + each[:, 5]) * 4 * LANES
+        sums = address(total) + (i * kw + each[:, 5]) * 4 * x86.LANES
         table = Run.table(each, start, x, g, sums, each[:, 8] % _ELEMENTS)
         table[:, 4] = each[:, 8] // _ELEMENTS
         kept.append(table)
         words = [0] * len(_Backward)
         words[: _Backward.ROW + 1] = [
-            len(table), address(table), channels, n // LANES // vectors, x.strides[1], g.strides[1] - 4 * n,
+            len(table), address(table), channels, n // x86.LANES // vectors, x.strides[1], g.strides[1] - 4 * n,
             taps.stride[1] * x.strides[1] - 4 * n, total.strides[0], 4 * n,
         ]  # fmt: skip
         arguments.append(array("q", words))

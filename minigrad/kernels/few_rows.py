@@ -1,4 +1,4 @@
-"""Small products of matrices in machine code, and sequences of calls of machine code.
+"""Small products of matrices in machine code.
 
 BLAS copies the second matrix into an order of its own first, which takes longer than a product of few rows. Here six
 rows times 16 columns of the result stay in registers, and both matrices are read as they are.
@@ -6,17 +6,14 @@ rows times 16 columns of the result stay in registers, and both matrices are rea
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import IntEnum
 from functools import cache
 
-import numpy as np
-
 from ..memory import Array
 from . import assembler as x86
-from .assembler import R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, Memory, address
-from .convolution_code import LANES, SAVED, Writer
+from .assembler import R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDX, Memory, address
+from .calls import Call
 
 _ROWS = 6  # of a block, times two registers of columns
 
@@ -28,9 +25,9 @@ _Words = IntEnum(  # words of the arguments
 @cache
 def _product(rest: int, fresh: bool) -> Callable[[int], None]:
     """The function for a number of rows that leaves ``rest`` over full blocks; not ``fresh``, it adds to C."""
-    asm = Writer()
+    asm = x86.Assembler()
     word = asm.word
-    asm.push(SAVED)
+    asm.push(x86.SAVED)
     asm.load(RBX, word(_Words.B_ROW))
     asm.load(R8, word(_Words.A_ROW))
     asm.load(R9, R8)
@@ -105,12 +102,9 @@ def _product(rest: int, fresh: bool) -> Callable[[int], None]:
 
     asm.unless_zero(word(_Words.WIDE), wide)
     asm.unless_zero(word(_Words.NARROW), lambda: columns(1))
-    asm.pop(reversed(SAVED))
+    asm.pop(reversed(x86.SAVED))
     asm.end()
     return x86.executable(asm.finished())
-
-
-Call = tuple[int, list[int]]  # the address of machine code, and the words of its arguments
 
 
 def product_call(a: Array, b: Array, out: Array, fresh: bool = False) -> Call:
@@ -120,44 +114,6 @@ def product_call(a: Array, b: Array, out: Array, fresh: bool = False) -> Call:
     """
     (m, k), n = a.shape, b.shape[1]
     blocks, rest = divmod(m, _ROWS)
-    wide, narrow = divmod(n // LANES, 2)
+    wide, narrow = divmod(n // x86.LANES, 2)
     words = [address(a), *a.strides, address(b), b.strides[0], address(out), out.strides[0], k, blocks, wide, narrow, 0]
     return _product(rest, fresh).address, words  # type: ignore[attr-defined]
-
-
-@cache
-def in_sequence() -> Callable[[int], None]:
-    """Calls machine code: a block of how often, and for each call of its address and that of its arguments."""
-    asm = Writer()
-    asm.push((RBX, R12, R13))
-    asm.load(RBX, RDI)
-    asm.load(R12, Memory(RDI))
-
-    def one() -> None:
-        asm.load(RDI, Memory(RBX, 16))
-        asm.call(Memory(RBX, 8))
-        asm.add(RBX, 16)
-
-    asm.times(R12, one)
-    asm.pop((R13, R12, RBX))
-    asm.end()
-    return x86.executable(asm.finished())
-
-
-def loop_of_calls(calls: Callable[[int], Sequence[Call]], count: int) -> tuple[array[int], list[Array]]:
-    """The arguments of :func:`in_sequence` for ``count`` steps of ``calls``; then the memory that they refer to.
-
-    From the second step on, all that differs grows or falls as it does from the second to the third.
-    """
-    first, second, third = (calls(min(step, count - 1)) for step in range(3))
-    tables = []
-    for one, two, three in zip(first, second, third, strict=True):
-        words = np.empty((count, len(one[1])), np.int64)
-        words[0] = one[1]
-        words[1:] = np.array(two[1]) + np.arange(count - 1)[:, None] * (np.array(three[1]) - np.array(two[1]))
-        tables.append(words)
-    pairs = np.empty((count, len(tables), 2), np.int64)
-    for k, ((code, _), words) in enumerate(zip(first, tables)):
-        pairs[:, k, 0] = code
-        pairs[:, k, 1] = address(words) + np.arange(count) * words.strides[0]
-    return array("q", [pairs.size // 2, *pairs.ravel().tolist()]), tables

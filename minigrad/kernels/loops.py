@@ -18,11 +18,10 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 
 from . import assembler as x86
-from .assembler import RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP, Memory
+from .assembler import RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP, SAVED, Memory
 from .formula import Trace, Value
 
 _POINTERS = (RBX, RBP, RSI, x86.R8, x86.R9, x86.R10, x86.R11, x86.R12, x86.R13, x86.R14, x86.R15)
-_SAVED = (RBX, RBP, x86.R12, x86.R13, x86.R14, x86.R15)  # which a function must leave as they were
 _SCRATCH, _MASK = 14, 15  # vector registers
 _HEADER = 8  # words of the block before the operands'
 _LONG = 8  # steps from which a value is kept for the next stage, not computed anew
@@ -70,7 +69,7 @@ class Loops:
 
     def _function(self) -> None:
         asm, room = self.asm, 32 * len(self.trace.values)
-        asm.push(_SAVED)
+        asm.push(SAVED)
         asm.add(RSP, -room)
         outer = len(asm.code)
         asm.integer(x86.MOVE, RDX, _word(1))
@@ -86,7 +85,7 @@ class Loops:
         asm.add(_word(0), -1)
         asm.jump_back(x86.NOT_ZERO, outer)
         asm.add(RSP, room)
-        asm.pop(reversed(_SAVED))
+        asm.pop(reversed(SAVED))
         asm.end()
 
     def _advance(self, step: int) -> None:

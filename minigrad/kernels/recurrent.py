@@ -15,7 +15,10 @@ from itertools import accumulate
 import numpy as np
 
 from ..memory import Array
-from . import few_rows, products, special
+from . import products, special
+from .assembler import LANES
+from .calls import Call, in_sequence, loop_of_calls
+from .few_rows import product_call
 from .fused import fused, machine_code_works
 from .threads import CALL, call, parallel, shares
 
@@ -207,17 +210,17 @@ def backward(mode: str, steps: Spans, g: Sequence[Array | None], y: Sequence[Arr
 def _by_machine_code(steps: Spans, *arrays: Array) -> bool:
     """Whether all sequences are equally long, and their states fit the registers."""
     shape = arrays[-1].shape
-    fits = all(a.dtype == np.float32 and a.flags.c_contiguous for a in arrays) and shape[1] % few_rows.LANES == 0
+    fits = all(a.dtype == np.float32 and a.flags.c_contiguous for a in arrays) and shape[1] % LANES == 0
     return fits and machine_code_works() and len(steps) > 2 and steps[0][2] == steps[-1][2] == shape[0] > 0
 
 
-def _in_sequence(steps: Spans, weight: Array, calls: Callable[[int, slice], list[few_rows.Call]]) -> None:
+def _in_sequence(steps: Spans, weight: Array, calls: Callable[[int, slice], list[Call]]) -> None:
     """Call, step by step, what ``calls`` gives for a step and some sequences; each thread for its own sequences."""
     n = steps[0][2]
     count = min(shares(len(steps) * n * weight.size / 30, CALL), n)
     owners = [slice(n * k // count, n * (k + 1) // count) for k in range(count)]
-    loops = [few_rows.loop_of_calls(lambda step, own=own: calls(step, own), len(steps)) for own in owners]  # type: ignore[misc]
-    call(few_rows.in_sequence(), [block for block, _ in loops])
+    loops = [loop_of_calls(lambda step, own=own: calls(step, own), len(steps)) for own in owners]  # type: ignore[misc]
+    call(in_sequence(), [block for block, _ in loops])
 
 
 def _gates(rows: Array, H: int) -> list[Array]:
@@ -236,12 +239,12 @@ def _lstm_forward(steps: Spans, gates: Array, weight: Array, h: Array, c: Array,
     matrix, H = np.ascontiguousarray(weight.T), h.shape[1]
     np.copyto(saved, gates)
 
-    def calls(step: int, own: slice) -> list[few_rows.Call]:
+    def calls(step: int, own: slice) -> list[Call]:
         start = _rows(steps, step).start
         rows = slice(start + own.start, start + own.stop)
         state, cell = (h, c) if not step else (y[_rows(steps, step - 1)], cells[_rows(steps, step - 1)])
         z = _gates(saved[rows], H)
-        return [few_rows.product_call(state[own], matrix, saved[rows]),
+        return [product_call(state[own], matrix, saved[rows]),
                 _lstm_step.machine_call([*z, cell[own]], [*z, cells[rows], y[rows]])]  # fmt: skip
 
     _in_sequence(steps, weight, calls)
@@ -271,13 +274,13 @@ def _lstm_backward(steps: Spans, g: Array | None, y: Sequence[Array], weight: Ar
     d_gates = np.empty_like(y[3])
     forwards = steps[0][0] < steps[1][0]
 
-    def calls(step: int, own: slice) -> list[few_rows.Call]:
+    def calls(step: int, own: slice) -> list[Call]:
         start = _rows(steps, -1 - step).start
         rows = slice(start + own.start, start + own.stop)
         given = [*_gates(y[3][rows], H), y[4][rows], before[rows], states[n:-n][rows], d_cell[own]]
         earlier = states[start:][own] if forwards else states[start + 2 * n :][own]
         return [_lstm_step_back.machine_call(given, [*_gates(d_gates[rows], H), d_cell[own]]),
-                few_rows.product_call(d_gates[rows], weight, earlier)]  # fmt: skip
+                product_call(d_gates[rows], weight, earlier)]  # fmt: skip
 
     _in_sequence(steps, weight, calls)
     return d_gates, (states[:n] if forwards else states[-n:]).copy()

@@ -10,31 +10,11 @@ import numpy as np
 
 from ..memory import Array
 from . import assembler as x86
-from .assembler import (
-    R8,
-    R9,
-    R10,
-    R11,
-    R12,
-    R13,
-    R14,
-    R15,
-    RAX,
-    RBP,
-    RBX,
-    RCX,
-    RDI,
-    RDX,
-    RSI,
-    Assembler,
-    Memory,
-    address,
-)
+from .assembler import R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, RSI, Memory, address
 from .threads import CALL, call, shares
 
 _SIDE = 8  # of a block
 _WIDE = 16  # columns that are read at a time: the numbers of a line of the cache
-_SAVED = (RBX, RBP, R12, R13, R14, R15)
 
 
 def _starts(size: int, step: int) -> Array:
@@ -70,10 +50,10 @@ def transpose(source: Array, target: Array) -> bool:
 def _transpose() -> Callable[[int], None]:
     """Words: channels, source, target, how far apart channels are in both, rows of both; tables of (offset in source,
     in target) of the columns and rows at which blocks begin, each with its length before it."""
-    asm = Assembler()
+    asm = x86.Assembler()
     (channels, source, target, source_channel, target_channel, source_row, target_row, n_across, across, n_down, down,
      left, low) = (Memory(RDI, 8 * k) for k in range(13))  # fmt: skip
-    asm.push(_SAVED)
+    asm.push(x86.SAVED)
     for step, twice, thrice, word in ((RBX, R8, R9, source_row), (R10, R11, R12, target_row)):
         asm.integer(x86.MOVE, step, word)
         asm.integer(x86.MOVE, twice, step)
@@ -141,6 +121,6 @@ def _transpose() -> Callable[[int], None]:
             asm.integer(x86.ADD_INTO, RAX, place)
 
     asm.times(channels, channel)
-    asm.pop(reversed(_SAVED))
+    asm.pop(reversed(x86.SAVED))
     asm.end()
     return x86.executable(asm.finished())
