@@ -204,3 +204,87 @@ def test_without_support(monkeypatch: pytest.MonkeyPatch) -> None:
     minigrad.set_num_threads(2)  # new threads, which wait without machine code
     np.testing.assert_allclose(formula(lambda x: np.tanh(x))(x), with_code, rtol=1e-6)
     assert threads.parallel(lambda start, stop: stop - start, 10) == [5, 5]
+
+
+def test_results_are_not_written_to_read_only_memory() -> None:
+    data = np.ones(100, np.float32).tobytes()
+    p = np.frombuffer(data, np.float32)
+    for call in (formula(lambda x: x * 2), formula(lambda x: x * 2).rows):
+        with pytest.raises(ValueError, match="read-only"):
+            call(p, out=[p])
+    assert np.all(p == 1)
+
+
+def test_a_result_does_not_overwrite_what_is_still_to_be_read() -> None:
+    """The first result lies where the second operand does, which the second result needs."""
+    a, b = np.linspace(0, 1, 100, dtype=np.float32), np.linspace(2, 3, 100, dtype=np.float32)
+    expected = a + 1, a + b
+    formula(lambda a, b: (a + 1, a + b))(a, b, out=[b, other := np.empty_like(a)])
+    np.testing.assert_array_equal(b, expected[0])
+    np.testing.assert_array_equal(other, expected[1])
+
+
+@pytest.mark.parametrize(
+    "function", [lambda x: np.zeros_like(x), lambda x: np.less(x, 0.5) * x, lambda x: np.where(x, 1, 2),
+                 lambda x: np.greater(x, 0)]
+)  # fmt: skip
+def test_constants_and_masks_are_left_to_numpy(function: Callable[[Array], Array]) -> None:
+    x = np.linspace(0, 1, 100, dtype=np.float32)
+    np.testing.assert_array_equal(formula(function)(x), function(x))
+
+
+@pytest.mark.parametrize("size", [100_000, 1_000_003])
+def test_long_sums_keep_their_digits(size: int) -> None:
+    x = np.random.default_rng(0).normal(100, 1, size).astype(np.float32)
+    total, channel = formula(lambda x: (row_sum(x), channel_sum(x))).rows(x)
+    np.testing.assert_allclose([total.item(), channel.item()], x.sum(dtype=float), rtol=3e-6)
+
+
+def test_numpy_numbers_are_numbers() -> None:
+    code, x = formula(lambda x, k: x * k), np.linspace(0, 1, 100, dtype=np.float32)
+    for k in (2, 2.0, np.float64(2), np.float32(2), np.int64(2)):
+        np.testing.assert_array_equal(code(x, k), x * np.float32(2))
+    assert len(code._cases) == 1
+    np.testing.assert_array_equal(formula(lambda x: np.minimum(x, 1e300))(x), x)
+
+
+def test_fewer_threads_than_there_were() -> None:
+    """Another thread may change the number while a computation is being shared out."""
+    code, x = formula(lambda x: np.exp(x)), np.linspace(-1, 1, 10_000, dtype=np.float32)
+    expected, ends = np.exp(x), threading.Event()
+
+    def change() -> None:
+        while not ends.is_set():
+            for count in (4, 1, 2):
+                minigrad.set_num_threads(count)
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    for _ in range(300):
+        np.testing.assert_allclose(code(x), expected, rtol=1e-6)
+    ends.set()
+    changing.join()
+
+
+@pytest.mark.parametrize("kernel", [(1, 1), (1, 3), (3, 1), (2, 3)])
+@pytest.mark.parametrize("groups", [1, 8])
+def test_convolution_of_every_stride(kernel: tuple[int, int], groups: int) -> None:
+    x = minigrad.randn(16, 8, 9, 10).requires_grad_()
+    w = minigrad.randn(8, 8 // groups, *kernel).requires_grad_()
+    for stride in (1, 2, 3):
+        for padding in (0, 1):
+            found = []
+            for wanted in (True, False):
+                with layout.use_fast_kernels(wanted):
+                    y = minigrad.nn.functional.conv2d(x, w, stride=stride, padding=padding, groups=groups)
+                    found.append([y, *minigrad.autograd.grad((y * y).sum(), [x, w])])
+            for fast, slow in zip(*found, strict=True):
+                np.testing.assert_allclose(fast.detach().numpy(), slow.detach().numpy(), rtol=1e-4, atol=1e-3)
+
+
+def test_rows_that_are_not_whole_numbers_apart() -> None:
+    fields = np.zeros(300, dtype=[("v", "f4", 256), ("k", "i2")])
+    fields["v"] = np.random.default_rng(0).normal(size=(300, 256))
+    b = np.random.default_rng(1).normal(size=(256, 200)).astype(np.float32)
+    found = (minigrad.from_numpy(fields["v"]) @ minigrad.from_numpy(b)).numpy()
+    np.testing.assert_allclose(found, fields["v"].copy() @ b, rtol=1e-4, atol=1e-4)

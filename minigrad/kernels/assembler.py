@@ -220,12 +220,14 @@ def supported() -> bool:
     try:
         from numpy._core._multiarray_umath import __cpu_features__ as features  # type: ignore[import-not-found]
 
+        if not (features.get("AVX2") and features.get("FMA3")):
+            return False
         assembler = Assembler()
         assembler.end()
         executable(assembler.finished())(0)
     except (ImportError, OSError):
         return False
-    return bool(features.get("AVX2") and features.get("FMA3"))
+    return True
 
 
 _wanted = True

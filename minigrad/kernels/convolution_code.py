@@ -253,7 +253,7 @@ def convolve(x: Array, w: Array, bias: Array | None, taps: Any, out: Array) -> b
         words[: _Forward.W_BLOCK + 1] = [
             len(runs), address(table), address(packed), address(biases), n // x86.LANES // 2, n // x86.LANES % 2, full,
             x.strides[2], taps.dilation[0] * x.strides[0], taps.stride[1] * x.strides[1], *out.strides[2:0:-1],
-            kw * channels * _FEATURES * 4, packed.strides[0],
+            kw * channels * _FEATURES * 4, kh * kw * channels * 4 * _FEATURES,
         ]  # fmt: skip
         arguments.append(array("q", words))
     call(_forward(rest), arguments)

@@ -116,13 +116,13 @@ def convolve(x: Array, w: Array, bias: Array | None, taps: Any, out: Array) -> b
     biases = np.zeros(channels, np.float32) if bias is None else np.ascontiguousarray(bias, np.float32)
     arguments, kept = [], []
     for start, runs in tables:
-        table = Run.table(runs, start, x, out, (runs[:, 4] * kw + runs[:, 5]) * packed.strides[1], runs[:, 8])
+        table = Run.table(runs, start, x, out, (runs[:, 4] * kw + runs[:, 5]) * channels * 4, runs[:, 8])
         kept.append(table)
         words = [0] * len(_Forward)
         words[: _Forward.W_TAP + 1] = [
             len(table), address(table), address(packed), address(biases), channels, n // x86.LANES // _WIDE,
             n // x86.LANES % _WIDE, taps.dilation[0] * x.strides[0], taps.stride[1] * x.strides[1], x.strides[1],
-            out.strides[1], packed.strides[0], packed.strides[1],
+            out.strides[1], kw * channels * 4, channels * 4,
         ]  # fmt: skip
         arguments.append(array("q", words))
     call(_forward(), arguments)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import struct
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -28,13 +29,15 @@ class Value:
     """A number for each element, or for each row: what a step of the formula computes.
 
     ``stage`` is how many sums of whole rows must be known before; ``steps`` are about how many instructions it takes.
+    A mask is what a comparison gives: all bits set, or none.
     """
 
     dtype = np.dtype(np.float32)
 
     def __init__(self, trace: Trace, operation: Any, *operands: Value, immediate: int | None = None,
-                 element: bool = False, stage: int = 0) -> None:  # fmt: skip
+                 element: bool = False, stage: int = 0, is_mask: bool = False) -> None:  # fmt: skip
         self.trace, self.operation, self.operands, self.immediate = trace, operation, operands, immediate
+        self.is_mask = is_mask
         self.element = element or any(v.element for v in operands)
         self.stage = max((v.stage for v in operands), default=stage)
         self.steps = 1 + sum(v.steps for v in operands)
@@ -88,6 +91,8 @@ class Trace:
         for result in found if self.several else (found,):
             if not isinstance(result, Total):
                 value = self.value(result)
+                if value.is_mask or (value.operation in ("operand", "constant") and not value.element):
+                    raise NotImplementedError("formula: a result that is a mask, a number, or a given row")
                 result = Total("element" if value.element else "row", value)
             self.results.append(result)
         self._fuse()
@@ -100,7 +105,7 @@ class Trace:
             return number
         if not isinstance(number, float | int | np.number):
             raise TypeError(f"formula: {type(number).__name__} is not a number")
-        return self.constant(struct.pack("<f", number))
+        return self.constant(array("f", [float(number)]).tobytes())  # infinity, if it is too large
 
     def constant(self, data: bytes) -> Value:
         bits = struct.unpack("<I", data)[0]
@@ -141,7 +146,7 @@ def row_sum(x: Any) -> Any:
 
 
 def row_max(x: Any) -> Any:
-    """The largest number of each row."""
+    """The largest number of each row. A NaN may be lost: it shows in what is computed of its own element."""
     return _reduced("max", x) if isinstance(x, Value) else np.maximum.reduce(x, axis=-1, keepdims=True)
 
 
@@ -165,6 +170,8 @@ def positive(x: Any) -> Any:
 def masked(g: Any, mask: Any) -> Any:
     """``g`` where ``mask`` is set, and 0 elsewhere, whatever ``g`` is there; of Tensors too."""
     if isinstance(g, Value):
+        _check(g, False)
+        _check(mask, True)
         return Value(g.trace, x86.AND, mask, g)
     if g.__class__ is not np.ndarray or g.size < _FEW:
         return np.where(mask, g, 0)
@@ -202,17 +209,32 @@ def _stands_for(ufunc: np.ufunc) -> Callable[[Callable[..., Value]], Callable[..
     return note
 
 
-def _instruction(instruction: x86.Vector, immediate: int | None = None) -> Callable[..., Value]:
-    return lambda first, *more: Value(first.trace, instruction, first, *more, immediate=immediate)
+def _check(v: Value, is_mask: bool) -> None:
+    if v.is_mask is not is_mask:
+        raise NotImplementedError("formula: a mask where there should be a number, or the other way round")
+
+
+def _instruction(instruction: x86.Vector, immediate: int | None = None, *, of_masks: bool = False,
+                 is_mask: bool = False) -> Callable[..., Value]:  # fmt: skip
+    def note(*operands: Value) -> Value:
+        for v in operands:
+            _check(v, of_masks)
+        return Value(operands[0].trace, instruction, *operands, immediate=immediate, is_mask=is_mask)
+
+    return note
+
+
+def _comparison(immediate: int) -> Callable[..., Value]:
+    return _instruction(x86.COMPARE_VECTORS, immediate, is_mask=True)
 
 
 _UFUNCS |= {
     np.add: _instruction(x86.ADD), np.subtract: _instruction(x86.SUBTRACT), np.multiply: _instruction(x86.MULTIPLY),
     np.divide: _instruction(x86.DIVIDE), np.sqrt: _instruction(x86.SQUARE_ROOT), np.rint: _instruction(x86.ROUND, 0),
-    np.equal: _instruction(x86.COMPARE_VECTORS, 0), np.less: _instruction(x86.COMPARE_VECTORS, 17),
-    np.less_equal: _instruction(x86.COMPARE_VECTORS, 18), np.not_equal: _instruction(x86.COMPARE_VECTORS, 4),
-    np.logical_and: _instruction(x86.AND), np.logical_or: _instruction(x86.OR),
-    np.greater_equal: _instruction(x86.COMPARE_VECTORS, 29), np.greater: _instruction(x86.COMPARE_VECTORS, 30),
+    np.equal: _comparison(0), np.less: _comparison(17), np.less_equal: _comparison(18), np.not_equal: _comparison(4),
+    np.greater_equal: _comparison(29), np.greater: _comparison(30),
+    np.logical_and: _instruction(x86.AND, of_masks=True, is_mask=True),
+    np.logical_or: _instruction(x86.OR, of_masks=True, is_mask=True),
 }  # fmt: skip
 
 
@@ -223,7 +245,7 @@ def _limit(instruction: x86.Vector) -> Callable[[Value, Value], Value]:
         if b.operation == "constant":
             a, b = b, a
         y = Value(a.trace, instruction, a, b)
-        is_nan = Value(a.trace, x86.COMPARE_VECTORS, a, a, immediate=4)
+        is_nan = _comparison(4)(a, a)
         return y if a.operation == "constant" else Value(a.trace, x86.SELECT, is_nan, a, y)
 
     return limit
@@ -239,7 +261,8 @@ def _negative(x: Value) -> Value:
 
 @_stands_for(np.logical_not)
 def _logical_not(mask: Value) -> Value:
-    return Value(mask.trace, x86.XOR, mask, mask.trace.constant(struct.pack("<I", (1 << 32) - 1)))
+    _check(mask, True)
+    return Value(mask.trace, x86.XOR, mask, mask.trace.constant(struct.pack("<I", (1 << 32) - 1)), is_mask=True)
 
 
 @_stands_for(np.square)
@@ -298,8 +321,14 @@ def _absolute(x: Value) -> Value:
     return Value(x.trace, x86.AND, x.trace.constant(struct.pack("<I", (1 << 31) - 1)), x)
 
 
+def _where(mask: Value, a: Value, b: Value) -> Value:
+    for v, is_mask in ((mask, True), (a, False), (b, False)):
+        _check(v, is_mask)
+    return Value(mask.trace, x86.SELECT, mask, a, b)
+
+
 _FUNCTIONS: dict[Any, Callable[..., Value]] = {
-    np.where: lambda mask, a, b: Value(mask.trace, x86.SELECT, mask, a, b),
+    np.where: _where,
     np.clip: lambda x, low, high: np.minimum(np.maximum(x, low), high),
     np.zeros_like: lambda x: x.trace.value(0.0),
     np.ones_like: lambda x: x.trace.value(1.0),

@@ -52,11 +52,12 @@ class fused:
     def __call__(self, *operands: Any, out: Sequence[Array] = (), **options: Any) -> Any:
         """The results, stored as the first operand is, or written to ``out``, which may be some of the operands."""
         first = operands[0]
-        if type(first) is np.ndarray and first.size >= SMALL:
+        if type(first) is np.ndarray and first.size >= SMALL and _writeable(out):
+            operands = tuple(_plain(operands))
             case = self._case(operands, ["element" if type(a) is np.ndarray else "row" for a in operands], options)
             results = list(out) or [np.empty_like(first) for _ in case.results]
-            several = case.trace is None and len(results) > 1  # of which nothing is known
-            flat = None if several else runs(*[a for a in operands if type(a) is np.ndarray], *results)
+            known = len(results) == 1 if case.trace is None else {"element"} == set(case.results)
+            flat = None if not known else runs(*[a for a in operands if type(a) is np.ndarray], *results)
             if flat is not None:
                 if not case.run_flat(operands, results, first):
                     pieces = iter([a.reshape(1, 1, -1) for a in flat])
@@ -71,13 +72,13 @@ class fused:
         Results have these three dimensions too, but those of "column" and "channel" just one. The elements among
         them are written to ``out``, if given.
         """
-        given = [_in_three(a) if isinstance(a, np.ndarray) else a for a in operands]
+        given = [_in_three(a) if isinstance(a, np.ndarray) else a for a in _plain(operands)]
         arrays = [a for a in given if isinstance(a, np.ndarray)]
-        if max([a.size for a in arrays]) < SMALL:
+        if max([a.size for a in arrays]) < SMALL or not _writeable(out):
             return _copied(self.formula(*given), out)
-        outer, rows, columns = shape = tuple([max(sizes) for sizes in zip(*[a.shape for a in arrays])])
+        outer, rows, columns = shape = np.broadcast_shapes(*[a.shape for a in arrays])
         kinds = ["element" if isinstance(a, np.ndarray) and a.shape[2] == columns else "row" for a in given]
-        case = self._case(operands, kinds, {})
+        case = self._case(given, kinds, {})
         shapes = {"element": shape, "row": (outer, rows, 1), "column": (1, 1, columns), "channel": (1, rows, 1)}
         targets, dtype = [_in_three(a) for a in reversed(out)], arrays[0].dtype
         results = [
@@ -109,7 +110,7 @@ class fused:
         key = (*kinds, *parts, *options.items())
         case = self._cases.get(key)
         if case is None:
-            if len(self._cases) == _CASES:
+            if len(self._cases) >= _CASES:
                 self._cases.clear()
             formula = partial(self.formula, **options) if options else self.formula
             case = self._cases[key] = _Case(formula, [p if p is not None else k for p, k in zip(parts, kinds)])
@@ -123,7 +124,7 @@ class _Case:
         self.formula = formula
         try:
             trace = Trace(formula, kinds)
-        except (TypeError, NotImplementedError):  # a function that formulas do not know
+        except (TypeError, NotImplementedError):  # what formulas do not know
             self.trace, self.results, self.several, self.stages, self.steps = None, ["element"], False, 1, 8
         else:
             self.trace, self.results, self.several = trace, [kind for kind, _ in trace.results], trace.several
@@ -172,6 +173,8 @@ class _Case:
             elif type(a) in (float, int):
                 places.append((place, 0))
                 place += 4
+        if self.loops.spoils([place for place, _ in places]):
+            return False
         size = like.size
         count = shares(size * (len(places) + self.steps / 4) / 8, CALL)
         blocks = []
@@ -187,6 +190,9 @@ class _Case:
             return False
         arrays = [a for a in operands if isinstance(a, np.ndarray)]
         arrays += [a for a, kind in zip(results, self.results) if kind not in _TOTALS]
+        given = [a for a in operands if type(a) in (np.ndarray, float, int)]
+        if self.loops.spoils([address(a) if type(a) is np.ndarray else 0 for a in (*given, *results)]):
+            return False
         return all(a.dtype.char == "f" and (a.shape[2] == 1 or a.strides[2] == 4) for a in arrays)
 
     def _by_machine_code(self, shape: Sizes, axis: int, operands: Sequence[Any], owners: list[list[Array]],
@@ -197,7 +203,7 @@ class _Case:
         given = []
         for a in operands:
             if type(a) in (float, int):
-                kept.append(a := np.full((1, 1, 1), a, np.float32))
+                kept.append(a := np.array(array("f", [a])).reshape(1, 1, 1))
             if isinstance(a, np.ndarray):
                 given.append(_place(a, axis))
         for results, (start, stop) in zip(owners, spans):
@@ -232,6 +238,15 @@ def _words(shape: tuple[int, ...], places: Sequence[tuple[int, int, int]]) -> li
     for place, along, down in places:
         words += place, down, along - down * rows
     return words
+
+
+def _plain(operands: Sequence[Any]) -> list[Any]:
+    """The operands, with NumPy's numbers as Python's."""
+    return [float(a) if isinstance(a, np.floating | np.integer) else a for a in operands]
+
+
+def _writeable(out: Sequence[Array]) -> bool:
+    return all(a.flags.writeable for a in out)
 
 
 def _copied(found: Any, out: Sequence[Array]) -> Any:

@@ -24,6 +24,7 @@ from .formula import Trace, Value
 _POINTERS = (RBX, RBP, RSI, x86.R8, x86.R9, x86.R10, x86.R11, x86.R12, x86.R13, x86.R14, x86.R15)
 _SCRATCH, _MASK = 14, 15  # vector registers
 _HEADER = 8  # words of the block before the operands'
+_PART = 64  # registers full of numbers that are summed up before they are added to the sum of the row
 _LONG = 8  # steps from which a value is kept for the next stage, not computed anew
 _NEUTRAL = {"sum": 0.0, "max": -math.inf}
 _REDUCE = {"sum": x86.ADD, "max": x86.MAXIMUM}
@@ -48,6 +49,8 @@ class Loops:
         self.temporaries = 0
         self._keep_long_ones()
         self.stack: dict[Value, Memory] = {}  # row values, eight copies of each
+        self._stored: list[int] = []
+        self.hazards: set[tuple[int, int]] = set()  # which operand is loaded after which result is stored
         self.asm = x86.Assembler()
         self._function()
         self.run = x86.executable(self.asm.finished())
@@ -65,10 +68,15 @@ class Loops:
                     self.temporaries += 1
                 self.place[v] = places[0]
 
+    def spoils(self, addresses: Sequence[int]) -> bool:
+        """Whether results at these addresses, behind those of the operands, overwrite what is still to be read."""
+        return any(addresses[operand] == addresses[result] for operand, result in self.hazards)
+
     # ------------------------------------------------------------------------------ the loops
 
     def _function(self) -> None:
-        asm, room = self.asm, 32 * len(self.trace.values)
+        asm, room = self.asm, 32 * (len(self.trace.values) + 1)
+        self.end_of_part = Memory(RSP, room - 32)
         asm.push(SAVED)
         asm.add(RSP, -room)
         outer = len(asm.code)
@@ -106,30 +114,54 @@ class Loops:
             return
         registers = list(range(_SCRATCH))
         totals = [(v, registers.pop()) for v in reductions]
+        sums = {register: registers.pop() for v, register in totals if v.operation == "sum"}
         for v, register in totals:
             asm.vector(x86.LOAD, register, self._number(_NEUTRAL[v.operation]))
+        for register in sums.values():
+            asm.vector(x86.XOR, register, register, register)
         body = self._elements(ends)
 
         asm.integer(x86.CLEAR, RCX, RCX)
         asm.integer(x86.COMPARE, RCX, _word(2))
         none = asm.jump(x86.NOT_BELOW)
+        part = len(asm.code)  # of a row: so that long sums lose no digits, each part has its own
+        asm.integer(x86.MOVE, RAX, RCX)
+        asm.add(RAX, 32 * _PART)
+        asm.integer(x86.COMPARE, RAX, _word(2))
+        inside = asm.jump(x86.BELOW)
+        asm.integer(x86.MOVE, RAX, _word(2))
+        asm.land(inside)
+        asm.integer(x86.MOVE_TO, RAX, self.end_of_part)
         loop = len(asm.code)
-        _Straight(self, body, registers, lambda v, r: self._finish_element(v, r, totals, False))
+        self._body(body, registers, totals, masked=False)
         asm.add(RCX, 32)
-        asm.integer(x86.COMPARE, RCX, _word(2))
+        asm.integer(x86.COMPARE, RCX, self.end_of_part)
         asm.jump_back(x86.BELOW, loop)
+        for register, total in sums.items():
+            asm.vector(x86.ADD, total, register, total)
+            asm.vector(x86.XOR, register, register, register)
+        asm.integer(x86.COMPARE, RCX, _word(2))
+        asm.jump_back(x86.BELOW, part)
         asm.land(none)
 
         asm.integer(x86.CLEAR, RAX, RAX)
         asm.integer(x86.COMPARE, RAX, _word(3))
         no_rest = asm.jump(x86.ZERO)
         asm.vector(x86.LOAD, _MASK, _word(4))
-        _Straight(self, body, registers, lambda v, r: self._finish_element(v, r, totals, True), masked=True)
+        self._body(body, registers, totals, masked=True)
         asm.land(no_rest)
 
         for v, register in totals:
+            if register in sums:
+                asm.vector(x86.ADD, register, sums[register], register)
             self._combine(_REDUCE[v.operation], register)
             self._finish_row(v, register)
+
+    def _body(self, values: Sequence[Value], registers: Collection[int], totals: list[tuple[Value, int]],
+              masked: bool) -> None:  # fmt: skip
+        """The instructions for eight elements, or for the last few of a row."""
+        self._stored = [k for v, places in self.sinks.items() if v.element and v.stage < self.stage for k, _ in places]
+        _Straight(self, values, registers, lambda v, r: self._finish_element(v, r, totals, masked), masked)
 
     def _elements(self, ends: Collection[Value]) -> list[Value]:
         """What to compute, and of ``ends`` also what to load, in the loop of a stage, in order."""
@@ -195,10 +227,15 @@ class Loops:
                 result = _SCRATCH
                 self.load(result, address, masked)
                 asm.vector(x86.ADD, result, register, result)
+            self._stored.append(k)
             if masked:
                 asm.vector(x86.STORE_MASKED, result, address, _MASK)
             else:
                 asm.vector(x86.STORE, result, address)
+
+    def note_load(self, v: Value) -> None:
+        if v.operation == "operand":
+            self.hazards |= {(self.place[v], k) for k in self._stored if k < self.count - self.temporaries}
 
     def load(self, register: int, address: Memory, masked: bool) -> None:
         if masked:
@@ -268,6 +305,7 @@ class _Straight:
         if v.operation == "operand" and not v.element:
             self.asm.vector(x86.BROADCAST, register, self.loops.address(self.loops.place[v], None))
         elif v in self.loops.place:
+            self.loops.note_load(v)
             self.loops.load(register, self.loops.address(self.loops.place[v], RCX), self.masked)
         else:
             self.asm.vector(x86.LOAD, register, self._memory(v))

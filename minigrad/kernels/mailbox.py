@@ -60,6 +60,7 @@ class Mailbox:
 
 def call_all(calls: Sequence[tuple[int, int]], mailboxes: Sequence[Mailbox]) -> None:
     """Call machine code (address, its argument): the first here, the others where threads wait or come in time."""
+    assert 1 < len(calls) <= len(mailboxes) + 1  # the loops run at least once
     others = [(box.address, *call) for box, call in zip(mailboxes, calls[1:])]
     block = array("q", [len(others), *calls[0], *(word for other in others for word in other)])
     for box, _ in zip(mailboxes, others):

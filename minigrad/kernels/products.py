@@ -84,7 +84,9 @@ _ROW_MAJOR, _AS_IT_IS, _TRANSPOSED = 101, 111, 112  # of cblas.h
 def _arguments(a: Array, b: Array, out: Array) -> array[int] | None:
     """What :func:`_gemm` needs for a product of matrices; None if BLAS cannot compute it."""
     function = blas_function("cblas_sgemm")
-    if function is None or any(x.dtype != np.float32 or not x.size for x in (a, b, out)) or out.strides[1] != 4:
+    if function is None or out.strides[1] != 4:
+        return None
+    if any(x.dtype != np.float32 or not x.size or x.strides[0] % 4 or x.strides[1] % 4 for x in (a, b, out)):
         return None
     words = [function, _ROW_MAJOR]
     steps = []

@@ -124,7 +124,8 @@ def call(code: Callable[[int], None], blocks: Sequence[array[int]]) -> None:
         alone()
     else:
         address: int = code.address  # type: ignore[attr-defined]
-        _in_turn(lambda pool: pool.call([(address, block.buffer_info()[0]) for block in blocks]), alone)
+        calls = [(address, block.buffer_info()[0]) for block in blocks]
+        _in_turn(lambda pool: pool.call(calls) if len(calls) <= len(pool.start) + 1 else alone(), alone)
 
 
 def _in_turn(use: Callable[[_Pool], None], alone: Callable[[], None]) -> None:
