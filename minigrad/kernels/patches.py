@@ -16,6 +16,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from ..memory import Array
 from .direct import Sizes, inside
+from .products import multiply_shared
 from .threads import parallel, scratch, shares
 
 Pairs = tuple[tuple[int, int], ...]
@@ -101,6 +102,12 @@ def convolution(x: Array, w: Array, bias: Array | None, stride: Sizes, padding: 
     x = np.ascontiguousarray(x) if patches.pointwise else x
     y: Array = np.empty((len(x), len(w), *out), x.dtype)
     matrix, shift = w.reshape(groups, -1, patches.length), None if bias is None else bias.reshape(groups, -1, 1)
+    if len(x) == groups == 1 and prod(out) < len(w):  # BLAS copies both matrices: share the larger one
+        whole = slice(0, 1), slice(0, out[0])
+        multiply_shared(matrix[0], patches.of(x, *whole)[0, 0], y.reshape(len(w), -1))
+        if shift is not None:
+            y.reshape(len(w), -1)[...] += shift[0]
+        return y
     work = patches.nanoseconds(len(w))
     portions = patches.portions(len(x), shares(work))
 
