@@ -131,7 +131,7 @@ def _each_head(N: int, work: float, calls: Callable[[int, Any], list[Call]], buf
     for k in range(count):
         start, stop = N * k // count, N * (k + 1) // count
         kept.append(buffers())
-        loops.append(loop_of_calls(lambda head, k=k, start=start: calls(start + head, kept[k]), stop - start))  # type: ignore[misc]
+        loops.append(loop_of_calls(lambda head, k=k, start=start: calls(start + head, kept[k]), stop - start, 0))  # type: ignore[misc]
     call(in_sequence(), [block for block, _ in loops])
 
 

@@ -34,20 +34,23 @@ def in_sequence() -> Callable[[int], None]:
     return x86.executable(asm.finished())
 
 
-def loop_of_calls(calls: Callable[[int], Sequence[Call]], count: int) -> tuple[array[int], list[Array]]:
+def loop_of_calls(calls: Callable[[int], Sequence[Call]], count: int, first: int = 1) -> tuple[array[int], list[Array]]:
     """The arguments of :func:`in_sequence` for ``count`` steps of ``calls``; then the memory that they refer to.
 
-    From the second step on, all that differs grows or falls as it does from the second to the third.
+    From step ``first`` on, 0 or 1, words grow or fall from step to step as they do to the next.
     """
-    first, second, third = (calls(min(step, count - 1)) for step in range(3))
+    samples = [calls(min(step, count - 1)) for step in range(first + 2)]
+    further = np.maximum(np.arange(count) - first, 0)[:, None]
     tables = []
-    for one, two, three in zip(first, second, third, strict=True):
-        words = np.empty((count, len(one[1])), np.int64)
-        words[0] = one[1]
-        words[1:] = np.array(two[1]) + np.arange(count - 1)[:, None] * (np.array(three[1]) - np.array(two[1]))
-        tables.append(words)
+    for words in zip(*[[words for _, words in sample] for sample in samples], strict=True):
+        *_, one, two = (np.array(numbers) for numbers in words)
+        table = one + further * (two - one)
+        table[0] = words[0]
+        tables.append(table)
     pairs = np.empty((count, len(tables), 2), np.int64)
-    for k, ((code, _), words) in enumerate(zip(first, tables)):
+    for k, ((code, _), table) in enumerate(zip(samples[0], tables)):
         pairs[:, k, 0] = code
-        pairs[:, k, 1] = address(words) + np.arange(count) * words.strides[0]
-    return array("q", [pairs.size // 2, *pairs.ravel().tolist()]), tables
+        pairs[:, k, 1] = address(table) + np.arange(count) * table.strides[0]
+    block = array("q", [pairs.size // 2])
+    block.frombytes(pairs.tobytes())
+    return block, tables
