@@ -26,6 +26,7 @@ from .dtypes import (
 from .grad_mode import (
     enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled,
 )
+from .kernels.assembler import use_machine_code
 from .kernels.layout import use_fast_kernels
 from .kernels.threads import get_num_threads, set_num_threads
 

@@ -25,6 +25,7 @@ from minigrad.kernels import (
     activation,
     assembler,
     convolution,
+    fused,
     layout,
     normalization,
     patches,
@@ -242,10 +243,16 @@ def test_max_pooling(data: Any) -> None:
         dx[at][row, column] += g[i, c, h, w]
     how = data.draw(stores)
     windows = pooling.Windows(spatial, kernel, stride, ((0, 0), (0, 0)), (1, 1), out)
-    fast = pooling.max_pool(stored(x, how), windows)
+    with pytest.MonkeyPatch.context() as patch:
+        if data.draw(st.booleans()):
+            patch.setattr(pooling, "_LARGE", 1)
+            patch.setattr(fused, "SMALL", 1)
+        fast = pooling.max_pool(stored(x, how), windows)
+        scattered = pooling.max_pool_scatter(stored(g, data.draw(stores)), stored(x, how), stored(y, how), windows)
     np.testing.assert_array_equal(fast, y)
-    scattered = pooling.max_pool_scatter(stored(g, data.draw(stores)), stored(x, how), stored(y, how), windows)
-    np.testing.assert_allclose(scattered, dx, rtol=1e-5)
+    # Up to 9 gradients are added up, in another order: in each of 8 additions, half a unit of their sum may be lost.
+    lost = 2 * 8 * 9 * np.abs(g[np.isfinite(g)]).max(initial=0) * np.finfo(dtype).eps / 2
+    np.testing.assert_allclose(scattered, dx, rtol=0, atol=lost)
 
 
 @settings(max_examples=25)

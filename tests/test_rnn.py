@@ -56,6 +56,7 @@ def test_numbers_of_pytorch(kind: type, expected: list[float]) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_names_shapes_and_start(kind: type) -> None:
+    mg.manual_seed(0)
     layer = kind(3, 4, num_layers=2, bidirectional=True)
     gates = {"RNN": 1, "LSTM": 4, "GRU": 3}[kind.__name__]
     shapes = {name: tuple(tensor.shape) for name, tensor in layer.state_dict().items()}
