@@ -12,7 +12,7 @@ import math
 from array import array
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial, update_wrapper
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,13 +21,18 @@ from . import assembler
 from .assembler import address
 from .formula import Trace
 from .layout import fast, runs
-from .loops import MASKS, Loops
 from .threads import CALL, call, parallel, shares
+
+if TYPE_CHECKING:
+    from .loops import Loops
 
 SMALL = 1 << 14  # elements for which NumPy's calls are as quick
 PIECE = 1 << 18  # elements that NumPy computes at a time: in smaller pieces, threads wait for each other more often
 _CASES = 64  # of a formula, with machine code for each
 _TOTALS: dict[str, Any] = {"column": None, "channel": float}  # sums over rows, and their dtype
+
+# Of 0 to 7 of 8 numbers: four words, each of two numbers.
+_MASKS = [[-1 if n >= 2 * k + 2 else (1 << 32) - 1 if n > 2 * k else 0 for k in range(4)] for n in range(8)]
 
 Sizes = tuple[int, int, int]  # outer, rows, columns
 
@@ -133,6 +138,8 @@ class _Case:
     @cached_property
     def loops(self) -> Loops | None:
         """The machine code; None if there can be none."""
+        from .loops import Loops  # not needed before anything large is computed
+
         try:
             return Loops(self.trace) if self.trace else None
         except NotImplementedError:  # more numbers at a time than registers
@@ -234,7 +241,7 @@ def _in_three(a: Array) -> Array:
 def _words(shape: tuple[int, ...], places: Sequence[tuple[int, int, int]]) -> list[int]:
     """What :class:`Loops` are called with: for each array its address, and steps along the first two dimensions."""
     outer, rows, columns = shape
-    words = [outer, rows, columns // 8 * 32, columns % 8, *MASKS[columns % 8]]
+    words = [outer, rows, columns // 8 * 32, columns % 8, *_MASKS[columns % 8]]
     for place, along, down in places:
         words += place, down, along - down * rows
     return words

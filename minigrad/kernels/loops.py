@@ -15,8 +15,6 @@ import math
 import struct
 from collections.abc import Callable, Collection, Sequence
 
-import numpy as np
-
 from . import assembler as x86
 from .assembler import RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP, SAVED, Memory
 from .formula import Trace, Value
@@ -29,7 +27,6 @@ _LONG = 8  # steps from which a value is kept for the next stage, not computed a
 _NEUTRAL = {"sum": 0.0, "max": -math.inf}
 _REDUCE = {"sum": x86.ADD, "max": x86.MAXIMUM}
 
-MASKS: list[list[int]] = np.tril(np.full((8, 8), -1, np.int32), -1).view(np.int64).tolist()  # of 0 to 7 of 8 numbers
 
 
 def _word(k: int) -> Memory:
