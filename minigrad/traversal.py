@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from heapq import heappop, heappush
 from operator import iadd
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,7 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
                             gi = present + gi
                             if not create_graph and gi.__class__ is ndarray:
                                 fresh.add(edge)
-                        elif gi.__class__ is ndarray and gi.base is None and _private(gi, g, saved, result):
+                        elif gi.__class__ is ndarray and _owns(gi) and _private(gi, g, saved, result):
                             fresh.add(edge)
                     if present is None and edge.__class__ is Node:
                         heappush(heap, (-edge.order, edge))
@@ -144,6 +145,12 @@ def _apply(node: Node, rule: Callable, takes: Any, g: Any, saved: Sequence[Any])
 
 def _copy(g: Array) -> Array:
     return np.array(g) if isinstance(g, np.generic) else g.copy(order="K")  # stored as it was
+
+
+def _owns(array: ndarray) -> bool:
+    """Whether nobody else refers to the memory: its owner is the array, or known to the array alone."""
+    base = array.base
+    return base is None or (base.__class__ is ndarray and base.base is None and getrefcount(base) == 3)
 
 
 def _private(array: ndarray, g: Any, saved: Sequence[Any], result: Any) -> bool:

@@ -152,7 +152,7 @@ def row_max(x: Any) -> Any:
 
 def column_sum(x: Any) -> Any:
     """The sum of each column over all rows."""
-    return Total("column", x) if isinstance(x, Value) else np.add.reduce(x, axis=(0, 1))
+    return Total("column", x) if isinstance(x, Value) else np.add.reduce(x, axis=tuple(range(x.ndim - 1)))
 
 
 def channel_sum(x: Any) -> Any:

@@ -34,6 +34,8 @@ _TOTALS: dict[str, Any] = {"column": None, "channel": float}  # sums over rows, 
 # Of 0 to 7 of 8 numbers: four words, each of two numbers.
 _MASKS = [[-1 if n >= 2 * k + 2 else (1 << 32) - 1 if n > 2 * k else 0 for k in range(4)] for n in range(8)]
 
+_KNOWN = {np.ndarray, float, int, bool, str, type(None)}
+
 Sizes = tuple[int, int, int]  # outer, rows, columns
 
 
@@ -59,6 +61,8 @@ class fused:
         first = operands[0]
         if type(first) is np.ndarray and first.size >= SMALL and _writeable(out):
             operands = tuple(_plain(operands))
+            if not {type(a) for a in (*operands, *options.values())} <= _KNOWN:
+                return _copied(self.formula(*operands, **options), out)
             case = self._case(operands, ["element" if type(a) is np.ndarray else "row" for a in operands], options)
             results = list(out) or [np.empty_like(first) for _ in case.results]
             known = len(results) == 1 if case.trace is None else {"element"} == set(case.results)
@@ -72,29 +76,33 @@ class fused:
         return _copied(self.formula(*operands, **options), out)
 
     def rows(self, *operands: Any, out: Sequence[Array] = ()) -> Any:
-        """The results for arrays of one float type, and numbers, that broadcast to (outer, rows, columns).
+        """The results for arrays of one float type, and numbers, that broadcast to (outer, rows, columns), or less.
 
-        Results have these three dimensions too, but those of "column" and "channel" just one. The elements among
-        them are written to ``out``, if given.
+        Results have as many dimensions, but those of "column" and "channel" just one. The elements among them are
+        written to ``out``, if given.
         """
-        given = [_in_three(a) if isinstance(a, np.ndarray) else a for a in _plain(operands)]
-        arrays = [a for a in given if isinstance(a, np.ndarray)]
+        operands = tuple(_plain(operands))
+        arrays = [a for a in operands if isinstance(a, np.ndarray)]
         if max([a.size for a in arrays]) < SMALL or not _writeable(out):
-            return _copied(self.formula(*given), out)
-        outer, rows, columns = shape = np.broadcast_shapes(*[a.shape for a in arrays])
+            return _copied(self.formula(*operands), out)
+        missing, dtype = 3 - max([a.ndim for a in arrays]), arrays[0].dtype
+        given = [_in_three(a) if isinstance(a, np.ndarray) else a for a in operands]
+        outer, rows, columns = shape = np.broadcast_shapes(*[a.shape for a in given if isinstance(a, np.ndarray)])
         kinds = ["element" if isinstance(a, np.ndarray) and a.shape[2] == columns else "row" for a in given]
         case = self._case(given, kinds, {})
-        shapes = {"element": shape, "row": (outer, rows, 1), "column": (1, 1, columns), "channel": (1, rows, 1)}
-        targets, dtype = [_in_three(a) for a in reversed(out)], arrays[0].dtype
+        shapes = {"element": shape[missing:], "row": (outer, rows, 1)[missing:]}
+        totals = {"column": (1, 1, columns), "channel": (1, rows, 1)}
+        targets = list(reversed(out))
         results = [
-            np.zeros(shapes[kind], _TOTALS[kind] or dtype) if kind in _TOTALS
+            np.zeros(math.prod(totals[kind]), _TOTALS[kind] or dtype) if kind in totals
             else targets.pop() if targets and kind == "element" else np.empty(shapes[kind], dtype)
             for kind in case.results
         ]  # fmt: skip
         axis = 0 if outer >= 8 or (outer > 1 and rows == 1) else 1 if rows > 1 or case.stages > 1 else 2
-        case.compute(shape, axis, given, results)
-        found = [a.reshape(-1) if kind in _TOTALS else a for a, kind in zip(results, case.results)]
-        return tuple(found) if case.several else found[0]
+        case.compute(shape, axis, given, [
+            a.reshape(totals[kind]) if kind in totals else _in_three(a) for a, kind in zip(results, case.results)
+        ])  # fmt: skip
+        return tuple(results) if case.several else results[0]
 
     def machine_call(self, operands: Sequence[Array], results: Sequence[Array]) -> tuple[int, list[int]]:
         """The call of machine code for matrices (rows, columns), or (rows, 1): its address, and its arguments.

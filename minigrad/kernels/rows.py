@@ -34,14 +34,13 @@ def cross_entropy(x: Array, target: Array, keep: bool) -> tuple[Array, Array | N
     """
     kept, sums, largest = _exponentials.rows(x) if keep else (None, *_sum_of_exponentials.rows(x))
     picked = x[np.arange(len(x)), target]
-    loss = np.log(sums[0, :, 0]) - (picked - largest[0, :, 0])
-    return loss, kept[0] if keep else None, sums[0]
+    return np.log(sums[:, 0]) - (picked - largest[:, 0]), kept, sums
 
 
 def cross_entropy_gradient(g: Array, target: Array, exponentials: Array, sums: Array) -> Array:
     """``g * (softmax(x) - onehot(target))`` for each row, given what :func:`cross_entropy` kept of them."""
     each = g.ndim > 0  # or one for all rows
-    out = _product.rows(exponentials, (g[:, None] if each else g) / sums)[0]
+    out = _product.rows(exponentials, (g[:, None] if each else g) / sums)
     out[np.arange(len(out)), target] -= g
     return out
 
@@ -56,9 +55,8 @@ def _layer_norm(x: Array, weight: Array, bias: Array, eps: float, share: float) 
 
 def layer_norm(x: Array, weight: Array | None, bias: Array | None, eps: float) -> tuple[Array, Array, Array]:
     """Each row of x (N, C) with mean 0 and variance 1, times weight plus bias; its mean and 1 / deviation (N, 1)."""
-    found = _layer_norm.rows(x, 1 if weight is None else weight, 0 if bias is None else bias, eps, 1 / x.shape[1])
-    y, mean, scale = (a[0] for a in found)
-    return y, mean, scale
+    weight, bias = 1 if weight is None else weight, 0 if bias is None else bias
+    return _layer_norm.rows(x, weight, bias, eps, 1 / x.shape[1])
 
 
 @fused
@@ -71,5 +69,5 @@ def _layer_norm_gradient(g: Array, x: Array, weight: Array, mean: Array, scale: 
 def layer_norm_gradient(g: Array, x: Array, weight: Array | None, mean: Array, scale: Array,
                         ) -> tuple[Array, Array, Array]:  # fmt: skip
     """The gradients of x, weight and bias, given what :func:`layer_norm` found out about each row of x (N, C)."""
-    dx, dw, db = _layer_norm_gradient.rows(g, x, 1 if weight is None else weight, mean, scale, 1 / x.shape[1])
-    return dx[0], dw, db
+    weight = 1 if weight is None else weight
+    return _layer_norm_gradient.rows(g, x, weight, mean, scale, 1 / x.shape[1])
