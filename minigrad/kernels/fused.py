@@ -34,7 +34,7 @@ _TOTALS: dict[str, Any] = {"column": None, "channel": float}  # sums over rows, 
 # Of 0 to 7 of 8 numbers: four words, each of two numbers.
 _MASKS = [[-1 if n >= 2 * k + 2 else (1 << 32) - 1 if n > 2 * k else 0 for k in range(4)] for n in range(8)]
 
-_KNOWN = {np.ndarray, float, int, bool, str, type(None)}
+_KNOWN = np.ndarray, np.number, float, int, str, type(None)
 
 Sizes = tuple[int, int, int]  # outer, rows, columns
 
@@ -59,10 +59,8 @@ class fused:
     def __call__(self, *operands: Any, out: Sequence[Array] = (), **options: Any) -> Any:
         """The results, stored as the first operand is, or written to ``out``, which may be some of the operands."""
         first = operands[0]
-        if type(first) is np.ndarray and first.size >= SMALL and _writeable(out):
+        if type(first) is np.ndarray and first.size >= SMALL and _writeable(out) and _known(operands, options):
             operands = tuple(_plain(operands))
-            if not {type(a) for a in (*operands, *options.values())} <= _KNOWN:
-                return _copied(self.formula(*operands, **options), out)
             case = self._case(operands, ["element" if type(a) is np.ndarray else "row" for a in operands], options)
             results = list(out) or [np.empty_like(first) for _ in case.results]
             known = len(results) == 1 if case.trace is None else {"element"} == set(case.results)
@@ -73,7 +71,8 @@ class fused:
                     given = [next(pieces) if type(a) is np.ndarray else a for a in operands]
                     case.compute((1, 1, first.size), 2, given, list(pieces))
                 return results[0] if len(results) == 1 else tuple(results)
-        return _copied(self.formula(*operands, **options), out)
+        found = self.formula(*operands, **options)
+        return _copied(found, out) if out else found
 
     def rows(self, *operands: Any, out: Sequence[Array] = ()) -> Any:
         """The results for arrays of one float type, and numbers, that broadcast to (outer, rows, columns), or less.
@@ -84,7 +83,8 @@ class fused:
         operands = tuple(_plain(operands))
         arrays = [a for a in operands if isinstance(a, np.ndarray)]
         if max([a.size for a in arrays]) < SMALL or not _writeable(out):
-            return _copied(self.formula(*operands), out)
+            found = self.formula(*operands)
+            return _copied(found, out) if out else found
         missing, dtype = 3 - max([a.ndim for a in arrays]), arrays[0].dtype
         given = [_in_three(a) if isinstance(a, np.ndarray) else a for a in operands]
         outer, rows, columns = shape = np.broadcast_shapes(*[a.shape for a in given if isinstance(a, np.ndarray)])
@@ -260,14 +260,17 @@ def _plain(operands: Sequence[Any]) -> list[Any]:
     return [float(a) if isinstance(a, np.floating | np.integer) else a for a in operands]
 
 
+def _known(operands: Sequence[Any], options: dict[str, Any]) -> bool:
+    """Whether these are arrays and what can be part of a formula, not Tensors or the like."""
+    return all(isinstance(a, _KNOWN) for a in (*operands, *options.values()))
+
+
 def _writeable(out: Sequence[Array]) -> bool:
     return all(a.flags.writeable for a in out)
 
 
 def _copied(found: Any, out: Sequence[Array]) -> Any:
-    """What was found; elements are copied to ``out``, if given."""
-    if not out:
-        return found
+    """What was found, copied to ``out``."""
     for target, result in zip(out, found if isinstance(found, tuple) else (found,), strict=True):
         np.copyto(target, result)
     return out[0] if len(out) == 1 else tuple(out)

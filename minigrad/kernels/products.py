@@ -22,7 +22,7 @@ from .threads import CALL, blas_cores, blas_function, call, parallel, prepare, s
 
 _MULTIPLICATIONS = 1_000_000  # in a @ b: the limit for small kernels
 _RESULTS = 1152  # in a @ b.T
-_LONG = 20_000  # nanoseconds from which a product is worth sharing
+_LONG, _LONG_FOR_NUMPY = 20_000, 300_000  # nanoseconds from which a product is worth sharing
 _SMALL = 1 << 17  # multiplications for which no BLAS wakes a thread of its own
 
 
@@ -157,7 +157,9 @@ def product(a: Array, b: Array) -> Array:
         return np.matmul(a, b)
     prepare()
     nanoseconds = multiplications / 45
-    if nanoseconds < (_LONG if machine_code_works() and a.ndim == b.ndim == 2 else 300_000) or min(a.ndim, b.ndim) < 2:
+    if nanoseconds < _LONG or min(a.ndim, b.ndim) < 2:
+        return np.matmul(a, b)
+    if nanoseconds < _LONG_FOR_NUMPY and not (a.ndim == b.ndim == 2 and machine_code_works()):
         return np.matmul(a, b)
     out: Array = np.empty((*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1]), a.dtype)
     if a.ndim == b.ndim > 2 and a.shape[:-2] == b.shape[:-2]:

@@ -30,10 +30,11 @@ class SGD(Optimizer):
         if not momentum:
             _descend(p, g, lr, out=(p,))
             return
-        fresh = 1 if state.get("momentum_buffer") is None else 1 - group["dampening"]
+        if group["dampening"] and state.get("momentum_buffer") is not None:
+            g = g * (1 - group["dampening"])
         v = self.moment(state, "momentum_buffer", p)
         step = _nesterov_step if group["nesterov"] else _momentum_step
-        step(p, v, g, momentum, fresh, lr, out=(p, v))
+        step(p, v, g, momentum, lr, out=(p, v))
 
 
 @fused
@@ -42,12 +43,12 @@ def _descend(p: Array, g: Array, lr: float) -> Array:
 
 
 @fused
-def _momentum_step(p: Array, v: Array, g: Array, momentum: float, fresh: float, lr: float) -> tuple[Array, Array]:
-    v = v * momentum + g * fresh
+def _momentum_step(p: Array, v: Array, g: Array, momentum: float, lr: float) -> tuple[Array, Array]:
+    v = v * momentum + g
     return p - v * lr, v
 
 
 @fused
-def _nesterov_step(p: Array, v: Array, g: Array, momentum: float, fresh: float, lr: float) -> tuple[Array, Array]:
-    v = v * momentum + g * fresh
+def _nesterov_step(p: Array, v: Array, g: Array, momentum: float, lr: float) -> tuple[Array, Array]:
+    v = v * momentum + g
     return p - (v * momentum + g) * lr, v
