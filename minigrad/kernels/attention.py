@@ -135,6 +135,12 @@ def _each_head(N: int, work: float, calls: Callable[[int, Any], list[Call]], buf
     call(in_sequence(), [block for block, _ in loops])
 
 
+def _mask_and_factor(L: int, S: int, scale: float, causal: bool) -> tuple[Array, Array]:
+    """What is added to the scores (L, S), and what they are multiplied with, (1, 1)."""
+    mask = _mask(L, S, causal, np.float32)
+    return np.zeros((L, S), np.float32) if mask is None else mask, np.full((1, 1), scale, np.float32)
+
+
 def _turned(a: Array) -> Array:
     """The transposes of matrices (N, rows, columns)."""
     out: Array = np.empty((len(a), a.shape[2], a.shape[1]), a.dtype)
@@ -159,8 +165,7 @@ def _scaled(y: Array, factor: Array) -> Array:
 
 def _forward_by_code(q: Array, k: Array, v: Array, scale: float, causal: bool, y: Array, log_total: Array) -> None:
     (N, L, _), S, keys = q.shape, k.shape[1], _turned(k)
-    mask = np.zeros((L, S), q.dtype) if not causal else _mask(L, S, causal, q.dtype)
-    factor = np.full((1, 1), scale, q.dtype)
+    mask, factor = _mask_and_factor(L, S, scale, causal)
     inverse, total, largest = (np.empty((N, L, 1), q.dtype) for _ in range(3))
 
     def calls(n: int, p: Array) -> list[Call]:
@@ -182,8 +187,7 @@ def _score_gradients(scores: Array, mask: Array, scale: Array, log_total: Array,
 def _backward_by_code(g: Array, q: Array, k: Array, v: Array, dot: Array, log_total: Array, scale: float, causal: bool,
                       dq: Array, dk: Array, dv: Array) -> None:  # fmt: skip
     (N, L, _), S, keys, values = q.shape, k.shape[1], _turned(k), _turned(v)
-    mask = np.zeros((L, S), q.dtype) if not causal else _mask(L, S, causal, q.dtype)
-    factor = np.full((1, 1), scale, q.dtype)
+    mask, factor = _mask_and_factor(L, S, scale, causal)
 
     def calls(n: int, buffers: Array) -> list[Call]:
         p, d = buffers

@@ -115,6 +115,7 @@ class fused:
         assert case.loops is not None
         assert not case.loops.temporaries
         places = [_place(_in_three(a), 0) for a in (*operands, *results)]
+        assert not case.loops.spoils([place for place, *_ in places])
         code: int = case.loops.run.address  # type: ignore[attr-defined]
         return code, _words(shape, [(place, along, down) for place, _, along, down in places])
 
