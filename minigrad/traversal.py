@@ -148,9 +148,12 @@ def _copy(g: Array) -> Array:
 
 
 def _owns(array: ndarray) -> bool:
-    """Whether nobody else refers to the memory: its owner is the array, or known to the array alone."""
+    """Whether the array can be added to: all of the memory is its own, or that of a base known to it alone."""
     base = array.base
-    return base is None or (base.__class__ is ndarray and base.base is None and getrefcount(base) == 3)
+    if base is None:
+        return True
+    alone = base.__class__ is ndarray and base.base is None and getrefcount(base) == 3
+    return alone and array.flags.forc and array.flags.writeable  # of a broadcast array, places share memory
 
 
 def _private(array: ndarray, g: Any, saved: Sequence[Any], result: Any) -> bool:

@@ -705,3 +705,11 @@ def test_watchers_nest_and_belong_to_a_thread() -> None:
 def test_an_error_in_a_watched_operation_keeps_its_name() -> None:
     with Diary([]), pytest.raises(ValueError, match="add: shapes"):
         torch.ones(2) + torch.ones(3)
+
+
+def test_gradients_that_share_memory_among_their_places_are_not_added_to() -> None:
+    """The gradient of a sum is one number, broadcast."""
+    x = leaf(1.0, 2.0, 3.0)
+    y = x * 2
+    (y.sum() + y.sum() + y.mean() + (y.reshape(3, 1) * 1).sum()).backward()
+    np.testing.assert_allclose(x.grad, [2 * (3 + 1 / 3)] * 3)
