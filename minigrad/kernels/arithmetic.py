@@ -7,7 +7,7 @@ import numpy as np
 from ..memory import Array
 from .fused import SMALL, fused
 
-_add, _subtract, _multiply = (fused(function) for function in (
+added, subtracted, multiplied = (fused(function) for function in (
     lambda a, b: a + b, lambda a, b: a - b, lambda a, b: a * b
 ))  # fmt: skip
 
@@ -17,17 +17,17 @@ def _is_large(a: Array, b: Array) -> bool:
 
 
 def add(a: Array, b: Array) -> Array:
-    return _add(a, b) if _is_large(a, b) else np.add(a, b)
+    return added(a, b) if _is_large(a, b) else np.add(a, b)
 
 
 def subtract(a: Array, b: Array) -> Array:
-    return _subtract(a, b) if _is_large(a, b) else np.subtract(a, b)
+    return subtracted(a, b) if _is_large(a, b) else np.subtract(a, b)
 
 
 def multiply(a: Array, b: Array) -> Array:
-    return _multiply(a, b) if _is_large(a, b) else np.multiply(a, b)
+    return multiplied(a, b) if _is_large(a, b) else np.multiply(a, b)
 
 
 def accumulate(total: Array, more: Array) -> Array:
     """``total += more``."""
-    return _add(total, more, out=(total,)) if _is_large(total, more) else np.add(total, more, out=total)
+    return added(total, more, out=(total,)) if _is_large(total, more) else np.add(total, more, out=total)

@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from ..memory import Array
+from .switch import Switch
 
 RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 = range(16)
 SAVED = RBX, RBP, R12, R13, R14, R15  # which a function must leave as they were
@@ -115,8 +116,8 @@ class Assembler:
         """A word of the block of arguments."""
         return Memory(RDI, 8 * k)
 
-    def load(self, register: int, memory: int | Memory) -> None:
-        self.integer(MOVE, register, memory)
+    def load(self, register: int, source: int | Memory) -> None:
+        self.integer(MOVE, register, source)
 
     def store(self, register: int, memory: Memory) -> None:
         self.integer(MOVE_TO, register, memory)
@@ -133,8 +134,13 @@ class Assembler:
         body()
         self.land(other)
 
-    def increase(self, register: int, memory: Memory) -> None:
-        self.integer(ADD_FROM, register, memory)
+    def increase(self, register: int, by: int | Memory) -> None:
+        self.integer(ADD_FROM, register, by)
+
+    def advance(self, place: Memory, step: Memory, by: int = RAX) -> None:
+        """Increase a word by another."""
+        self.load(by, step)
+        self.integer(ADD_INTO, by, place)
 
     def unless_zero(self, memory: Memory, body: Callable[[], None]) -> None:
         self.set(RAX, 0)
@@ -162,6 +168,15 @@ class Assembler:
         body()
         self.add(counter, -1)
         self.jump_back(NOT_ZERO, start)
+
+    def repeat(self, count: Memory, counter: int | Memory, body: Callable[[], None]) -> None:
+        """``body``, as often as ``count`` says, which may be 0; what is left to do is in ``counter``."""
+
+        def loop() -> None:
+            self.load(counter, count) if isinstance(counter, int) else self.copy(count, counter)
+            self.times(counter, body)
+
+        self.unless_zero(count, loop)
 
     def compare_and_exchange(self, memory: Memory, register: int) -> None:
         """Write ``register`` if there is in memory what is in RAX, else load it there; among threads one step."""
@@ -230,28 +245,13 @@ def supported() -> bool:
     return True
 
 
-_wanted = True
-
-
-class use_machine_code:
+class use_machine_code(Switch):
     """Compute with machine code where that is possible, or by NumPy alone; in a ``with`` block until its end."""
-
-    def __init__(self, enabled: bool = True) -> None:
-        global _wanted
-        self.before = _wanted
-        _wanted = enabled
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        global _wanted
-        _wanted = self.before
 
 
 def usable() -> bool:
     """Whether machine code is wanted, and supported."""
-    return _wanted and supported()
+    return use_machine_code.enabled and supported()
 
 
 def address(a: Array) -> int:

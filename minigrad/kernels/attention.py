@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from ..memory import Array
+from .arithmetic import multiplied
 from .assembler import LANES
 from .calls import Call, in_sequence, loop_of_calls
 from .few_rows import product_call
 from .formula import row_max, row_sum
 from .fused import fused, machine_code_works
 from .products import multiply
-from .threads import CALL, call, parallel, scratch, shares
+from .threads import call, divided, parallel, scratch
 from .turning import transpose
 
 _SCORES = 1 << 17  # how many are in the works at a time
@@ -126,10 +127,8 @@ def _fits(*arrays: Array) -> bool:
 
 def _each_head(N: int, work: float, calls: Callable[[int, Any], list[Call]], buffers: Callable[[], Any]) -> None:
     """What ``calls`` gives for a head and the thread's ``buffers``; each thread for its own heads."""
-    count = max(1, min(shares(work, CALL), N))
     loops, kept = [], []
-    for k in range(count):
-        start, stop = N * k // count, N * (k + 1) // count
+    for k, (start, stop) in enumerate(divided(N, work)):
         kept.append(buffers())
         loops.append(loop_of_calls(lambda head, k=k, start=start: calls(start + head, kept[k]), stop - start, 0))  # type: ignore[misc]
     call(in_sequence(), [block for block, _ in loops])
@@ -158,11 +157,6 @@ def _exponentials_of_rows(scores: Array, mask: Array, scale: Array) -> tuple[Arr
     return p, 1 / total, total, largest
 
 
-@fused
-def _scaled(y: Array, factor: Array) -> Array:
-    return y * factor
-
-
 def _forward_by_code(q: Array, k: Array, v: Array, scale: float, causal: bool, y: Array, log_total: Array) -> None:
     (N, L, _), S, keys = q.shape, k.shape[1], _turned(k)
     mask, factor = _mask_and_factor(L, S, scale, causal)
@@ -171,7 +165,8 @@ def _forward_by_code(q: Array, k: Array, v: Array, scale: float, causal: bool, y
     def calls(n: int, p: Array) -> list[Call]:
         return [product_call(q[n], keys[n], p, fresh=True),
                 _exponentials_of_rows.machine_call([p, mask, factor], [p, inverse[n], total[n], largest[n]]),
-                product_call(p, v[n], y[n], fresh=True), _scaled.machine_call([y[n], inverse[n]], [y[n]])]  # fmt: skip
+                product_call(p, v[n], y[n], fresh=True),
+                multiplied.machine_call([y[n], inverse[n]], [y[n]])]  # fmt: skip
 
     _each_head(N, q.size * S / 15, calls, lambda: np.empty((L, S), q.dtype))
     np.add(np.log(total), largest, out=log_total)

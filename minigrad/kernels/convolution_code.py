@@ -24,7 +24,7 @@ from ..memory import Array
 from . import assembler as x86
 from .assembler import R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDX, RSI, Memory, address
 from .fused import machine_code_works
-from .threads import CALL, call, shares
+from .threads import call, divided
 
 Sizes = tuple[int, ...]
 
@@ -94,18 +94,19 @@ def _runs(kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, image: S
 
 def shared_runs(taps: Any, x: Array, out: Array, work: float, most: int) -> list[tuple[int, Array]] | None:
     """The first row of the output and the runs for each thread."""
-    rows = out.shape[0]
-    count = max(1, min(shares(work, CALL), rows))
     found = []
-    for k in range(count):
-        start, stop = rows * k // count, rows * (k + 1) // count
-        runs = _runs(
-            taps.kernel, taps.stride, taps.before, taps.dilation, x.shape[:2], (start, stop), out.shape[1], most
-        )
+    for start, stop in divided(out.shape[0], work):
+        columns = out.shape[1]
+        runs = _runs(taps.kernel, taps.stride, taps.before, taps.dilation, x.shape[:2], (start, stop), columns, most)
         if runs is None:
             return None
         found.append((start, runs))
     return found
+
+
+def words_of(names: Any, given: list[int]) -> array[int]:
+    """The arguments of machine code: those given, and room for its own words."""
+    return array("q", given + [0] * (len(names) - len(given)))
 
 
 def runs_by_row(runs: Array, taps: Any) -> tuple[Array, Array]:
@@ -142,7 +143,7 @@ def _forward(rest: int) -> Callable[[int], None]:
                 asm.vector(x86.BROADCAST, register, Memory(R13, 4 * f))
         asm.load(R8, R15)
         asm.load(R9, Memory(RSI, Run.WEIGHT))
-        asm.integer(x86.ADD_FROM, R9, R11)
+        asm.increase(R9, R11)
         asm.load(R10, Memory(RSI, Run.ROWS))
 
         def kernel_row() -> None:
@@ -157,7 +158,7 @@ def _forward(rest: int) -> Callable[[int], None]:
                     asm.vector(x86.BROADCAST, 14 + f % 2, Memory(RCX, 4 * f))
                     for v, register in enumerate(registers):
                         asm.vector(x86.FUSED["fma"], register, 12 + v, 14 + f % 2)
-                asm.integer(x86.ADD_FROM, RAX, RBX)
+                asm.increase(RAX, RBX)
                 asm.add(RCX, 4 * _FEATURES)
 
             asm.times(RDX, element)
@@ -178,18 +179,13 @@ def _forward(rest: int) -> Callable[[int], None]:
         asm.load(R13, word(_Forward.BIAS))
         asm.load(RBX, word(_Forward.X_ROW))
 
-        def full_blocks() -> None:
-            asm.load(R14, word(_Forward.BLOCKS))
+        def full_block() -> None:
+            block(_FEATURES, vectors)
+            asm.load(R12, RAX)
+            asm.increase(R11, word(_Forward.W_BLOCK))
+            asm.add(R13, 4 * _FEATURES)
 
-            def one() -> None:
-                block(_FEATURES, vectors)
-                asm.load(R12, RAX)
-                asm.increase(R11, word(_Forward.W_BLOCK))
-                asm.add(R13, 4 * _FEATURES)
-
-            asm.times(R14, one)
-
-        asm.unless_zero(word(_Forward.BLOCKS), full_blocks)
+        asm.repeat(word(_Forward.BLOCKS), R14, full_block)
         if rest:
             block(rest, vectors)
         asm.add(R15, 32 * vectors)
@@ -198,23 +194,14 @@ def _forward(rest: int) -> Callable[[int], None]:
     def pixel() -> None:
         asm.load(R15, word(_Forward.X_NOW))
         asm.load(RBP, word(_Forward.Y_NOW))
-
-        def wide() -> None:
-            asm.load(RAX, word(_Forward.WIDE))
-            asm.store(RAX, word(_Forward.SAMPLES_LEFT))
-            asm.times(word(_Forward.SAMPLES_LEFT), lambda: samples(2))
-
-        asm.unless_zero(word(_Forward.WIDE), wide)
+        asm.repeat(word(_Forward.WIDE), word(_Forward.SAMPLES_LEFT), lambda: samples(2))
         asm.unless_zero(word(_Forward.NARROW), lambda: samples(1))
         for place, step in ((_Forward.X_NOW, _Forward.X_PIXEL), (_Forward.Y_NOW, _Forward.Y_PIXEL)):
-            asm.load(RAX, word(place))
-            asm.increase(RAX, word(step))
-            asm.store(RAX, word(place))
+            asm.advance(word(place), word(step))
 
     def run() -> None:
         for place, source in ((_Forward.PIXELS_LEFT, Run.PIXELS), (_Forward.X_NOW, Run.X), (_Forward.Y_NOW, Run.Y)):
-            asm.load(RAX, Memory(RSI, source))
-            asm.store(RAX, word(place))
+            asm.copy(Memory(RSI, source), word(place))
         asm.times(word(_Forward.PIXELS_LEFT), pixel)
         asm.add(RSI, Run.SIZE)
 
@@ -249,13 +236,11 @@ def convolve(x: Array, w: Array, bias: Array | None, taps: Any, out: Array) -> b
         weight = (runs[:, 4] * kw + runs[:, 5]) * channels * 4 * _FEATURES
         table = Run.table(runs, start, x, out, weight, runs[:, 8] * channels)
         kept.append(table)
-        words = [0] * len(_Forward)
-        words[: _Forward.W_BLOCK + 1] = [
+        arguments.append(words_of(_Forward, [
             len(runs), address(table), address(packed), address(biases), n // x86.LANES // 2, n // x86.LANES % 2, full,
             x.strides[2], taps.dilation[0] * x.strides[0], taps.stride[1] * x.strides[1], *out.strides[2:0:-1],
             kw * channels * _FEATURES * 4, kh * kw * channels * 4 * _FEATURES,
-        ]  # fmt: skip
-        arguments.append(array("q", words))
+        ]))  # fmt: skip
     call(_forward(rest), arguments)
     return True
 
@@ -278,9 +263,9 @@ def _backward(rest: int) -> Callable[[int], None]:
     asm.load(RSI, word(_Backward.FIRST_RUN))
     asm.load(RBX, word(_Backward.ROW))
     asm.load(R8, RBX)  # twice, and three times that
-    asm.integer(x86.ADD_FROM, R8, RBX)
+    asm.increase(R8, RBX)
     asm.load(R9, R8)
-    asm.integer(x86.ADD_FROM, R9, RBX)
+    asm.increase(R9, RBX)
     rows_of = (None, RBX, R8, R9)
 
     def block(features: int, elements: int) -> None:
@@ -297,8 +282,7 @@ def _backward(rest: int) -> Callable[[int], None]:
         each(x86.LOAD)
         asm.load(R13, R11)
         asm.load(R14, R15)
-        asm.load(RDX, Memory(RSI, Run.PIXELS))
-        asm.store(RDX, word(_Backward.PIXELS_LEFT))
+        asm.copy(Memory(RSI, Run.PIXELS), word(_Backward.PIXELS_LEFT), RDX)
 
         def pixel() -> None:
             asm.load(RAX, R13)
@@ -326,19 +310,13 @@ def _backward(rest: int) -> Callable[[int], None]:
         """All elements for some features."""
         asm.load(R12, RBP)
         asm.load(R15, Memory(RSI, Run.X))
-        asm.load(R10, Memory(RSI, Run.ROWS))
 
-        def full_blocks() -> None:
-            asm.store(R10, word(_Backward.FULL_LEFT))
+        def full_block() -> None:
+            block(count, _COLUMNS)
+            asm.increase(R15, R9)
+            asm.add(R12, 4 * x86.LANES * _COLUMNS)
 
-            def one() -> None:
-                block(count, _COLUMNS)
-                asm.integer(x86.ADD_FROM, R15, R9)
-                asm.add(R12, 4 * x86.LANES * _COLUMNS)
-
-            asm.times(word(_Backward.FULL_LEFT), one)
-
-        asm.unless_zero(Memory(RSI, Run.ROWS), full_blocks)
+        asm.repeat(Memory(RSI, Run.ROWS), word(_Backward.FULL_LEFT), full_block)
         for left in range(1, _COLUMNS):
             asm.if_equal(Memory(RSI, Run.LENGTH), left, lambda left=left: block(count, left))  # type: ignore[misc]
 
@@ -346,18 +324,12 @@ def _backward(rest: int) -> Callable[[int], None]:
         asm.load(R11, Memory(RSI, Run.Y))
         asm.load(RBP, Memory(RSI, Run.WEIGHT))
 
-        def full_blocks() -> None:
-            asm.load(RAX, word(_Backward.BLOCKS))
-            asm.store(RAX, word(_Backward.BLOCKS_LEFT))
+        def full_block() -> None:
+            features(_ROWS)
+            asm.increase(R11, word(_Backward.G_BLOCK))
+            asm.increase(RBP, word(_Backward.SUM_BLOCK))
 
-            def one() -> None:
-                features(_ROWS)
-                asm.increase(R11, word(_Backward.G_BLOCK))
-                asm.increase(RBP, word(_Backward.SUM_BLOCK))
-
-            asm.times(word(_Backward.BLOCKS_LEFT), one)
-
-        asm.unless_zero(word(_Backward.BLOCKS), full_blocks)
+        asm.repeat(word(_Backward.BLOCKS), word(_Backward.BLOCKS_LEFT), full_block)
         if rest:
             features(rest)
         asm.add(RSI, Run.SIZE)
@@ -386,12 +358,10 @@ def convolve_weight(g: Array, x: Array, taps: Any) -> Array | None:
         table = Run.table(each, start, x, g, sums, length % _COLUMNS)
         table[:, 4] = length // _COLUMNS
         kept.append(table)
-        words = [0] * len(_Backward)
-        words[: _Backward.SUM_BLOCK + 1] = [
+        arguments.append(words_of(_Backward, [
             len(table), address(table), full, n // x86.LANES, x.strides[2], g.strides[1], taps.stride[1] * x.strides[1],
             total.strides[0], _ROWS * g.strides[2], _ROWS * total.strides[0],
-        ]  # fmt: skip
-        arguments.append(array("q", words))
+        ]))  # fmt: skip
     call(_backward(rest), arguments)
     total = totals.reshape(len(tables), -1, x86.LANES) @ np.ones(x86.LANES, np.float32)
     return np.ascontiguousarray(total.sum(0).reshape(features, kh, kw, channels).transpose(0, 3, 1, 2))

@@ -6,7 +6,6 @@ of the kernel.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable
 from enum import IntEnum
 from functools import lru_cache
@@ -17,7 +16,7 @@ import numpy as np
 from ..memory import Array
 from . import assembler as x86
 from .assembler import R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDX, RSI, Memory, address
-from .convolution_code import Run, handles, runs_by_row, shared_runs
+from .convolution_code import Run, handles, runs_by_row, shared_runs, words_of
 from .threads import call
 
 _WIDE = 4  # registers of samples
@@ -26,7 +25,7 @@ _ELEMENTS = 3  # of a row of the kernel
 _Forward = IntEnum(  # words of the arguments
     "_Forward",
     "RUNS FIRST_RUN WEIGHT BIAS CHANNELS WIDE NARROW X_LINE X_PIXEL X_TAP Y_PIXEL W_LINE W_TAP "
-    "PIXELS_LEFT X_NOW Y_NOW CHANNELS_LEFT LEFT",
+    "PIXELS_LEFT X_NOW Y_NOW CHANNELS_LEFT",
     start=0,
 )
 
@@ -46,7 +45,7 @@ def _forward() -> Callable[[int], None]:
             asm.vector(x86.BROADCAST, v, Memory(R13))
         asm.load(R8, R15)
         asm.load(R9, Memory(RSI, Run.WEIGHT))
-        asm.integer(x86.ADD_FROM, R9, R11)
+        asm.increase(R9, R11)
         asm.load(R10, Memory(RSI, Run.ROWS))
 
         def kernel_row() -> None:
@@ -58,8 +57,8 @@ def _forward() -> Callable[[int], None]:
                 asm.vector(x86.BROADCAST, 15, Memory(RCX))
                 for v in range(vectors):
                     asm.vector(x86.FUSED["fma"], v, Memory(RAX, 32 * v), 15)
-                asm.integer(x86.ADD_FROM, RAX, RBX)
-                asm.integer(x86.ADD_FROM, RCX, R12)
+                asm.increase(RAX, RBX)
+                asm.increase(RCX, R12)
 
             asm.times(RDX, element)
             asm.increase(R8, word(_Forward.X_LINE))
@@ -72,14 +71,10 @@ def _forward() -> Callable[[int], None]:
         asm.add(RBP, 32 * vectors)
 
     def channel() -> None:
-        for count, vectors in ((_Forward.WIDE, _WIDE), (_Forward.NARROW, 1)):
-            asm.unless_zero(word(count), lambda count=count, vectors=vectors: some(count, vectors))  # type: ignore[misc]
+        asm.repeat(word(_Forward.WIDE), R14, lambda: samples(_WIDE))
+        asm.repeat(word(_Forward.NARROW), R14, lambda: samples(1))
         asm.add(R11, 4)
         asm.add(R13, 4)
-
-    def some(count: int, vectors: int) -> None:
-        asm.load(R14, word(count))
-        asm.times(R14, lambda: samples(vectors))
 
     def pixel() -> None:
         asm.load(R15, word(_Forward.X_NOW))
@@ -89,8 +84,7 @@ def _forward() -> Callable[[int], None]:
         asm.copy(word(_Forward.CHANNELS), word(_Forward.CHANNELS_LEFT))
         asm.times(word(_Forward.CHANNELS_LEFT), channel)
         for place, step in ((_Forward.X_NOW, _Forward.X_PIXEL), (_Forward.Y_NOW, _Forward.Y_PIXEL)):
-            asm.load(RAX, word(step))
-            asm.integer(x86.ADD_INTO, RAX, word(place))
+            asm.advance(word(place), word(step))
 
     def run() -> None:
         for place, source in ((_Forward.PIXELS_LEFT, Run.PIXELS), (_Forward.X_NOW, Run.X), (_Forward.Y_NOW, Run.Y)):
@@ -118,13 +112,11 @@ def convolve(x: Array, w: Array, bias: Array | None, taps: Any, out: Array) -> b
     for start, runs in tables:
         table = Run.table(runs, start, x, out, (runs[:, 4] * kw + runs[:, 5]) * channels * 4, runs[:, 8])
         kept.append(table)
-        words = [0] * len(_Forward)
-        words[: _Forward.W_TAP + 1] = [
+        arguments.append(words_of(_Forward, [
             len(table), address(table), address(packed), address(biases), channels, n // x86.LANES // _WIDE,
             n // x86.LANES % _WIDE, taps.dilation[0] * x.strides[0], taps.stride[1] * x.strides[1], x.strides[1],
             out.strides[1], kw * channels * 4, channels * 4,
-        ]  # fmt: skip
-        arguments.append(array("q", words))
+        ]))  # fmt: skip
     call(_forward(), arguments)
     return True
 
@@ -145,7 +137,7 @@ def _backward(vectors: int) -> Callable[[int], None]:
     asm.load(RSI, word(_Backward.FIRST_RUN))
     asm.load(RBX, word(_Backward.TAP))
     asm.load(R8, RBX)
-    asm.integer(x86.ADD_FROM, R8, RBX)
+    asm.increase(R8, RBX)
     columns = (None, RBX, R8)
 
     def block(elements: int) -> None:
@@ -181,23 +173,17 @@ def _backward(vectors: int) -> Callable[[int], None]:
         asm.load(R12, word(_Backward.SUM_NOW))
         asm.load(R15, word(_Backward.X_NOW))
 
-        def full() -> None:
-            asm.copy(Memory(RSI, Run.ROWS), word(_Backward.FULL_LEFT))
+        def full_block() -> None:
+            block(_ELEMENTS)
+            asm.increase(R15, R8)
+            asm.increase(R15, RBX)
+            asm.add(R12, 4 * x86.LANES * _ELEMENTS)
 
-            def one() -> None:
-                block(_ELEMENTS)
-                asm.integer(x86.ADD_FROM, R15, R8)
-                asm.integer(x86.ADD_FROM, R15, RBX)
-                asm.add(R12, 4 * x86.LANES * _ELEMENTS)
-
-            asm.times(word(_Backward.FULL_LEFT), one)
-
-        asm.unless_zero(Memory(RSI, Run.ROWS), full)
+        asm.repeat(Memory(RSI, Run.ROWS), word(_Backward.FULL_LEFT), full_block)
         for left in range(1, _ELEMENTS):
             asm.if_equal(Memory(RSI, Run.LENGTH), left, lambda left=left: block(left))  # type: ignore[misc]
         for place, step in ((_Backward.SUM_NOW, _Backward.SUM_CHANNEL), (_Backward.X_NOW, _Backward.ROW)):
-            asm.load(RAX, word(step))
-            asm.integer(x86.ADD_INTO, RAX, word(place))
+            asm.advance(word(place), word(step))
         asm.increase(R11, word(_Backward.ROW))
 
     def run() -> None:
@@ -231,11 +217,9 @@ def convolve_weight(g: Array, x: Array, taps: Any) -> Array | None:
         table = Run.table(each, start, x, g, sums, each[:, 8] % _ELEMENTS)
         table[:, 4] = each[:, 8] // _ELEMENTS
         kept.append(table)
-        words = [0] * len(_Backward)
-        words[: _Backward.ROW + 1] = [
+        arguments.append(words_of(_Backward, [
             len(table), address(table), channels, n // x86.LANES // vectors, x.strides[1], g.strides[1] - 4 * n,
             taps.stride[1] * x.strides[1] - 4 * n, total.strides[0], 4 * n,
-        ]  # fmt: skip
-        arguments.append(array("q", words))
+        ]))  # fmt: skip
     call(_backward(vectors), arguments)
     return totals.sum((0, 4))[:, None]

@@ -31,7 +31,7 @@ def _product(rest: int, fresh: bool) -> Callable[[int], None]:
     asm.load(RBX, word(_Words.B_ROW))
     asm.load(R8, word(_Words.A_ROW))
     asm.load(R9, R8)
-    asm.integer(x86.ADD_FROM, R9, R8)
+    asm.increase(R9, R8)
     asm.load(R13, word(_Words.A_STEP))
     asm.load(R15, word(_Words.B))
     asm.load(RBP, word(_Words.C))
@@ -56,8 +56,8 @@ def _product(rest: int, fresh: bool) -> Callable[[int], None]:
         asm.load(RAX, R15)
         asm.load(RCX, R11)
         asm.load(R10, R11)  # three rows further
-        asm.integer(x86.ADD_FROM, R10, R8)
-        asm.integer(x86.ADD_FROM, R10, R9)
+        asm.increase(R10, R8)
+        asm.increase(R10, R9)
         asm.load(RDX, word(_Words.LENGTH))
         places = [Memory(base, 0, step) for base in (RCX, R10) for step in (None, R8, R9)]
 
@@ -68,9 +68,9 @@ def _product(rest: int, fresh: bool) -> Callable[[int], None]:
                 asm.vector(x86.BROADCAST, 14 + r % 2, places[r])
                 for v, register in enumerate(registers):
                     asm.vector(x86.FUSED["fma"], register, 12 + v, 14 + r % 2)
-            asm.integer(x86.ADD_FROM, RAX, RBX)
-            asm.integer(x86.ADD_FROM, RCX, R13)
-            asm.integer(x86.ADD_FROM, R10, R13)
+            asm.increase(RAX, RBX)
+            asm.increase(RCX, R13)
+            asm.increase(R10, R13)
 
         asm.times(RDX, element)
         each(x86.STORE)
@@ -79,28 +79,19 @@ def _product(rest: int, fresh: bool) -> Callable[[int], None]:
         asm.load(R11, word(_Words.A))
         asm.load(R12, RBP)
 
-        def full_blocks() -> None:
-            asm.load(R14, word(_Words.BLOCKS))
+        def full_block() -> None:
+            block(_ROWS, vectors)
+            asm.load(R12, RAX)
+            for _ in range(_ROWS // 2):
+                asm.increase(R11, R9)
 
-            def one() -> None:
-                block(_ROWS, vectors)
-                asm.load(R12, RAX)
-                for _ in range(_ROWS // 2):
-                    asm.integer(x86.ADD_FROM, R11, R9)
-
-            asm.times(R14, one)
-
-        asm.unless_zero(word(_Words.BLOCKS), full_blocks)
+        asm.repeat(word(_Words.BLOCKS), R14, full_block)
         if rest:
             block(rest, vectors)
         asm.add(R15, 32 * vectors)
         asm.add(RBP, 32 * vectors)
 
-    def wide() -> None:
-        asm.copy(word(_Words.WIDE), word(_Words.WIDE_LEFT))
-        asm.times(word(_Words.WIDE_LEFT), lambda: columns(2))
-
-    asm.unless_zero(word(_Words.WIDE), wide)
+    asm.repeat(word(_Words.WIDE), word(_Words.WIDE_LEFT), lambda: columns(2))
     asm.unless_zero(word(_Words.NARROW), lambda: columns(1))
     asm.pop(reversed(x86.SAVED))
     asm.end()

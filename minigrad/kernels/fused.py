@@ -21,7 +21,7 @@ from . import assembler
 from .assembler import address
 from .formula import Trace
 from .layout import fast, runs
-from .threads import CALL, call, parallel, shares
+from .threads import call, divided, parallel
 
 if TYPE_CHECKING:
     from .loops import Loops
@@ -154,21 +154,24 @@ class _Case:
         except NotImplementedError:  # more numbers at a time than registers
             return None
 
+    def _nanoseconds(self, size: int, places: int) -> float:
+        """About how long machine code takes for so many elements of each of so many arrays."""
+        return size * (places + self.steps / 4) / 8
+
     def compute(self, shape: Sizes, axis: int, operands: Sequence[Any], results: list[Array]) -> None:
         """Write the results, of which each thread computes a part along ``axis``, and adds up sums of its own."""
         if 0 in shape[:2]:
             return
-        nanoseconds = math.prod(shape) * (len(operands) + len(results) + self.steps / 4) / 8
+        nanoseconds = self._nanoseconds(math.prod(shape), len(operands) + len(results))
         native = self._fits_machine_code(operands, results)
-        count = max(1, min(shares(nanoseconds, CALL) if native else shares(nanoseconds * 4), shape[axis]))
+        shared = divided(shape[axis], nanoseconds if native else nanoseconds * 4, native)
         owners = [results]
-        for _ in range(count - 1):
+        for _ in shared[1:]:
             owners.append([np.zeros_like(a) if kind in _TOTALS else a for a, kind in zip(results, self.results)])
-        spans = [(shape[axis] * k // count, shape[axis] * (k + 1) // count) for k in range(count)]
         if native:
-            self._by_machine_code(shape, axis, operands, owners, spans)
+            self._by_machine_code(shape, axis, operands, owners, shared)
         else:
-            parallel(lambda k, _: self._by_numpy(axis, operands, owners[k], *spans[k]), count)
+            parallel(lambda k, _: self._by_numpy(axis, operands, owners[k], *shared[k]), len(shared))
         for share in owners[1:]:
             for kind, total, more in zip(self.results, results, share):
                 if kind in _TOTALS:
@@ -191,11 +194,8 @@ class _Case:
                 place += 4
         if self.loops.spoils([place for place, _ in places]):
             return False
-        size = like.size
-        count = shares(size * (len(places) + self.steps / 4) / 8, CALL)
         blocks = []
-        for k in range(count):
-            start, stop = size * k // count, size * (k + 1) // count
+        for start, stop in divided(like.size, self._nanoseconds(like.size, len(places))):
             share = [(place + start * step, 0, 0) for place, step in places]
             blocks.append(array("q", _words((1, 1, stop - start), share)))
         call(self.loops.run, blocks)
@@ -212,7 +212,7 @@ class _Case:
         return all(a.dtype.char == "f" and (a.shape[2] == 1 or a.strides[2] == 4) for a in arrays)
 
     def _by_machine_code(self, shape: Sizes, axis: int, operands: Sequence[Any], owners: list[list[Array]],
-                         spans: list[tuple[int, int]]) -> None:  # fmt: skip
+                         shared: list[tuple[int, int]]) -> None:  # fmt: skip
         assert self.loops is not None
         blocks: list[array[int]] = []
         kept: list[Array] = []  # memory that the machine code uses
@@ -222,7 +222,7 @@ class _Case:
                 kept.append(a := np.array(array("f", [a])).reshape(1, 1, 1))
             if isinstance(a, np.ndarray):
                 given.append(_place(a, axis))
-        for results, (start, stop) in zip(owners, spans):
+        for results, (start, stop) in zip(owners, shared):
             places = [(place + start * step, along, down)
                       for place, step, along, down in (*given, *[_place(a, axis) for a in results])]  # fmt: skip
             for _ in range(self.loops.temporaries):

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..memory import Array
 from .assembler import usable
+from .switch import Switch
 from .threads import parallel, scratch
 from .turning import transpose
 
@@ -22,28 +23,14 @@ _CHUNK = 1 << 20  # bytes that are turned at a time
 _PAD = 16
 _LARGE = 1 << 15  # elements
 
-_enabled = True
 
-
-class use_fast_kernels:
+class use_fast_kernels(Switch):
     """Compute with the kernels made for speed, or with the plain ones; in a ``with`` block until its end."""
-
-    def __init__(self, enabled: bool = True) -> None:
-        global _enabled
-        self.before = _enabled
-        _enabled = enabled
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        global _enabled
-        _enabled = self.before
 
 
 def fast(*arrays: Array) -> bool:
     """Whether the fast kernels may take these: plain NumPy arrays of one of the two large float types."""
-    return _enabled and all(type(a) is np.ndarray and a.dtype.char in "fd" for a in arrays)
+    return use_fast_kernels.enabled and all(type(a) is np.ndarray and a.dtype.char in "fd" for a in arrays)
 
 
 @lru_cache(maxsize=8)

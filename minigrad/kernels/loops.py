@@ -16,7 +16,7 @@ import struct
 from collections.abc import Callable, Collection, Sequence
 
 from . import assembler as x86
-from .assembler import RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP, SAVED, Memory
+from .assembler import RAX, RBP, RBX, RCX, RDX, RSI, RSP, SAVED, Memory
 from .formula import Trace, Value
 
 _POINTERS = (RBX, RBP, RSI, x86.R8, x86.R9, x86.R10, x86.R11, x86.R12, x86.R13, x86.R14, x86.R15)
@@ -26,11 +26,6 @@ _PART = 64  # registers full of numbers that are summed up before they are added
 _LONG = 8  # steps from which a value is kept for the next stage, not computed anew
 _NEUTRAL = {"sum": 0.0, "max": -math.inf}
 _REDUCE = {"sum": x86.ADD, "max": x86.MAXIMUM}
-
-
-
-def _word(k: int) -> Memory:
-    return Memory(RDI, 8 * k)
 
 
 class Loops:
@@ -77,17 +72,17 @@ class Loops:
         asm.push(SAVED)
         asm.add(RSP, -room)
         outer = len(asm.code)
-        asm.integer(x86.MOVE, RDX, _word(1))
+        asm.load(RDX, self.asm.word(1))
         row = len(asm.code)
         for k, pointer in zip(range(self.count), _POINTERS):
-            asm.integer(x86.MOVE, pointer, _word(_HEADER + 3 * k))
+            asm.load(pointer, self.asm.word(_HEADER + 3 * k))
         for stage in range(self.trace.stages):
             self._stage(stage)
         self._advance(1)
         asm.add(RDX, -1)
         asm.jump_back(x86.NOT_ZERO, row)
         self._advance(2)
-        asm.add(_word(0), -1)
+        asm.add(self.asm.word(0), -1)
         asm.jump_back(x86.NOT_ZERO, outer)
         asm.add(RSP, room)
         asm.pop(reversed(SAVED))
@@ -96,8 +91,8 @@ class Loops:
     def _advance(self, step: int) -> None:
         """Move all addresses on, by a row (1) or after all rows (2)."""
         for k in range(self.count):
-            self.asm.integer(x86.MOVE, RCX, _word(_HEADER + 3 * k + step))
-            self.asm.integer(x86.ADD_INTO, RCX, _word(_HEADER + 3 * k))
+            word = self.asm.word
+            self.asm.advance(word(_HEADER + 3 * k), word(_HEADER + 3 * k + step), RCX)
 
     def _stage(self, stage: int) -> None:
         """What is computed of a row once, then the loop over its elements."""
@@ -119,16 +114,16 @@ class Loops:
         body = self._elements(ends)
 
         asm.integer(x86.CLEAR, RCX, RCX)
-        asm.integer(x86.COMPARE, RCX, _word(2))
+        asm.integer(x86.COMPARE, RCX, self.asm.word(2))
         none = asm.jump(x86.NOT_BELOW)
         part = len(asm.code)  # of a row: so that long sums lose no digits, each part has its own
-        asm.integer(x86.MOVE, RAX, RCX)
+        asm.load(RAX, RCX)
         asm.add(RAX, 32 * _PART)
-        asm.integer(x86.COMPARE, RAX, _word(2))
+        asm.integer(x86.COMPARE, RAX, self.asm.word(2))
         inside = asm.jump(x86.BELOW)
-        asm.integer(x86.MOVE, RAX, _word(2))
+        asm.load(RAX, self.asm.word(2))
         asm.land(inside)
-        asm.integer(x86.MOVE_TO, RAX, self.end_of_part)
+        asm.store(RAX, self.end_of_part)
         loop = len(asm.code)
         self._body(body, registers, totals, masked=False)
         asm.add(RCX, 32)
@@ -137,14 +132,14 @@ class Loops:
         for register, total in sums.items():
             asm.vector(x86.ADD, total, register, total)
             asm.vector(x86.XOR, register, register, register)
-        asm.integer(x86.COMPARE, RCX, _word(2))
+        asm.integer(x86.COMPARE, RCX, self.asm.word(2))
         asm.jump_back(x86.BELOW, part)
         asm.land(none)
 
         asm.integer(x86.CLEAR, RAX, RAX)
-        asm.integer(x86.COMPARE, RAX, _word(3))
+        asm.integer(x86.COMPARE, RAX, self.asm.word(3))
         no_rest = asm.jump(x86.ZERO)
-        asm.vector(x86.LOAD, _MASK, _word(4))
+        asm.vector(x86.LOAD, _MASK, self.asm.word(4))
         self._body(body, registers, totals, masked=True)
         asm.land(no_rest)
 
@@ -188,7 +183,7 @@ class Loops:
         """Where the current row of an operand or result is, at the column in ``index``."""
         if k < len(_POINTERS):
             return Memory(_POINTERS[k], 0, index)
-        self.asm.integer(x86.MOVE, RAX, _word(_HEADER + 3 * k))
+        self.asm.load(RAX, self.asm.word(_HEADER + 3 * k))
         return Memory(RAX, 0, index)
 
     def _finish_row(self, v: Value, register: int) -> None:

@@ -85,13 +85,13 @@ def _wait() -> Callable[[int], None]:
     """Wait at the mailbox whose address is given, and do what one is called for, until there is a message."""
     asm = Assembler()
     asm.push([RBX])
-    asm.integer(x86.MOVE, RBX, RDI)
+    asm.load(RBX, RDI)
     begin = len(asm.code)
     _change(asm, RBX, _AWAY, _WAITING)
-    asm.integer(x86.MOVE, RDX, Memory(RBX, _LOOKS))
+    asm.load(RDX, Memory(RBX, _LOOKS))
     asm.set(RCX, _WAITING)
     look = len(asm.code)
-    asm.integer(x86.MOVE, RAX, Memory(RBX, _STATE))
+    asm.load(RAX, Memory(RBX, _STATE))
     asm.integer(x86.COMPARE, RAX, RCX)
     called = asm.jump(x86.NOT_ZERO)
     asm.pause()
@@ -104,10 +104,10 @@ def _wait() -> Callable[[int], None]:
     posted = asm.jump(x86.ZERO)
     _change(asm, RBX, _CALLED, _AT_WORK)
     asm.jump_back(x86.NOT_ZERO, begin)  # whoever called has come back
-    asm.integer(x86.MOVE, RDI, Memory(RBX, _BLOCK))
+    asm.load(RDI, Memory(RBX, _BLOCK))
     asm.call(Memory(RBX, _CODE))
     asm.set(RAX, _WAITING)
-    asm.integer(x86.MOVE_TO, RAX, Memory(RBX, _STATE))
+    asm.store(RAX, Memory(RBX, _STATE))
     _go_back(asm, begin)
     for jump in (posted, tired):
         asm.land(jump)
@@ -121,13 +121,13 @@ def _call_all() -> Callable[[int], None]:
     """The number of others; own code and its argument; for each other: its mailbox, code and argument."""
     asm, saved, size = Assembler(), (RBX, RBP, R12), 24
     asm.push(saved)
-    asm.integer(x86.MOVE, RBX, RDI)
+    asm.load(RBX, RDI)
 
     def for_each_other() -> int:
         """Begin a loop, with RBP at what is for one of them."""
-        asm.integer(x86.MOVE, RBP, RBX)
+        asm.load(RBP, RBX)
         asm.add(RBP, size)
-        asm.integer(x86.MOVE, R12, Memory(RBX))
+        asm.load(R12, Memory(RBX))
         return len(asm.code)
 
     def next_other(loop: int) -> None:
@@ -136,24 +136,24 @@ def _call_all() -> Callable[[int], None]:
         asm.jump_back(x86.NOT_ZERO, loop)
 
     hand_out = for_each_other()
-    asm.integer(x86.MOVE, RDX, Memory(RBP))
+    asm.load(RDX, Memory(RBP))
     for word in (_CODE, _BLOCK):
-        asm.integer(x86.MOVE, RCX, Memory(RBP, word))
-        asm.integer(x86.MOVE_TO, RCX, Memory(RDX, word))
+        asm.load(RCX, Memory(RBP, word))
+        asm.store(RCX, Memory(RDX, word))
     asm.set(RCX, _CALLED)
-    asm.integer(x86.MOVE_TO, RCX, Memory(RDX, _STATE))
+    asm.store(RCX, Memory(RDX, _STATE))
     next_other(hand_out)
 
-    asm.integer(x86.MOVE, RDI, Memory(RBX, _BLOCK))
+    asm.load(RDI, Memory(RBX, _BLOCK))
     asm.call(Memory(RBX, _CODE))
 
     collect = for_each_other()
-    asm.integer(x86.MOVE, RDX, Memory(RBP))
+    asm.load(RDX, Memory(RBP))
     _change(asm, RDX, _CALLED, _AWAY)
     taken = asm.jump(x86.NOT_ZERO)
-    asm.integer(x86.MOVE, RDI, Memory(RBP, _BLOCK))
+    asm.load(RDI, Memory(RBP, _BLOCK))
     asm.call(Memory(RBP, _CODE))
-    asm.integer(x86.MOVE, RDX, Memory(RBP))
+    asm.load(RDX, Memory(RBP))
     asm.land(taken)
     asm.set(RCX, _AT_WORK)
     look = len(asm.code)

@@ -15,10 +15,11 @@ import numpy as np
 
 from ..memory import Array
 from . import assembler as x86
+from .arithmetic import added
 from .assembler import RAX, RBX, RCX, RDI, RDX, RSI, RSP, Memory, address
 from .formula import column_sum
 from .fused import fused, machine_code_works
-from .threads import CALL, blas_cores, blas_function, call, parallel, prepare, shares
+from .threads import blas_cores, blas_function, call, divided, parallel, prepare
 
 _MULTIPLICATIONS = 1_000_000  # in a @ b: the limit for small kernels
 _RESULTS = 1152  # in a @ b.T
@@ -59,11 +60,11 @@ def multiply_shared(a: Array, b: Array, out: Array) -> None:
     """``np.matmul(a, b, out=out)``, of which each thread computes some rows, or some columns if there are more."""
     (m, k), n = a.shape[-2:], b.shape[-1]
     work = out.size * k / 45  # nanoseconds
-    count = min(shares(work, CALL), max(m, n))
-    if count > 1 and a.ndim == b.ndim == 2 and machine_code_works():
+    shared = divided(max(m, n), work)
+    if len(shared) > 1 and a.ndim == b.ndim == 2 and machine_code_works():
         blocks = []
-        for i in range(count):
-            share = slice(max(m, n) * i // count, max(m, n) * (i + 1) // count)
+        for span in shared:
+            share = slice(*span)
             blocks.append(_arguments(a[share], b, out[share]) if m >= n else _arguments(a, b[:, share], out[:, share]))
         if None not in blocks:
             call(_gemm(), blocks)  # type: ignore[arg-type]
@@ -109,13 +110,13 @@ def _gemm() -> Callable[[int], None]:
     """Calls ``cblas_sgemm``: a block of its address, and its arguments in order."""
     asm = x86.Assembler()
     asm.push([RBX])
-    asm.integer(x86.MOVE, RBX, RDI)
+    asm.load(RBX, RDI)
     asm.add(RSP, -48)
     for place, argument in enumerate((8, 9, 10, 11, 13, 14)):  # the integers that are not passed in registers
-        asm.integer(x86.MOVE, RAX, Memory(RBX, 8 * argument))
-        asm.integer(x86.MOVE_TO, RAX, Memory(RSP, 8 * place))
+        asm.load(RAX, Memory(RBX, 8 * argument))
+        asm.store(RAX, Memory(RSP, 8 * place))
     for register, argument in zip((RDI, RSI, RDX, RCX, x86.R8, x86.R9), range(1, 7)):
-        asm.integer(x86.MOVE, register, Memory(RBX, 8 * argument))
+        asm.load(register, Memory(RBX, 8 * argument))
     for register, argument in ((0, 7), (1, 12)):
         asm.vector(x86.LOAD_ONE, register, Memory(RBX, 8 * argument))
     asm.call(Memory(RBX))
@@ -174,11 +175,6 @@ def _sum(a: Array) -> Array:
     return column_sum(a)
 
 
-@fused
-def _shifted(a: Array, row: Array) -> Array:
-    return a + row
-
-
 def sum_of_rows(a: Array) -> Array:
     """``a.sum(0)`` of a matrix; of many floats in few passes."""
     plain = a.__class__ is np.ndarray and a.dtype.char in "fd" and a.flags.c_contiguous
@@ -194,6 +190,6 @@ def add_to_rows(a: Array, row: Array) -> None:
     """``a += row`` for an array (..., n) and a row (n,)."""
     if a.__class__ is np.ndarray and a.size >= _SMALL and a.dtype == row.dtype == np.float32 and a.flags.c_contiguous:
         matrix = a.reshape(-1, a.shape[-1])
-        _shifted.rows(matrix, row, out=[matrix])
+        added.rows(matrix, row, out=[matrix])
     else:
         a += row

@@ -20,7 +20,7 @@ from .assembler import LANES
 from .calls import Call, in_sequence, loop_of_calls
 from .few_rows import product_call
 from .fused import fused, machine_code_works
-from .threads import CALL, call, parallel, shares
+from .threads import call, divided, parallel
 
 GATES = {"tanh": 1, "relu": 1, "lstm": 4, "gru": 3}
 Spans = list[tuple[int, int, int]]
@@ -217,8 +217,7 @@ def _by_machine_code(steps: Spans, *arrays: Array) -> bool:
 def _in_sequence(steps: Spans, weight: Array, calls: Callable[[int, slice], list[Call]]) -> None:
     """Call, step by step, what ``calls`` gives for a step and some sequences; each thread for its own sequences."""
     n = steps[0][2]
-    count = min(shares(len(steps) * n * weight.size / 30, CALL), n)
-    owners = [slice(n * k // count, n * (k + 1) // count) for k in range(count)]
+    owners = [slice(*span) for span in divided(n, len(steps) * n * weight.size / 30)]
     loops = [loop_of_calls(lambda step, own=own: calls(step, own), len(steps)) for own in owners]  # type: ignore[misc]
     call(in_sequence(), [block for block, _ in loops])
 

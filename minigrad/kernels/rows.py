@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..memory import Array
+from .arithmetic import multiplied
 from .formula import column_sum, row_max, row_sum
 from .fused import fused
 
@@ -22,11 +23,6 @@ def _sum_of_exponentials(x: Array) -> tuple[Array, Array]:
     return row_sum(np.exp(x - largest)), largest
 
 
-@fused
-def _product(x: Array, factor: Array) -> Array:
-    return x * factor
-
-
 def cross_entropy(x: Array, target: Array, keep: bool) -> tuple[Array, Array | None, Array]:
     """For each row of x (N, C): ``log(sum(exp(x))) - x[target]``; then what the gradient needs.
 
@@ -40,7 +36,7 @@ def cross_entropy(x: Array, target: Array, keep: bool) -> tuple[Array, Array | N
 def cross_entropy_gradient(g: Array, target: Array, exponentials: Array, sums: Array) -> Array:
     """``g * (softmax(x) - onehot(target))`` for each row, given what :func:`cross_entropy` kept of them."""
     each = g.ndim > 0  # or one for all rows
-    out = _product.rows(exponentials, (g[:, None] if each else g) / sums)
+    out = multiplied.rows(exponentials, (g[:, None] if each else g) / sums)
     out[np.arange(len(out)), target] -= g
     return out
 

@@ -34,7 +34,7 @@ from ..memory import Array
 from .mailbox import AWAKE, LOOKS, Mailbox, call_all
 
 _HANDSHAKE = 250_000  # nanoseconds of work below which waking another thread does not pay
-CALL = 10_000  # and calling machine code in one
+_CALL = 10_000  # and calling machine code in one
 
 _END = object()  # a message
 
@@ -82,9 +82,15 @@ def _dismiss() -> None:
         _pool = None
 
 
-def shares(work: float, handshake: float = _HANDSHAKE) -> int:
-    """Among how many threads to share what takes one thread ``work`` nanoseconds."""
-    return get_num_threads() if work >= handshake else 1
+def shares(work: float, machine_code: bool = False) -> int:
+    """Among how many threads to share what takes one thread ``work`` nanoseconds, by NumPy or by machine code."""
+    return get_num_threads() if work >= (_CALL if machine_code else _HANDSHAKE) else 1
+
+
+def divided(n: int, work: float, machine_code: bool = True) -> list[tuple[int, int]]:
+    """``range(n)`` as (start, stop) for each of :func:`shares` threads, or fewer."""
+    count = max(1, min(shares(work, machine_code), n))
+    return [(n * k // count, n * (k + 1) // count) for k in range(count)]
 
 
 def parallel(body: Callable[[int, int], Any], n: int, work: float = math.inf) -> list[Any]:
@@ -209,7 +215,6 @@ class _Pool:
         self._keep_apart()
         for mailbox in self.start[: count - 1]:
             mailbox.put((work, contextvars.copy_context()))
-        errors = []
         try:
             for index in (0, *range(len(self.start) + 1, count)):  # fewer threads than when they were counted
                 work(index)

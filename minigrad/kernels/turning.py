@@ -11,7 +11,7 @@ import numpy as np
 from ..memory import Array
 from . import assembler as x86
 from .assembler import R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, RSI, Memory, address
-from .threads import CALL, call, shares
+from .threads import call, divided
 
 _SIDE = 8  # of a block
 _WIDE = 16  # columns that are read at a time: the numbers of a line of the cache
@@ -30,12 +30,11 @@ def transpose(source: Array, target: Array) -> bool:
     channels, rows, columns = source.shape
     if rows < _SIDE or columns < _WIDE:
         return False
-    count = max(1, min(shares(source.size / 2, CALL), -(-columns // _WIDE)))
     lefts, tops = _starts(columns, _WIDE), _starts(rows, _SIDE)
     down = np.stack([tops * source.strides[1], tops * 4], axis=1)
     blocks, kept = [], []
-    for k in range(count):
-        part = lefts[len(lefts) * k // count : len(lefts) * (k + 1) // count]
+    for start, stop in divided(len(lefts), source.size / 2):
+        part = lefts[start:stop]
         across = np.stack([part * 4, part * target.strides[1]], axis=1)
         kept.append(across)
         blocks.append(array("q", [
@@ -55,11 +54,11 @@ def _transpose() -> Callable[[int], None]:
      left, low) = (Memory(RDI, 8 * k) for k in range(13))  # fmt: skip
     asm.push(x86.SAVED)
     for step, twice, thrice, word in ((RBX, R8, R9, source_row), (R10, R11, R12, target_row)):
-        asm.integer(x86.MOVE, step, word)
-        asm.integer(x86.MOVE, twice, step)
-        asm.integer(x86.ADD_FROM, twice, step)
-        asm.integer(x86.MOVE, thrice, twice)
-        asm.integer(x86.ADD_FROM, thrice, step)
+        asm.load(step, word)
+        asm.load(twice, step)
+        asm.increase(twice, step)
+        asm.load(thrice, twice)
+        asm.increase(thrice, step)
 
     def rows(base: int, further: int, steps: tuple[int, int, int], offset: int) -> list[Memory]:
         """Eight rows from ``base``, of which ``further`` is the fifth."""
@@ -82,15 +81,15 @@ def _transpose() -> Callable[[int], None]:
 
     def fifth(register: int, base: int, step: int) -> None:
         """To ``register`` four steps from ``base``."""
-        asm.integer(x86.MOVE, register, base)
+        asm.load(register, base)
         for _ in range(2):
-            asm.integer(x86.ADD_FROM, register, step)
+            asm.increase(register, step)
 
     def below() -> None:
         """A block of 8 rows and 16 columns: two of 8x8."""
         for register, base, place in ((RAX, R13, 0), (RDX, R14, 8)):
-            asm.integer(x86.MOVE, register, base)
-            asm.integer(x86.ADD_FROM, register, Memory(RBP, place))
+            asm.load(register, base)
+            asm.increase(register, Memory(RBP, place))
         fifth(RCX, RAX, R8)
         fifth(RSI, RDX, R11)
         block(0)
@@ -101,24 +100,21 @@ def _transpose() -> Callable[[int], None]:
 
     def beside() -> None:
         """All rows of 16 columns."""
-        asm.integer(x86.MOVE, R13, source)
-        asm.integer(x86.ADD_FROM, R13, Memory(R15, 0))
-        asm.integer(x86.MOVE, R14, target)
-        asm.integer(x86.ADD_FROM, R14, Memory(R15, 8))
-        asm.integer(x86.MOVE, RBP, down)
-        asm.integer(x86.MOVE, RAX, n_down)
-        asm.integer(x86.MOVE_TO, RAX, low)
+        asm.load(R13, source)
+        asm.increase(R13, Memory(R15, 0))
+        asm.load(R14, target)
+        asm.increase(R14, Memory(R15, 8))
+        asm.load(RBP, down)
+        asm.copy(n_down, low)
         asm.times(low, below)
         asm.add(R15, 16)
 
     def channel() -> None:
-        asm.integer(x86.MOVE, R15, across)
-        asm.integer(x86.MOVE, RAX, n_across)
-        asm.integer(x86.MOVE_TO, RAX, left)
+        asm.load(R15, across)
+        asm.copy(n_across, left)
         asm.times(left, beside)
         for place, step in ((source, source_channel), (target, target_channel)):
-            asm.integer(x86.MOVE, RAX, step)
-            asm.integer(x86.ADD_INTO, RAX, place)
+            asm.advance(place, step)
 
     asm.times(channels, channel)
     asm.pop(reversed(x86.SAVED))

@@ -27,6 +27,7 @@ import numpy as np
 from .. import memory
 from ..backprop import RemovableHandle
 from ..engine import TensorBase, grad_mode, new_tensor
+from ..kernels.arithmetic import multiplied
 from ..kernels.fused import fused
 from ..memory import Array
 
@@ -163,7 +164,7 @@ class Optimizer:
         if group.get("maximize"):
             g = -g
         if group.get("decoupled_weight_decay"):
-            _shrink(p, 1 - group["lr"] * group["weight_decay"], out=(p,))
+            multiplied(p, 1 - group["lr"] * group["weight_decay"], out=(p,))
         elif group.get("weight_decay"):
             g = _with_decay(g, p, group["weight_decay"])
         self.update(p, g, state, group)
@@ -245,11 +246,6 @@ def _own(value: Any, param: Any, name: str = "") -> Any:
     if isinstance(value, TensorBase):
         return new_tensor(value._array.astype(param.dtype))
     return [_own(element, param) for element in value] if isinstance(value, list) else deepcopy(value)
-
-
-@fused
-def _shrink(p: Array, factor: float) -> Array:
-    return p * factor
 
 
 @fused
