@@ -254,6 +254,9 @@ def usable() -> bool:
     return use_machine_code.enabled and supported()
 
 
+ADDRESS = object.__basicsize__  # where an array keeps that of its first element: NumPy's interface for C promises it
+
+
 def address(a: Array) -> int:
-    """Where an array's first element is: what NumPy's interface for C promises to be the first field of an array."""
-    return ctypes.c_void_p.from_address(id(a) + object.__basicsize__).value  # type: ignore[return-value]
+    """Where an array's first element is."""
+    return ctypes.c_void_p.from_address(id(a) + ADDRESS).value  # type: ignore[return-value]

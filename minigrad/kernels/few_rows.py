@@ -107,4 +107,4 @@ def product_call(a: Array, b: Array, out: Array, fresh: bool = False) -> Call:
     blocks, rest = divmod(m, _ROWS)
     wide, narrow = divmod(n // x86.LANES, 2)
     words = [address(a), *a.strides, address(b), b.strides[0], address(out), out.strides[0], k, blocks, wide, narrow, 0]
-    return _product(rest, fresh).address, words  # type: ignore[attr-defined]
+    return Call(_product(rest, fresh).address, words)  # type: ignore[attr-defined]

@@ -12,29 +12,31 @@ import math
 from array import array
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial, update_wrapper
-from typing import TYPE_CHECKING, Any
+from itertools import count
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..memory import Array
 from . import assembler
-from .assembler import address
+from .assembler import address, use_machine_code
+from .calls import Call
 from .formula import Trace
-from .layout import fast, runs
-from .threads import call, divided, parallel
+from .layout import fast, runs, use_fast_kernels
+from .threads import call, divided, get_num_threads, parallel
 
 if TYPE_CHECKING:
     from .loops import Loops
 
-SMALL = 1 << 14  # elements for which NumPy's calls are as quick
+SMALL = 1 << 12  # elements for which NumPy's calls are as quick
+FEW = 1 << 9  # and in rows, where a formula takes more of them
 PIECE = 1 << 18  # elements that NumPy computes at a time: in smaller pieces, threads wait for each other more often
 _CASES = 64  # of a formula, with machine code for each
+_LAUNCHES = 256  # of a formula, for arrays of certain shapes
 _TOTALS: dict[str, Any] = {"column": None, "channel": float}  # sums over rows, and their dtype
 
-# Of 0 to 7 of 8 numbers: four words, each of two numbers.
-_MASKS = [[-1 if n >= 2 * k + 2 else (1 << 32) - 1 if n > 2 * k else 0 for k in range(4)] for n in range(8)]
-
-_KNOWN = np.ndarray, np.number, float, int, str, type(None)
+_NUMBERS = float, int, np.floating, np.integer
+_PARTS = bool, str, type(None)
 
 Sizes = tuple[int, int, int]  # outer, rows, columns
 
@@ -55,41 +57,66 @@ class fused:
         update_wrapper(self, formula)
         self.formula = formula
         self._cases: dict[Any, _Case] = {}
+        self._launches: dict[Any, _Launch] = {}
+        self._calls: dict[Any, tuple[Loops, array[int]]] = {}
 
     def __call__(self, *operands: Any, out: Sequence[Array] = (), **options: Any) -> Any:
         """The results, stored as the first operand is, or written to ``out``, which may be some of the operands."""
         first = operands[0]
-        if type(first) is np.ndarray and first.size >= SMALL and _writeable(out) and _known(operands, options):
-            operands = tuple(_plain(operands))
-            case = self._case(operands, ["element" if type(a) is np.ndarray else "row" for a in operands], options)
-            results = list(out) or [np.empty_like(first) for _ in case.results]
-            known = len(results) == 1 if case.trace is None else {"element"} == set(case.results)
-            flat = None if not known else runs(*[a for a in operands if type(a) is np.ndarray], *results)
-            if flat is not None:
-                if not case.run_flat(operands, results, first):
-                    pieces = iter([a.reshape(1, 1, -1) for a in flat])
-                    given = [next(pieces) if type(a) is np.ndarray else a for a in operands]
-                    case.compute((1, 1, first.size), 2, given, list(pieces))
-                return results[0] if len(results) == 1 else tuple(results)
-        found = self.formula(*operands, **options)
-        return _copied(found, out) if out else found
+        if type(first) is not np.ndarray or first.size < SMALL:
+            found = self.formula(*operands, **options)
+            return _copied(found, out) if out else found
+        return self._computed(self._flat, operands, out, options)
 
     def rows(self, *operands: Any, out: Sequence[Array] = ()) -> Any:
         """The results for arrays of one float type, and numbers, that broadcast to (outer, rows, columns), or less.
 
-        Results have as many dimensions, but those of "column" and "channel" just one. The elements among them are
-        written to ``out``, if given.
+        The first is as large as what they broadcast to. Results have as many dimensions, but those of "column" and
+        "channel" just one. The elements among them are written to ``out``, if given.
         """
-        operands = tuple(_plain(operands))
-        arrays = [a for a in operands if isinstance(a, np.ndarray)]
-        if max([a.size for a in arrays]) < SMALL or not _writeable(out):
+        if operands[0].size < FEW:
             found = self.formula(*operands)
             return _copied(found, out) if out else found
+        return self._computed(self._broadcast, operands, out, {})
+
+    def _computed(self, arrange: Callable[..., _Work | None], operands: Sequence[Any], out: Sequence[Array],
+                  options: dict[str, Any]) -> Any:  # fmt: skip
+        key = _key(arrange.__name__, operands, out, options)
+        launch = self._launches.get(key)
+        if launch is not None and (found := launch(operands, out)) is not None:
+            return found
+        work = None if key is None else arrange(_plain(operands), out, options)
+        if work is None:
+            found = self.formula(*operands, **options)
+            return _copied(found, out) if out else found
+        if launch is None and work.fits_machine_code():
+            if len(self._launches) >= _LAUNCHES:
+                self._launches.clear()
+            self._launches[key] = launch = _Launch(work, out)
+            if (found := launch(operands, out)) is not None:
+                return found
+        return work.by_numpy()
+
+    def _flat(self, operands: Sequence[Any], out: Sequence[Array], options: dict[str, Any]) -> _Work | None:
+        """What is to be done for arrays of one shape: one row of elements. None if they are not stored alike."""
+        first = operands[0]
+        case = self._case(operands, ["element" if type(a) is np.ndarray else "row" for a in operands], options)
+        results = list(out) or [np.empty_like(first) for _ in case.results]
+        if len(results) != len(case.results) or {"element"} != set(case.results):
+            return None
+        flat = runs(*[a for a in operands if type(a) is np.ndarray], *results)
+        if flat is None:
+            return None
+        pieces = iter([a.reshape(1, 1, -1) for a in flat])
+        given = [next(pieces) if type(a) is np.ndarray else a for a in operands]
+        return _Work(case, (1, 1, first.size), 2, given, list(pieces), results)
+
+    def _broadcast(self, operands: Sequence[Any], out: Sequence[Array], options: dict[str, Any]) -> _Work:
+        arrays = [a for a in operands if isinstance(a, np.ndarray)]
         missing, dtype = 3 - max([a.ndim for a in arrays]), arrays[0].dtype
         given = [_in_three(a) if isinstance(a, np.ndarray) else a for a in operands]
         outer, rows, columns = shape = np.broadcast_shapes(*[a.shape for a in given if isinstance(a, np.ndarray)])
-        kinds = ["element" if isinstance(a, np.ndarray) and a.shape[2] == columns else "row" for a in given]
-        case = self._case(given, kinds, {})
+        case = self._case(given, [_kind(a, columns) for a in given], options)
         shapes = {"element": shape[missing:], "row": (outer, rows, 1)[missing:]}
         totals = {"column": (1, 1, columns), "channel": (1, rows, 1)}
         targets = list(reversed(out))
@@ -99,25 +126,30 @@ class fused:
             for kind in case.results
         ]  # fmt: skip
         axis = 0 if outer >= 8 or (outer > 1 and rows == 1) else 1 if rows > 1 or case.stages > 1 else 2
-        case.compute(shape, axis, given, [
-            a.reshape(totals[kind]) if kind in totals else _in_three(a) for a, kind in zip(results, case.results)
-        ])  # fmt: skip
-        return tuple(results) if case.several else results[0]
+        places = [a.reshape(totals[k]) if k in totals else _in_three(a) for a, k in zip(results, case.results)]
+        return _Work(case, shape, axis, given, places, results)
 
-    def machine_call(self, operands: Sequence[Array], results: Sequence[Array]) -> tuple[int, list[int]]:
-        """The call of machine code for matrices (rows, columns), or (rows, 1): its address, and its arguments.
+    def machine_call(self, operands: Sequence[Array], results: Sequence[Array]) -> Call:
+        """The call of machine code for matrices (rows, columns), or (rows, 1).
 
         All are float32, their rows contiguous; the results have the shapes that :meth:`rows` gives them, and need no
         sums over rows.
         """
-        shape = 1, *operands[0].shape
-        case = self._case(operands, ["element" if a.shape[1] == shape[2] else "row" for a in operands], {})
-        assert case.loops is not None
-        assert not case.loops.temporaries
-        places = [_place(_in_three(a), 0) for a in (*operands, *results)]
-        assert not case.loops.spoils([place for place, *_ in places])
-        code: int = case.loops.run.address  # type: ignore[attr-defined]
-        return code, _words(shape, [(place, along, down) for place, _, along, down in places])
+        key = _key("call", operands, results, {})
+        known = self._calls.get(key)
+        if known is None:
+            given, places = ([_in_three(a) for a in arrays] for arrays in (operands, results))
+            case = self._case(given, [_kind(a, given[0].shape[2]) for a in given], {})
+            work = _Work(case, given[0].shape, 0, given, places, [])
+            assert work.fits_machine_code()
+            if len(self._calls) >= _LAUNCHES:
+                self._calls.clear()
+            known = self._calls[key] = work.case.loops, work.tables([(0, 1)])[0]
+        loops, table = known
+        addresses = [address(a) for a in (*operands, *results)]
+        assert not loops.temporaries
+        assert not loops.spoils(addresses)
+        return Call(loops.run, addresses, table)
 
     def _case(self, operands: Sequence[Any], kinds: list[str], options: dict[str, Any]) -> _Case:
         parts = [None if isinstance(a, np.ndarray) or type(a) in (float, int) else a for a in operands]
@@ -154,120 +186,157 @@ class _Case:
         except NotImplementedError:  # more numbers at a time than registers
             return None
 
-    def _nanoseconds(self, size: int, places: int) -> float:
-        """About how long machine code takes for so many elements of each of so many arrays."""
-        return size * (places + self.steps / 4) / 8
 
-    def compute(self, shape: Sizes, axis: int, operands: Sequence[Any], results: list[Array]) -> None:
-        """Write the results, of which each thread computes a part along ``axis``, and adds up sums of its own."""
-        if 0 in shape[:2]:
-            return
-        nanoseconds = self._nanoseconds(math.prod(shape), len(operands) + len(results))
-        native = self._fits_machine_code(operands, results)
-        shared = divided(shape[axis], nanoseconds if native else nanoseconds * 4, native)
-        owners = [results]
+class _Work(NamedTuple):
+    """A formula, and arrays (outer, rows, columns) and numbers to compute it for."""
+
+    case: _Case
+    shape: Sizes
+    axis: int  # along which it is shared among the threads
+    operands: Sequence[Any]
+    places: list[Array]  # the results
+    results: list[Array]  # as the caller gets them
+
+    def fits_machine_code(self) -> bool:
+        if not machine_code_works() or self.case.loops is None:
+            return False
+        arrays = [a for a in self.operands if isinstance(a, np.ndarray)]
+        arrays += [a for a, kind in zip(self.places, self.case.results) if kind not in _TOTALS]
+        return all(a.dtype == np.float32 and (a.shape[2] == 1 or a.strides[2] == 4) for a in arrays)
+
+    def shares(self, machine_code: bool) -> list[tuple[int, int]]:
+        """What each thread computes, along ``axis``."""
+        nanoseconds = math.prod(self.shape) * (len(self.operands) + len(self.places) + self.case.steps / 4) / 8
+        return divided(self.shape[self.axis], nanoseconds * (1 if machine_code else 4), machine_code)
+
+    def tables(self, shared: Sequence[tuple[int, int]]) -> list[array[int]]:
+        """What machine code needs to know of the arrays for each share of the work."""
+        from .loops import table
+
+        columns, tables = self.shape[2], []
+        for k, (start, stop) in enumerate(shared):
+            places, numbers = [], count(0, 4)
+            for a in self.operands:
+                if isinstance(a, np.ndarray):
+                    places.append(_steps(a, self.axis, start))
+                elif type(a) in (float, int):
+                    places.append((next(numbers), 0, 0))
+            for a, kind in zip(self.places, self.case.results):
+                first, along, down = _steps(a, self.axis, start)
+                places.append((first + k * a.nbytes * (kind in _TOTALS), along, down))
+            places += [(k * columns * 4, 0, 0)] * self.case.loops.temporaries  # type: ignore[union-attr]
+            tables.append(table([stop - start if d == self.axis else n for d, n in enumerate(self.shape)], places))
+        return tables
+
+    def returned(self, results: list[Array]) -> Any:
+        return tuple(results) if self.case.several or len(results) > 1 else results[0]
+
+    def by_numpy(self) -> Any:
+        """The results, each thread's part computed in pieces; sums over all rows are added up at the end."""
+        kinds, shared = self.case.results, self.shares(False)
+        owners = [self.places]
         for _ in shared[1:]:
-            owners.append([np.zeros_like(a) if kind in _TOTALS else a for a, kind in zip(results, self.results)])
-        if native:
-            self._by_machine_code(shape, axis, operands, owners, shared)
-        else:
-            parallel(lambda k, _: self._by_numpy(axis, operands, owners[k], *shared[k]), len(shared))
-        for share in owners[1:]:
-            for kind, total, more in zip(self.results, results, share):
+            owners.append([np.zeros_like(a) if kind in _TOTALS else a for a, kind in zip(self.places, kinds)])
+
+        def share(k: int) -> None:
+            first, last = shared[k]
+            step = max(1, PIECE // max([a.size // a.shape[self.axis] for a in self.places]))
+            for start in range(first, last, step):
+                stop = min(start + step, last)
+                found = self.case.formula(*[_part(a, self.axis, start, stop) for a in self.operands])
+                for kind, target, result in zip(kinds, owners[k], found if self.case.several else (found,)):
+                    into = _part(target, self.axis, start, stop)
+                    np.add(into, result.reshape(into.shape), out=into) if kind in _TOTALS else np.copyto(into, result)
+
+        parallel(lambda first, last: [share(k) for k in range(first, last)], len(shared))
+        for more in owners[1:]:
+            for kind, total, part in zip(kinds, self.places, more):
                 if kind in _TOTALS:
-                    total += more
+                    total += part
+        return self.returned(self.results)
 
-    def run_flat(self, operands: Sequence[Any], results: list[Array], like: Array) -> bool:
-        """:meth:`compute` of arrays stored like ``like``, and numbers, by machine code; False if that cannot be."""
-        if like.dtype.char != "f" or not assembler.usable() or self.loops is None:
-            return False
-        numbers = array("f", [a for a in operands if type(a) in (float, int)])
-        place = numbers.buffer_info()[0]
-        places = []  # addresses, and how many bytes lie between neighbours
-        for a in (*operands, *results):
-            if type(a) is np.ndarray:
-                if a.dtype.char != "f":
-                    return False
-                places.append((address(a), 4))
-            elif type(a) in (float, int):
-                places.append((place, 0))
-                place += 4
-        if self.loops.spoils([place for place, _ in places]):
-            return False
-        blocks = []
-        for start, stop in divided(like.size, self._nanoseconds(like.size, len(places))):
-            share = [(place + start * step, 0, 0) for place, step in places]
-            blocks.append(array("q", _words((1, 1, stop - start), share)))
-        call(self.loops.run, blocks)
-        return True
 
-    def _fits_machine_code(self, operands: Sequence[Any], results: list[Array]) -> bool:
-        if not machine_code_works() or self.loops is None:
-            return False
-        arrays = [a for a in operands if isinstance(a, np.ndarray)]
-        arrays += [a for a, kind in zip(results, self.results) if kind not in _TOTALS]
-        given = [a for a in operands if type(a) in (np.ndarray, float, int)]
-        if self.loops.spoils([address(a) if type(a) is np.ndarray else 0 for a in (*given, *results)]):
-            return False
-        return all(a.dtype.char == "f" and (a.shape[2] == 1 or a.strides[2] == 4) for a in arrays)
+class _Launch:
+    """Machine code for arrays of certain shapes: all that does not depend on where they are is found out once."""
 
-    def _by_machine_code(self, shape: Sizes, axis: int, operands: Sequence[Any], owners: list[list[Array]],
-                         shared: list[tuple[int, int]]) -> None:  # fmt: skip
-        assert self.loops is not None
-        blocks: list[array[int]] = []
-        kept: list[Array] = []  # memory that the machine code uses
-        given = []
-        for a in operands:
-            if type(a) in (float, int):
-                kept.append(a := np.array(array("f", [a])).reshape(1, 1, 1))
-            if isinstance(a, np.ndarray):
-                given.append(_place(a, axis))
-        for results, (start, stop) in zip(owners, shared):
-            places = [(place + start * step, along, down)
-                      for place, step, along, down in (*given, *[_place(a, axis) for a in results])]  # fmt: skip
-            for _ in range(self.loops.temporaries):
-                kept.append(np.empty(shape[2], np.float32))
-                places.append((address(kept[-1]), 0, 0))
-            share = tuple([stop - start if d == axis else n for d, n in enumerate(shape)])
-            blocks.append(array("q", _words(share, places)))
-        call(self.loops.run, blocks)
+    def __init__(self, work: _Work, out: Sequence[Array]) -> None:
+        shared, kinds, given = work.shares(True), work.case.results, {id(a) for a in out}
+        assert work.case.loops is not None
+        self.loops, self.tables = work.case.loops, work.tables(shared)
+        self.addresses = [table.buffer_info()[0] for table in self.tables]
+        self.arguments = [k for k, a in enumerate(work.operands) if type(a) in (np.ndarray, float, int)]
+        self.numbers = [k for k, at in enumerate(self.arguments) if type(work.operands[at]) is not np.ndarray]
+        self.results: list[Callable[[], Array] | None] = [  # what makes those that are not given
+            None if id(a) in given else partial(np.zeros, (len(shared), a.size), a.dtype) if kind in _TOTALS
+            else _maker(a) for a, kind in zip(work.results, kinds)
+        ]  # fmt: skip
+        self.temporaries = [partial(np.empty, (len(shared), work.shape[2]), np.float32)] * self.loops.temporaries
+        self.totals = [k for k, kind in enumerate(kinds) if kind in _TOTALS]
+        self.hazardous = bool(out) and bool(self.loops.hazards)
+        self.several = work.case.several
 
-    def _by_numpy(self, axis: int, operands: Sequence[Any], results: list[Array], first: int, last: int) -> None:
-        """In pieces along ``axis``."""
-        step = max(1, PIECE // max([a.size // a.shape[axis] for a in results]))
-        for start in range(first, last, step):
-            stop = min(start + step, last)
-            found = self.formula(*[_part(a, axis, start, stop) for a in operands])
-            for kind, target, result in zip(self.results, results, found if self.several else (found,)):
-                into = _part(target, axis, start, stop)
-                np.add(into, result.reshape(into.shape), out=into) if kind in _TOTALS else np.copyto(into, result)
+    def __call__(self, operands: Sequence[Any], out: Sequence[Array]) -> Any:
+        """The results; None if they would overwrite what is still to be read."""
+        given = iter(out)
+        results = [next(given) if make is None else make() for make in self.results]
+        arrays = [operands[k] for k in self.arguments] + results
+        if self.numbers:
+            numbers = np.frombuffer(array("f", [float(arrays[k]) for k in self.numbers]), np.float32)
+            for k in self.numbers:
+                arrays[k] = numbers
+        if self.hazardous and self.loops.spoils([address(a) for a in arrays]):
+            return None
+        arrays += [make() for make in self.temporaries]
+        places = list(map(id, arrays))
+        call(self.loops.launch, [array("q", (table, *places)) for table in self.addresses])
+        for k in self.totals:
+            results[k] = np.add.reduce(results[k], axis=0)
+        return tuple(results) if self.several else results[0]
+
+
+def _key(kind: str, operands: Sequence[Any], out: Sequence[Array], options: dict[str, Any]) -> tuple[Any, ...] | None:
+    """What a launch depends on; None for operands that cannot be part of a formula, and for results not writeable."""
+    key: list[Any] = [kind, use_machine_code.enabled, use_fast_kernels.enabled, get_num_threads(), len(out)]
+    for a in operands:
+        if type(a) is np.ndarray:
+            key += a.shape, a.strides, a.dtype
+        elif isinstance(a, _PARTS):
+            key.append(a)
+        elif isinstance(a, _NUMBERS):
+            key.append(_NUMBERS)
+        else:
+            return None
+    for a in out:
+        if not a.flags.writeable:
+            return None
+        key += a.shape, a.strides, a.dtype
+    for option in options.items():
+        if not isinstance(option[1], _PARTS + _NUMBERS):
+            return None
+        key.append(option)
+    return tuple(key)
+
+
+def _maker(a: Array) -> Callable[[], Array]:
+    """What makes arrays that are stored like one."""
+    if a.flags.c_contiguous:
+        return partial(np.empty, a.shape, a.dtype)
+    order = np.argsort([-stride for stride in a.strides], kind="stable")
+    prototype = np.empty((2,) * a.ndim, a.dtype).transpose(np.argsort(order))
+    return partial(np.empty_like, prototype, shape=a.shape)
+
+
+def _kind(a: Any, columns: int) -> str:
+    return "element" if isinstance(a, np.ndarray) and a.shape[2] == columns else "row"
 
 
 def _in_three(a: Array) -> Array:
     return a.reshape((1,) * (3 - a.ndim) + a.shape)
 
 
-def _words(shape: tuple[int, ...], places: Sequence[tuple[int, int, int]]) -> list[int]:
-    """What :class:`Loops` are called with: for each array its address, and steps along the first two dimensions."""
-    outer, rows, columns = shape
-    words = [outer, rows, columns // 8 * 32, columns % 8, *_MASKS[columns % 8]]
-    for place, along, down in places:
-        words += place, down, along - down * rows
-    return words
-
-
 def _plain(operands: Sequence[Any]) -> list[Any]:
     """The operands, with NumPy's numbers as Python's."""
     return [float(a) if isinstance(a, np.floating | np.integer) else a for a in operands]
-
-
-def _known(operands: Sequence[Any], options: dict[str, Any]) -> bool:
-    """Whether these are arrays and what can be part of a formula, not Tensors or the like."""
-    return all(isinstance(a, _KNOWN) for a in (*operands, *options.values()))
-
-
-def _writeable(out: Sequence[Array]) -> bool:
-    return all(a.flags.writeable for a in out)
 
 
 def _copied(found: Any, out: Sequence[Array]) -> Any:
@@ -283,7 +352,7 @@ def _part(a: Any, axis: int, start: int, stop: int) -> Any:
     return a[(slice(None),) * axis + (slice(start, stop),)]
 
 
-def _place(a: Array, axis: int) -> tuple[int, int, int, int]:
-    """Address of an array of three dimensions, and how many bytes lie between neighbours along ``axis``, 0, and 1."""
+def _steps(a: Array, axis: int, start: int) -> tuple[int, int, int]:
+    """Where a part of an array of three dimensions begins, and how many bytes lie between neighbours along 0 and 1."""
     steps = [stride if n > 1 else 0 for n, stride in zip(a.shape, a.strides)]
-    return address(a), steps[axis], steps[0], steps[1]
+    return start * steps[axis], steps[0], steps[1]

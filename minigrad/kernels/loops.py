@@ -4,32 +4,53 @@ The code of a formula is three loops, over (outer, rows, columns). The innermost
 last few of a row under a mask. A formula that needs a sum or maximum of each row has several such innermost loops
 one after the other, its stages; by the second, the row is in the cache.
 
-What the code is called with is the address of a block of 64-bit words: how often to go through the outer loop and the
-rows, the bytes of a row that are whole vectors, whether there are more, the mask (4 words); then for each operand,
-result and temporary row its address, and how many bytes on it moves with each row and after all rows.
+What the code is called with is the address of a block of 64-bit words: that of a table, then for each operand, result
+and temporary row its address. The table says how often to go through the outer loop and the rows, the bytes of a row
+that are whole vectors, whether there are more, the mask (4 words); then for each address what to add to it to begin
+with, with each row, and after all rows. So whoever computes the same again elsewhere needs nothing but the addresses.
 """
 
 from __future__ import annotations
 
 import math
 import struct
+from array import array
 from collections.abc import Callable, Collection, Sequence
 
 from . import assembler as x86
-from .assembler import RAX, RBP, RBX, RCX, RDX, RSI, RSP, SAVED, Memory
+from .assembler import LANES, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP, SAVED, Memory
 from .formula import Trace, Value
 
 _POINTERS = (RBX, RBP, RSI, x86.R8, x86.R9, x86.R10, x86.R11, x86.R12, x86.R13, x86.R14, x86.R15)
 _SCRATCH, _MASK = 14, 15  # vector registers
-_HEADER = 8  # words of the block before the operands'
+_HEADER = 8  # words of the table before the operands'
+
+# Of 0 to 7 of 8 numbers: four words, each of two numbers.
+_MASKS = [[-1 if n >= 2 * k + 2 else (1 << 32) - 1 if n > 2 * k else 0 for k in range(4)] for n in range(8)]
 _PART = 64  # registers full of numbers that are summed up before they are added to the sum of the row
 _LONG = 8  # steps from which a value is kept for the next stage, not computed anew
 _NEUTRAL = {"sum": 0.0, "max": -math.inf}
 _REDUCE = {"sum": x86.ADD, "max": x86.MAXIMUM}
 
 
+def table(shape: Sequence[int], places: Sequence[tuple[int, int, int]]) -> array[int]:
+    """The table for loops over a shape (outer, rows, columns).
+
+    For each address it holds where the first element is from there, and how many bytes lie between neighbours along
+    the first two dimensions.
+    """
+    outer, rows, columns = shape
+    words = [outer, rows, columns // LANES * 32, columns % LANES, *_MASKS[columns % LANES]]
+    for start, along, down in places:
+        words += start, down, along - down * rows
+    return array("q", words)
+
+
 class Loops:
-    """The machine code of a formula for operands of certain kinds."""
+    """The machine code of a formula for operands of certain kinds.
+
+    ``run`` gets a block of words with addresses; ``launch`` one in which arrays themselves stand for theirs, by ``id``.
+    """
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
@@ -44,8 +65,11 @@ class Loops:
         self._stored: list[int] = []
         self.hazards: set[tuple[int, int]] = set()  # which operand is loaded after which result is stored
         self.asm = x86.Assembler()
+        self._find_arrays()
+        start = len(self.asm.code)
         self._function()
-        self.run = x86.executable(self.asm.finished())
+        self.launch = x86.executable(self.asm.finished())
+        self.run: int = self.launch.address + start  # type: ignore[attr-defined]
 
     def _keep_long_ones(self) -> None:
         """Give a place to elements that a later stage needs too, and that take long to compute."""
@@ -66,33 +90,53 @@ class Loops:
 
     # ------------------------------------------------------------------------------ the loops
 
+    def _find_arrays(self) -> None:
+        """Put into the block the addresses of arrays instead of the arrays."""
+        for k in range(1, self.count + 1):
+            self.asm.load(RAX, self.asm.word(k))
+            self.asm.copy(Memory(RAX, x86.ADDRESS), self.asm.word(k))
+
     def _function(self) -> None:
         asm, room = self.asm, 32 * (len(self.trace.values) + 1)
-        self.end_of_part = Memory(RSP, room - 32)
+        self.end_of_part, self.left, self.places = (Memory(RSP, offset) for offset in (room - 32, room - 24, room))
+        room += 8 * self.count
         asm.push(SAVED)
         asm.add(RSP, -room)
+        asm.load(RCX, RDI)
+        asm.load(RDI, Memory(RCX))
+        asm.copy(self.asm.word(0), self.left)
+        for k in range(self.count):
+            asm.load(RAX, Memory(RCX, 8 * (k + 1)))
+            asm.increase(RAX, self._in_table(k, 0))
+            asm.store(RAX, self._place(k))
         outer = len(asm.code)
         asm.load(RDX, self.asm.word(1))
         row = len(asm.code)
         for k, pointer in zip(range(self.count), _POINTERS):
-            asm.load(pointer, self.asm.word(_HEADER + 3 * k))
+            asm.load(pointer, self._place(k))
         for stage in range(self.trace.stages):
             self._stage(stage)
         self._advance(1)
         asm.add(RDX, -1)
         asm.jump_back(x86.NOT_ZERO, row)
         self._advance(2)
-        asm.add(self.asm.word(0), -1)
+        asm.add(self.left, -1)
         asm.jump_back(x86.NOT_ZERO, outer)
         asm.add(RSP, room)
         asm.pop(reversed(SAVED))
         asm.end()
 
-    def _advance(self, step: int) -> None:
-        """Move all addresses on, by a row (1) or after all rows (2)."""
+    def _in_table(self, k: int, which: int) -> Memory:
+        """What to add to an address: to begin with (0), with each row (1), or after all rows (2)."""
+        return self.asm.word(_HEADER + 3 * k + which)
+
+    def _place(self, k: int) -> Memory:
+        """Where the address of the current row of an operand, result or temporary row is kept."""
+        return self.places._replace(offset=self.places.offset + 8 * k)
+
+    def _advance(self, which: int) -> None:
         for k in range(self.count):
-            word = self.asm.word
-            self.asm.advance(word(_HEADER + 3 * k), word(_HEADER + 3 * k + step), RCX)
+            self.asm.advance(self._place(k), self._in_table(k, which), RCX)
 
     def _stage(self, stage: int) -> None:
         """What is computed of a row once, then the loop over its elements."""
@@ -183,7 +227,7 @@ class Loops:
         """Where the current row of an operand or result is, at the column in ``index``."""
         if k < len(_POINTERS):
             return Memory(_POINTERS[k], 0, index)
-        self.asm.load(RAX, self.asm.word(_HEADER + 3 * k))
+        self.asm.load(RAX, self._place(k))
         return Memory(RAX, 0, index)
 
     def _finish_row(self, v: Value, register: int) -> None:
