@@ -35,19 +35,19 @@ _TILE = 8  # pixels of a run for the weight's gradient, so that what they meet s
 
 class Run:
     """Words of a run: where its first pixel is, and what it meets; that part of the weight; how many pixels; how many
-    rows of the kernel, and of what how many in each. For gradients of weights that are full blocks and the rest."""
+    rows of the kernel, and how many blocks of it in each, and elements more."""
 
-    X, Y, WEIGHT, PIXELS, ROWS, LENGTH, SIZE = range(0, 56, 8)
+    X, Y, WEIGHT, PIXELS, ROWS, BLOCKS, REST, SIZE = range(0, 64, 8)
 
     @staticmethod
-    def table(runs: Array, start: int, x: Array, y: Array, weight: Array, length: Array) -> Array:
+    def table(runs: Array, start: int, x: Array, y: Array, weight: Array, length: Array, block: int) -> Array:
         """The words of runs, of which the first row of ``y`` is ``start``."""
         table = np.empty((len(runs), Run.SIZE // 8), np.int64)
         table[:, 0] = address(x) + runs[:, 0] * x.strides[0] + runs[:, 1] * x.strides[1]
         table[:, 1] = address(y) + (start + runs[:, 2]) * y.strides[0] + runs[:, 3] * y.strides[1]
         table[:, 2] = weight
         table[:, 3:5] = runs[:, 6:8]
-        table[:, 5] = length
+        table[:, 5], table[:, 6] = divmod(length, block)
         return table
 
 
@@ -109,14 +109,6 @@ def words_of(names: Any, given: list[int]) -> array[int]:
     return array("q", given + [0] * (len(names) - len(given)))
 
 
-def runs_by_row(runs: Array, taps: Any) -> tuple[Array, Array]:
-    """A run for each row of the kernel, as :func:`_runs` describes them, and which row that is."""
-    each = np.repeat(runs, runs[:, 7], axis=0)
-    further = np.arange(len(each)) - np.repeat(np.cumsum(runs[:, 7]) - runs[:, 7], runs[:, 7])
-    each[:, 0] += further * taps.dilation[0]
-    return each, each[:, 4] + further
-
-
 # ------------------------------------------------------------------------------------ forward
 
 _Forward = IntEnum(  # words of the arguments
@@ -149,7 +141,7 @@ def _forward(rest: int) -> Callable[[int], None]:
         def kernel_row() -> None:
             asm.load(RAX, R8)
             asm.load(RCX, R9)
-            asm.load(RDX, Memory(RSI, Run.LENGTH))
+            asm.load(RDX, Memory(RSI, Run.BLOCKS))
 
             def element() -> None:
                 for v in range(vectors):
@@ -234,7 +226,7 @@ def convolve(x: Array, w: Array, bias: Array | None, taps: Any, out: Array) -> b
     kept = []
     for start, runs in tables:
         weight = (runs[:, 4] * kw + runs[:, 5]) * channels * 4 * _FEATURES
-        table = Run.table(runs, start, x, out, weight, runs[:, 8] * channels)
+        table = Run.table(runs, start, x, out, weight, runs[:, 8] * channels, 1)
         kept.append(table)
         arguments.append(words_of(_Forward, [
             len(runs), address(table), address(packed), address(biases), n // x86.LANES // 2, n // x86.LANES % 2, full,
@@ -249,7 +241,8 @@ def convolve(x: Array, w: Array, bias: Array | None, taps: Any, out: Array) -> b
 
 _Backward = IntEnum(  # words of the arguments
     "_Backward",
-    "RUNS FIRST_RUN BLOCKS STEPS ROW G_PIXEL X_PIXEL SUM_FEATURE G_BLOCK SUM_BLOCK PIXELS_LEFT FULL_LEFT BLOCKS_LEFT",
+    "RUNS FIRST_RUN BLOCKS STEPS ROW G_PIXEL X_PIXEL X_LINE SUM_LINE SUM_FEATURE G_BLOCK SUM_BLOCK "
+    "PIXELS_LEFT FULL_LEFT LINES_LEFT BLOCKS_LEFT X_NOW SUM_NOW",
     start=0,
 )
 
@@ -307,18 +300,25 @@ def _backward(rest: int) -> Callable[[int], None]:
         each(x86.STORE)
 
     def features(count: int) -> None:
-        """All elements for some features."""
-        asm.load(R12, RBP)
-        asm.load(R15, Memory(RSI, Run.X))
+        """All elements for some features, whose gradients stay in the cache meanwhile."""
+        asm.copy(Memory(RSI, Run.X), word(_Backward.X_NOW))
+        asm.store(RBP, word(_Backward.SUM_NOW))
 
         def full_block() -> None:
             block(count, _COLUMNS)
             asm.increase(R15, R9)
             asm.add(R12, 4 * x86.LANES * _COLUMNS)
 
-        asm.repeat(Memory(RSI, Run.ROWS), word(_Backward.FULL_LEFT), full_block)
-        for left in range(1, _COLUMNS):
-            asm.if_equal(Memory(RSI, Run.LENGTH), left, lambda left=left: block(count, left))  # type: ignore[misc]
+        def kernel_row() -> None:
+            asm.load(R15, word(_Backward.X_NOW))
+            asm.load(R12, word(_Backward.SUM_NOW))
+            asm.repeat(Memory(RSI, Run.BLOCKS), word(_Backward.FULL_LEFT), full_block)
+            for left in range(1, _COLUMNS):
+                asm.if_equal(Memory(RSI, Run.REST), left, lambda left=left: block(count, left))  # type: ignore[misc]
+            for place, step in ((_Backward.X_NOW, _Backward.X_LINE), (_Backward.SUM_NOW, _Backward.SUM_LINE)):
+                asm.advance(word(place), word(step))
+
+        asm.repeat(Memory(RSI, Run.ROWS), word(_Backward.LINES_LEFT), kernel_row)
 
     def run() -> None:
         asm.load(R11, Memory(RSI, Run.Y))
@@ -352,15 +352,13 @@ def convolve_weight(g: Array, x: Array, taps: Any) -> Array | None:
     totals = np.zeros((len(tables), features, kh, kw * channels, x86.LANES), np.float32)
     arguments, kept = [], []
     for (start, runs), total in zip(tables, totals):
-        each, i = runs_by_row(runs, taps)
-        sums = address(total) + (i * kw + each[:, 5]) * channels * 4 * x86.LANES
-        length = each[:, 8] * channels
-        table = Run.table(each, start, x, g, sums, length % _COLUMNS)
-        table[:, 4] = length // _COLUMNS
+        sums = address(total) + (runs[:, 4] * kw + runs[:, 5]) * channels * 4 * x86.LANES
+        table = Run.table(runs, start, x, g, sums, runs[:, 8] * channels, _COLUMNS)
         kept.append(table)
         arguments.append(words_of(_Backward, [
             len(table), address(table), full, n // x86.LANES, x.strides[2], g.strides[1], taps.stride[1] * x.strides[1],
-            total.strides[0], _ROWS * g.strides[2], _ROWS * total.strides[0],
+            taps.dilation[0] * x.strides[0], total.strides[1], total.strides[0], _ROWS * g.strides[2],
+            _ROWS * total.strides[0],
         ]))  # fmt: skip
     call(_backward(rest), arguments)
     total = totals.reshape(len(tables), -1, x86.LANES) @ np.ones(x86.LANES, np.float32)

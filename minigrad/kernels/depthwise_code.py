@@ -16,7 +16,7 @@ import numpy as np
 from ..memory import Array
 from . import assembler as x86
 from .assembler import R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDX, RSI, Memory, address
-from .convolution_code import Run, handles, runs_by_row, shared_runs, words_of
+from .convolution_code import Run, handles, shared_runs, words_of
 from .threads import call
 
 _WIDE = 4  # registers of samples
@@ -51,7 +51,7 @@ def _forward() -> Callable[[int], None]:
         def kernel_row() -> None:
             asm.load(RAX, R8)
             asm.load(RCX, R9)
-            asm.load(RDX, Memory(RSI, Run.LENGTH))
+            asm.load(RDX, Memory(RSI, Run.BLOCKS))
 
             def element() -> None:
                 asm.vector(x86.BROADCAST, 15, Memory(RCX))
@@ -110,7 +110,7 @@ def convolve(x: Array, w: Array, bias: Array | None, taps: Any, out: Array) -> b
     biases = np.zeros(channels, np.float32) if bias is None else np.ascontiguousarray(bias, np.float32)
     arguments, kept = [], []
     for start, runs in tables:
-        table = Run.table(runs, start, x, out, (runs[:, 4] * kw + runs[:, 5]) * channels * 4, runs[:, 8])
+        table = Run.table(runs, start, x, out, (runs[:, 4] * kw + runs[:, 5]) * channels * 4, runs[:, 8], 1)
         kept.append(table)
         arguments.append(words_of(_Forward, [
             len(table), address(table), address(packed), address(biases), channels, n // x86.LANES // _WIDE,
@@ -123,7 +123,8 @@ def convolve(x: Array, w: Array, bias: Array | None, taps: Any, out: Array) -> b
 
 _Backward = IntEnum(  # words of the arguments
     "_Backward",
-    "RUNS FIRST_RUN CHANNELS STEPS TAP G_NEXT X_NEXT SUM_CHANNEL ROW CHANNELS_LEFT FULL_LEFT PIXELS_LEFT SUM_NOW X_NOW",
+    "RUNS FIRST_RUN CHANNELS STEPS TAP G_NEXT X_NEXT X_LINE SUM_LINE SUM_CHANNEL ROW "
+    "CHANNELS_LEFT LINES_LEFT FULL_LEFT PIXELS_LEFT SUM_NOW X_NOW",
     start=0,
 )
 
@@ -170,8 +171,8 @@ def _backward(vectors: int) -> Callable[[int], None]:
             asm.vector(x86.STORE, e, Memory(R12, 4 * x86.LANES * e))
 
     def channel() -> None:
-        asm.load(R12, word(_Backward.SUM_NOW))
-        asm.load(R15, word(_Backward.X_NOW))
+        asm.load(R13, word(_Backward.SUM_NOW))
+        asm.load(R14, word(_Backward.X_NOW))
 
         def full_block() -> None:
             block(_ELEMENTS)
@@ -179,9 +180,16 @@ def _backward(vectors: int) -> Callable[[int], None]:
             asm.increase(R15, RBX)
             asm.add(R12, 4 * x86.LANES * _ELEMENTS)
 
-        asm.repeat(Memory(RSI, Run.ROWS), word(_Backward.FULL_LEFT), full_block)
-        for left in range(1, _ELEMENTS):
-            asm.if_equal(Memory(RSI, Run.LENGTH), left, lambda left=left: block(left))  # type: ignore[misc]
+        def kernel_row() -> None:
+            asm.load(R12, R13)
+            asm.load(R15, R14)
+            asm.repeat(Memory(RSI, Run.BLOCKS), word(_Backward.FULL_LEFT), full_block)
+            for left in range(1, _ELEMENTS):
+                asm.if_equal(Memory(RSI, Run.REST), left, lambda left=left: block(left))  # type: ignore[misc]
+            asm.increase(R13, word(_Backward.SUM_LINE))
+            asm.increase(R14, word(_Backward.X_LINE))
+
+        asm.repeat(Memory(RSI, Run.ROWS), word(_Backward.LINES_LEFT), kernel_row)
         for place, step in ((_Backward.SUM_NOW, _Backward.SUM_CHANNEL), (_Backward.X_NOW, _Backward.ROW)):
             asm.advance(word(place), word(step))
         asm.increase(R11, word(_Backward.ROW))
@@ -212,14 +220,13 @@ def convolve_weight(g: Array, x: Array, taps: Any) -> Array | None:
     vectors = 2 - n // x86.LANES % 2
     arguments, kept = [], []
     for (start, runs), total in zip(tables, totals):
-        each, i = runs_by_row(runs, taps)
-        sums = address(total) + (i * kw + each[:, 5]) * 4 * x86.LANES
-        table = Run.table(each, start, x, g, sums, each[:, 8] % _ELEMENTS)
-        table[:, 4] = each[:, 8] // _ELEMENTS
+        sums = address(total) + (runs[:, 4] * kw + runs[:, 5]) * 4 * x86.LANES
+        table = Run.table(runs, start, x, g, sums, runs[:, 8], _ELEMENTS)
         kept.append(table)
         arguments.append(words_of(_Backward, [
             len(table), address(table), channels, n // x86.LANES // vectors, x.strides[1], g.strides[1] - 4 * n,
-            taps.stride[1] * x.strides[1] - 4 * n, total.strides[0], 4 * n,
+            taps.stride[1] * x.strides[1] - 4 * n, taps.dilation[0] * x.strides[0], total.strides[1], total.strides[0],
+            4 * n,
         ]))  # fmt: skip
     call(_backward(vectors), arguments)
     return totals.sum((0, 4))[:, None]
