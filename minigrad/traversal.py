@@ -84,8 +84,12 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
             if targets is not None:
                 edges = [edge if edge in targets or edge in leading else None for edge in edges]  # type: ignore[operator]
             for target, rule, takes in node.plan.rules:
-                if target is not None and edges[target] is None:
-                    continue
+                if target is not None:
+                    if (edge := edges[target]) is None:
+                        continue
+                    adds = getattr(rule, "adds", None)  # to part of a sum, which spares it zeros for the rest
+                    if adds and edge in fresh and _apply(node, partial(adds, grads[edge]), takes, g, saved):
+                        continue
                 result = _apply(node, rule, takes, g, saved)
                 if target is not None:
                     pairs: Iterable[tuple[Edge | None, Any]] = ((edges[target], result),)

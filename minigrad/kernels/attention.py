@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,15 +10,16 @@ import numpy as np
 from ..memory import Array
 from .arithmetic import multiplied
 from .assembler import LANES
-from .calls import Call, in_sequence, loop_of_calls
+from .calls import Call, Matrices, call_in_sequence, matrices, scheduled
 from .few_rows import product_call
 from .formula import row_max, row_sum
 from .fused import fused, machine_code_works
 from .products import multiply
-from .threads import call, divided, parallel, scratch
+from .threads import divided, parallel, scratch
 from .turning import transpose
 
 _SCORES = 1 << 17  # how many are in the works at a time
+_QUERIES = 32  # that are looked at together, if each sees the keys before it
 _FAINT = 1e-30  # a sum of exponentials that has lost digits
 
 
@@ -56,15 +57,34 @@ def _exponentials(scaled: Array, k: Array, limit: Array, mask: Array | None, p: 
 
 
 def forward(q: Array, k: Array, v: Array, scale: float, causal: bool) -> tuple[Array, Array]:
-    """``softmax(q @ k.T * scale + mask) @ v`` for heads (N, L, E), (N, S, E), (N, S, V); and the scores' logsumexp.
+    """``softmax(q @ k.T * scale + mask) @ v`` for heads (..., L, E), (..., S, E), (..., S, V); the scores' logsumexp.
 
-    Sums, and what is subtracted from rows, are one more column of a product: rows are short, so that is cheaper.
+    That is (..., L, 1), in float32 and of heads that machine code takes in any order in memory.
     """
+    if _fits(q, k, v):
+        return _forward_by_code(q, k, v, scale, causal)
+    y, log_total = _forward_by_numpy(*map(_in_three, (q, k, v)), scale, causal)
+    return y.reshape(*q.shape[:-1], v.shape[-1]), log_total.reshape(*q.shape[:-1], 1)
+
+
+def backward(g: Array, q: Array, k: Array, v: Array, y: Array, log_total: Array, scale: float,
+             causal: bool) -> tuple[Array, ...]:  # fmt: skip
+    """The gradients of q, k and v, given what :func:`forward` returned."""
+    if _fits(q, k, v):
+        return _backward_by_code(g, q, k, v, y, log_total, scale, causal)
+    found = _backward_by_numpy(*map(_in_three, (g, q, k, v, y, log_total)), scale, causal)
+    return tuple(d.reshape(a.shape) for d, a in zip(found, (q, k, v)))
+
+
+def _in_three(a: Array) -> Array:
+    """Matrices (N, rows, columns)."""
+    return a.reshape(-1, *a.shape[-2:])
+
+
+def _forward_by_numpy(q: Array, k: Array, v: Array, scale: float, causal: bool) -> tuple[Array, Array]:
+    """Sums, and what is subtracted from rows, are one more column of a product: rows are short, so that is cheaper."""
     (N, L, _), S = q.shape, k.shape[1]
     y, log_total = np.empty((N, L, v.shape[2]), q.dtype), np.empty((N, L, 1), q.dtype)
-    if _fits(q, k, v):
-        _forward_by_code(q, k, v, scale, causal, y, log_total)
-        return y, log_total
     mask, step = _mask(L, S, causal, q.dtype), _heads_at_a_time(L, S)
 
     def run(first: int, last: int) -> None:
@@ -88,14 +108,10 @@ def forward(q: Array, k: Array, v: Array, scale: float, causal: bool) -> tuple[A
     return y, log_total
 
 
-def backward(g: Array, q: Array, k: Array, v: Array, y: Array, log_total: Array, scale: float,
-             causal: bool) -> tuple[Array, Array, Array]:  # fmt: skip
-    """The gradients of q, k and v, given what :func:`forward` returned."""
+def _backward_by_numpy(g: Array, q: Array, k: Array, v: Array, y: Array, log_total: Array, scale: float,
+                       causal: bool) -> tuple[Array, Array, Array]:  # fmt: skip
     (N, L, _), S = q.shape, k.shape[1]
     dq, dk, dv = (np.empty(a.shape, a.dtype) for a in (q, k, v))
-    if _fits(q, k, v, g := np.ascontiguousarray(g)):
-        _backward_by_code(g, q, k, v, np.vecdot(g, y)[..., None], log_total, scale, causal, dq, dk, dv)
-        return dq, dk, dv
     mask, step = _mask(L, S, causal, q.dtype), _heads_at_a_time(L, 2 * S)
 
     def run(first: int, last: int) -> None:
@@ -119,33 +135,58 @@ def backward(g: Array, q: Array, k: Array, v: Array, y: Array, log_total: Array,
 
 
 def _fits(*arrays: Array) -> bool:
+    """Whether heads, which may lie between each other in memory, are read as they are."""
     return machine_code_works() and all(
-        a.dtype == np.float32 and a.flags.c_contiguous and a.size and not a.shape[1] % LANES and not a.shape[2] % LANES
+        a.dtype == np.float32 and a.strides[-1] == 4 and a.size and not a.shape[-2] % LANES and not a.shape[-1] % LANES
         for a in arrays
     )  # fmt: skip
 
 
-def _each_head(N: int, work: float, calls: Callable[[int, Any], list[Call]], buffers: Callable[[], Any]) -> None:
-    """What ``calls`` gives for a head and the thread's ``buffers``; each thread for its own heads."""
-    loops, kept = [], []
-    for k, (start, stop) in enumerate(divided(N, work)):
-        kept.append(buffers())
-        loops.append(loop_of_calls(lambda head, k=k, start=start: calls(start + head, kept[k]), stop - start, 0))  # type: ignore[misc]
-    call(in_sequence(), [block for block, _ in loops])
+def _each_head(shared: list[tuple[int, int]], calls: list[Call]) -> None:
+    """Make the calls for all heads, each thread for its own."""
+    schedule = scheduled(calls, shared[-1][1])
+    call_in_sequence([schedule.part(*share) for share in shared])
 
 
-def _mask_and_factor(L: int, S: int, scale: float, causal: bool) -> tuple[Array, Array]:
+def _room(shared: list[tuple[int, int]], L: int, S: int) -> Matrices:
+    """Memory for the scores (L, S) of a head in each thread."""
+    rooms = np.empty((len(shared), L, S), np.float32)
+    return matrices(rooms, np.repeat(np.arange(len(shared)), [b - a for a, b in shared]) * rooms.strides[0])
+
+
+def _seen(L: int, S: int, causal: bool) -> list[tuple[slice, int]]:
+    """Queries, and up to which key to look: the last, or if ``causal`` and others follow them, the last they see.
+
+    The last queries come first.
+    """
+    starts = range(0, L, _QUERIES) if causal else (0,)
+    found = [(slice(start, stop), min(stop, S)) for start, stop in pairwise((*starts, L))]
+    return [(found[-1][0], S), *found[-2::-1]]
+
+
+def _mask_and_factor(L: int, S: int, scale: float, causal: bool) -> tuple[Matrices, Matrices]:
     """What is added to the scores (L, S), and what they are multiplied with, (1, 1)."""
     mask = _mask(L, S, causal, np.float32)
-    return np.zeros((L, S), np.float32) if mask is None else mask, np.full((1, 1), scale, np.float32)
+    mask = np.zeros((L, S), np.float32) if mask is None else mask
+    return matrices(mask), matrices(np.full((1, 1), scale, np.float32))
 
 
 def _turned(a: Array) -> Array:
-    """The transposes of matrices (N, rows, columns)."""
-    out: Array = np.empty((len(a), a.shape[2], a.shape[1]), a.dtype)
-    if not transpose(a, out):
-        np.copyto(out, a.swapaxes(1, 2))
+    """The transposes of matrices (..., rows, columns)."""
+    out: Array = np.empty((*a.shape[:-2], a.shape[-1], a.shape[-2]), a.dtype)
+    source, target = (x.reshape(-1, *x.shape[-2:]) for x in (a, out))
+    if a.ndim == 4 and a.strides[1] == 4 * a.shape[3]:  # heads side by side are one matrix
+        source = a.swapaxes(1, 2).reshape(a.shape[0], a.shape[2], -1)
+        target = out.reshape(a.shape[0], -1, a.shape[2])
+    if not transpose(source, target):
+        np.copyto(target, source.swapaxes(1, 2))
     return out
+
+
+def _stored_like(a: Array, columns: int) -> Array:
+    """Room for rows with so many columns, in the order in which those of ``a`` are stored."""
+    out = np.empty_like(a, shape=(*a.shape[:-1], columns))
+    return out if out.strides[-1] == out.itemsize else np.empty(out.shape, out.dtype)
 
 
 @fused
@@ -157,19 +198,29 @@ def _exponentials_of_rows(scores: Array, mask: Array, scale: Array) -> tuple[Arr
     return p, 1 / total, total, largest
 
 
-def _forward_by_code(q: Array, k: Array, v: Array, scale: float, causal: bool, y: Array, log_total: Array) -> None:
-    (N, L, _), S, keys = q.shape, k.shape[1], _turned(k)
-    mask, factor = _mask_and_factor(L, S, scale, causal)
-    inverse, total, largest = (np.empty((N, L, 1), q.dtype) for _ in range(3))
+def _forward_by_code(q: Array, k: Array, v: Array, scale: float, causal: bool) -> tuple[Array, Array]:
+    (L, E), S, y = q.shape[-2:], k.shape[-2], _stored_like(q, v.shape[-1])
+    of_rows = _, total, largest = [np.empty((*q.shape[:-1], 1), q.dtype) for _ in range(3)]
+    shared = divided(q.size // (L * E), q.size * S / 15)
+    room, (mask, factor) = _room(shared, L, S), _mask_and_factor(L, S, scale, causal)
+    queries, keys, values, weighted, *sums = map(matrices, (q, _turned(k), v, y, *of_rows))
+    calls = []
+    for rows, seen in _seen(L, S, causal):
+        p, into = room.part(rows, seen), weighted.part(rows)
+        found = [m.part(rows) for m in sums]
+        calls += [
+            product_call(queries.part(rows), keys.part(slice(0, E), seen), p, fresh=True),
+            _exponentials_of_rows.machine_call([p, mask.part(rows, seen), factor], [p, *found]),
+            product_call(p, values.part(slice(0, seen)), into, fresh=True),
+            multiplied.machine_call([into, found[0]], [into]),
+        ]
+    _each_head(shared, calls)
+    return y, np.log(total) + largest
 
-    def calls(n: int, p: Array) -> list[Call]:
-        return [product_call(q[n], keys[n], p, fresh=True),
-                _exponentials_of_rows.machine_call([p, mask, factor], [p, inverse[n], total[n], largest[n]]),
-                product_call(p, v[n], y[n], fresh=True),
-                multiplied.machine_call([y[n], inverse[n]], [y[n]])]  # fmt: skip
 
-    _each_head(N, q.size * S / 15, calls, lambda: np.empty((L, S), q.dtype))
-    np.add(np.log(total), largest, out=log_total)
+@fused
+def _dot(a: Array, b: Array) -> Array:
+    return row_sum(a * b)
 
 
 @fused
@@ -179,18 +230,29 @@ def _score_gradients(scores: Array, mask: Array, scale: Array, log_total: Array,
     return p, p * (d - dot) * scale
 
 
-def _backward_by_code(g: Array, q: Array, k: Array, v: Array, dot: Array, log_total: Array, scale: float, causal: bool,
-                      dq: Array, dk: Array, dv: Array) -> None:  # fmt: skip
-    (N, L, _), S, keys, values = q.shape, k.shape[1], _turned(k), _turned(v)
-    mask, factor = _mask_and_factor(L, S, scale, causal)
-
-    def calls(n: int, buffers: Array) -> list[Call]:
-        p, d = buffers
-        return [
-            product_call(q[n], keys[n], p, fresh=True), product_call(g[n], values[n], d, fresh=True),
-            _score_gradients.machine_call([p, mask, factor, log_total[n], d, dot[n]], [p, d]),
-            product_call(p.T, g[n], dv[n], fresh=True), product_call(d, k[n], dq[n], fresh=True),
-            product_call(d.T, q[n], dk[n], fresh=True),
-        ]  # fmt: skip
-
-    _each_head(N, q.size * S / 6, calls, lambda: np.empty((2, L, S), q.dtype))
+def _backward_by_code(g: Array, q: Array, k: Array, v: Array, y: Array, log_total: Array, scale: float, causal: bool,
+                      ) -> tuple[Array, ...]:  # fmt: skip
+    (L, E), S, V = q.shape[-2:], k.shape[-2], v.shape[-1]
+    shared = divided(q.size // (L * E), q.size * S / 6)
+    p_room, d_room, (mask, factor) = _room(shared, L, S), _room(shared, L, S), _mask_and_factor(L, S, scale, causal)
+    dots, found = np.empty_like(log_total), tuple(_stored_like(a, a.shape[-1]) for a in (q, k, v))
+    g, y = (a if a.strides[-1] == a.itemsize else np.ascontiguousarray(a) for a in (g, y))
+    by_query = [matrices(a) for a in (q, g, y, log_total, dots, found[0])]
+    turned_keys, turned_values, keys, *of_keys = map(matrices, (_turned(k), _turned(v), k, *found[1:]))
+    calls = []
+    for rows, seen in _seen(L, S, causal):
+        some, first = slice(0, seen), rows.stop == L
+        p, d, hidden = (m.part(rows, seen) for m in (p_room, d_room, mask))
+        query, arriving, out, log_sum, dot, dq = (m.part(rows) for m in by_query)
+        dk, dv = (m.part(some) for m in of_keys)
+        calls += [
+            product_call(query, turned_keys.part(slice(0, E), seen), p, fresh=True),
+            product_call(arriving, turned_values.part(slice(0, V), seen), d, fresh=True),
+            _dot.machine_call([arriving, out], [dot]),
+            _score_gradients.machine_call([p, hidden, factor, log_sum, d, dot], [p, d]),
+            product_call(p.T, arriving, dv, fresh=first),
+            product_call(d, keys.part(some), dq, fresh=True),
+            product_call(d.T, query, dk, fresh=first),
+        ]
+    _each_head(shared, calls)
+    return found

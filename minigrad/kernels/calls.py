@@ -9,20 +9,49 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..memory import Array
 from . import assembler as x86
 from .assembler import R12, R13, RBX, RDI, Assembler, Memory, address
+from .threads import call
+
+
+class Matrices(NamedTuple):
+    """Matrices of the same shape and strides, one for each call, or one for all."""
+
+    shape: tuple[int, int]
+    strides: tuple[int, int]
+    places: Array  # their addresses
+    memory: Array  # where they are
+
+    @property
+    def T(self) -> Matrices:
+        return self._replace(shape=self.shape[::-1], strides=self.strides[::-1])
+
+    def part(self, rows: slice, columns: int | None = None) -> Matrices:
+        """Some rows of each matrix, and its first columns."""
+        shape = rows.stop - rows.start, self.shape[1] if columns is None else columns
+        return Matrices(shape, self.strides, self.places + rows.start * self.strides[0], self.memory)
+
+
+def matrices(a: Array, further: Any = None) -> Matrices:
+    """The last two dimensions of ``a``, at the places that its other dimensions say, or bytes ``further``."""
+    places = np.array([address(a)]) if further is None else address(a) + further
+    if further is None:
+        for n, step in zip(a.shape[:-2], a.strides):
+            places = (places[:, None] + np.arange(0, n * step, step) if step else np.repeat(places, n)).reshape(-1)
+    return Matrices(a.shape[-2:], a.strides[-2:], places, a)
 
 
 class Call(NamedTuple):
-    """The address of machine code, and the words of its arguments, the first of which are in front of them."""
+    """Machine code and the words of its arguments. Those that change from call to call are arrays."""
 
     code: int
-    words: list[int]
-    table: array[int] | None = None  # that of :class:`~.loops.Loops`, whose address comes before the words
+    words: list[Any]
+    table: array[int] | None = None  # that of :class:`~.loops.Loops`, whose address is one more word before the others
 
 
 @cache
-def in_sequence() -> Callable[[int], None]:
+def _in_sequence() -> Callable[[int], None]:
     """Calls machine code: a block of how often, and for each call of its address and that of its arguments."""
     asm = Assembler()
     asm.push((RBX, R12, R13))
@@ -40,28 +69,33 @@ def in_sequence() -> Callable[[int], None]:
     return x86.executable(asm.finished())
 
 
-def loop_of_calls(calls: Callable[[int], Sequence[Call]], count: int, first: int = 1) -> tuple[array[int], list[Any]]:
-    """The arguments of :func:`in_sequence` for ``count`` steps of ``calls``; then the memory that they refer to.
+class Schedule(NamedTuple):
+    """Calls to be made one after the other, many times over."""
 
-    From step ``first`` on, 0 or 1, words grow or fall from step to step as they do to the next.
-    """
-    samples = [calls(min(step, count - 1)) for step in range(first + 2)]
-    further = np.maximum(np.arange(count) - first, 0)[:, None]
-    kept: list[Any] = []
-    pairs = np.empty((count, len(samples[0]), 2), np.int64)
-    for k, same in enumerate(zip(*samples, strict=True)):
-        start, table = same[0], same[0].table
-        assert all(call.table == table for call in same)
-        *_, one, two = (np.array(call.words) for call in same)
-        lead = table is not None
-        words = np.empty((count, lead + len(one)), np.int64)
-        words[:, lead:] = one + further * (two - one)
-        words[0, lead:] = start.words
-        if table is not None:
-            words[:, 0] = table.buffer_info()[0]
-        pairs[:, k, 0] = start.code
-        pairs[:, k, 1] = address(words) + np.arange(count) * words.strides[0]
-        kept += words, table
-    block = array("q", [pairs.size // 2])
-    block.frombytes(pairs.tobytes())
-    return block, kept
+    pairs: Array  # (times, calls, 2): the addresses of the code, and of the words of its arguments
+    kept: Any  # the memory in which those are
+
+    def part(self, start: int, stop: int) -> Schedule:
+        return self._replace(pairs=self.pairs[start:stop])
+
+
+def scheduled(calls: Sequence[Call], times: int) -> Schedule:
+    pairs = np.empty((times, len(calls), 2), np.int64)
+    kept: list[Any] = list(calls)
+    for k, (code, given, table) in enumerate(calls):
+        words = np.empty((times, len(given) + (table is not None)), np.int64)
+        for j, word in enumerate(given if table is None else (table.buffer_info()[0], *given)):
+            words[:, j] = word
+        pairs[:, k, 0] = code
+        pairs[:, k, 1] = address(words) + np.arange(times) * words.strides[0]
+        kept.append(words)
+    return Schedule(pairs, kept)
+
+
+def call_in_sequence(schedules: Sequence[Schedule]) -> None:
+    """Make the calls, those of each schedule in a thread."""
+    blocks = []
+    for pairs, _ in schedules:
+        blocks.append(array("q", [pairs.size // 2]))
+        blocks[-1].frombytes(pairs.tobytes())
+    call(_in_sequence(), blocks)

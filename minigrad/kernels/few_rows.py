@@ -10,10 +10,9 @@ from collections.abc import Callable
 from enum import IntEnum
 from functools import cache
 
-from ..memory import Array
 from . import assembler as x86
-from .assembler import R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDX, Memory, address
-from .calls import Call
+from .assembler import R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDX, Memory
+from .calls import Call, Matrices
 
 _ROWS = 6  # of a block, times two registers of columns
 
@@ -98,7 +97,7 @@ def _product(rest: int, fresh: bool) -> Callable[[int], None]:
     return x86.executable(asm.finished())
 
 
-def product_call(a: Array, b: Array, out: Array, fresh: bool = False) -> Call:
+def product_call(a: Matrices, b: Matrices, out: Matrices, fresh: bool = False) -> Call:
     """The call that adds ``a @ b`` to ``out``, or writes it there if ``fresh``.
 
     All are float32, and rows of b and out contiguous, their length a multiple of 8.
@@ -106,5 +105,5 @@ def product_call(a: Array, b: Array, out: Array, fresh: bool = False) -> Call:
     (m, k), n = a.shape, b.shape[1]
     blocks, rest = divmod(m, _ROWS)
     wide, narrow = divmod(n // x86.LANES, 2)
-    words = [address(a), *a.strides, address(b), b.strides[0], address(out), out.strides[0], k, blocks, wide, narrow, 0]
+    words = [a.places, *a.strides, b.places, b.strides[0], out.places, out.strides[0], k, blocks, wide, narrow, 0]
     return Call(_product(rest, fresh).address, words)  # type: ignore[attr-defined]

@@ -20,7 +20,7 @@ import numpy as np
 from ..memory import Array
 from . import assembler
 from .assembler import address, use_machine_code
-from .calls import Call
+from .calls import Call, Matrices
 from .formula import Trace
 from .layout import fast, runs, use_fast_kernels
 from .threads import call, divided, get_num_threads, parallel
@@ -129,30 +129,27 @@ class fused:
         places = [a.reshape(totals[k]) if k in totals else _in_three(a) for a, k in zip(results, case.results)]
         return _Work(case, shape, axis, given, places, results)
 
-    def machine_call(self, operands: Sequence[Array], results: Sequence[Array]) -> Call:
-        """The call of machine code for matrices (rows, columns), or (rows, 1).
+    def machine_call(self, operands: Sequence[Matrices], results: Sequence[Matrices]) -> Call:
+        """The call of machine code for matrices (rows, columns), (rows, 1) or (1, 1), all of them float32.
 
-        All are float32, their rows contiguous; the results have the shapes that :meth:`rows` gives them, and need no
-        sums over rows.
+        Their rows are contiguous. Results have the shapes that :meth:`rows` gives them, and need no sums over rows.
         """
-        key = _key("call", operands, results, {})
+        shape, every = operands[0].shape, (*operands, *results)
+        key = "call", *[(m.shape, m.strides) for m in every]
         known = self._calls.get(key)
         if known is None:
-            given, places = ([_in_three(a) for a in arrays] for arrays in (operands, results))
-            case = self._case(given, [_kind(a, given[0].shape[2]) for a in given], {})
-            work = _Work(case, given[0].shape, 0, given, places, [])
-            assert work.fits_machine_code()
             if len(self._calls) >= _LAUNCHES:
                 self._calls.clear()
-            known = self._calls[key] = work.case.loops, work.tables([(0, 1)])[0]
+            loops = self._case(operands, ["element" if m.shape[1] == shape[1] else "row" for m in operands], {}).loops
+            assert loops is not None
+            assert not loops.temporaries
+            known = self._calls[key] = loops, loops.table((1, *shape), [(0, 0, _step(m, 0)) for m in every])
         loops, table = known
-        addresses = [address(a) for a in (*operands, *results)]
-        assert not loops.temporaries
-        assert not loops.spoils(addresses)
-        return Call(loops.run, addresses, table)
+        assert not loops.spoils([m.places[0] for m in every])
+        return Call(loops.run, [m.places for m in every], table)
 
     def _case(self, operands: Sequence[Any], kinds: list[str], options: dict[str, Any]) -> _Case:
-        parts = [None if isinstance(a, np.ndarray) or type(a) in (float, int) else a for a in operands]
+        parts = [None if isinstance(a, np.ndarray | Matrices) or type(a) in (float, int) else a for a in operands]
         key = (*kinds, *parts, *options.items())
         case = self._cases.get(key)
         if case is None:
@@ -211,8 +208,7 @@ class _Work(NamedTuple):
 
     def tables(self, shared: Sequence[tuple[int, int]]) -> list[array[int]]:
         """What machine code needs to know of the arrays for each share of the work."""
-        from .loops import table
-
+        assert self.case.loops is not None
         columns, tables = self.shape[2], []
         for k, (start, stop) in enumerate(shared):
             places, numbers = [], count(0, 4)
@@ -224,8 +220,9 @@ class _Work(NamedTuple):
             for a, kind in zip(self.places, self.case.results):
                 first, along, down = _steps(a, self.axis, start)
                 places.append((first + k * a.nbytes * (kind in _TOTALS), along, down))
-            places += [(k * columns * 4, 0, 0)] * self.case.loops.temporaries  # type: ignore[union-attr]
-            tables.append(table([stop - start if d == self.axis else n for d, n in enumerate(self.shape)], places))
+            places += [(k * columns * 4, 0, 0)] * self.case.loops.temporaries
+            shape = [stop - start if d == self.axis else n for d, n in enumerate(self.shape)]
+            tables.append(self.case.loops.table(shape, places))
         return tables
 
     def returned(self, results: list[Array]) -> Any:
@@ -354,5 +351,8 @@ def _part(a: Any, axis: int, start: int, stop: int) -> Any:
 
 def _steps(a: Array, axis: int, start: int) -> tuple[int, int, int]:
     """Where a part of an array of three dimensions begins, and how many bytes lie between neighbours along 0 and 1."""
-    steps = [stride if n > 1 else 0 for n, stride in zip(a.shape, a.strides)]
-    return start * steps[axis], steps[0], steps[1]
+    return start * _step(a, axis), _step(a, 0), _step(a, 1)
+
+
+def _step(a: Array | Matrices, axis: int) -> int:
+    return a.strides[axis] if a.shape[axis] > 1 else 0

@@ -33,19 +33,6 @@ _NEUTRAL = {"sum": 0.0, "max": -math.inf}
 _REDUCE = {"sum": x86.ADD, "max": x86.MAXIMUM}
 
 
-def table(shape: Sequence[int], places: Sequence[tuple[int, int, int]]) -> array[int]:
-    """The table for loops over a shape (outer, rows, columns).
-
-    For each address it holds where the first element is from there, and how many bytes lie between neighbours along
-    the first two dimensions.
-    """
-    outer, rows, columns = shape
-    words = [outer, rows, columns // LANES * 32, columns % LANES, *_MASKS[columns % LANES]]
-    for start, along, down in places:
-        words += start, down, along - down * rows
-    return array("q", words)
-
-
 class Loops:
     """The machine code of a formula for operands of certain kinds.
 
@@ -70,6 +57,19 @@ class Loops:
         self._function()
         self.launch = x86.executable(self.asm.finished())
         self.run: int = self.launch.address + start  # type: ignore[attr-defined]
+
+    @staticmethod
+    def table(shape: Sequence[int], places: Sequence[tuple[int, int, int]]) -> array[int]:
+        """The table for loops over a shape (outer, rows, columns).
+
+        For each address it holds where the first element is from there, and how many bytes lie between neighbours along
+        the first two dimensions.
+        """
+        outer, rows, columns = shape
+        words = [outer, rows, columns // LANES * 32, columns % LANES, *_MASKS[columns % LANES]]
+        for start, along, down in places:
+            words += start, down, along - down * rows
+        return array("q", words)
 
     def _keep_long_ones(self) -> None:
         """Give a place to elements that a later stage needs too, and that take long to compute."""

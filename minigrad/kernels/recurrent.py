@@ -16,11 +16,11 @@ import numpy as np
 
 from ..memory import Array
 from . import products, special
-from .assembler import LANES
-from .calls import Call, in_sequence, loop_of_calls
+from .assembler import LANES, address
+from .calls import Call, Matrices, call_in_sequence, matrices, scheduled
 from .few_rows import product_call
 from .fused import fused, machine_code_works
-from .threads import call, divided, parallel
+from .threads import divided, parallel
 
 GATES = {"tanh": 1, "relu": 1, "lstm": 4, "gru": 3}
 Spans = list[tuple[int, int, int]]
@@ -214,16 +214,21 @@ def _by_machine_code(steps: Spans, *arrays: Array) -> bool:
     return fits and machine_code_works() and len(steps) > 2 and steps[0][2] == steps[-1][2] == shape[0] > 0
 
 
-def _in_sequence(steps: Spans, weight: Array, calls: Callable[[int, slice], list[Call]]) -> None:
-    """Call, step by step, what ``calls`` gives for a step and some sequences; each thread for its own sequences."""
+def _each_step(steps: Spans, weight: Array, calls: Callable[[slice, Array], list[Call]]) -> None:
+    """Step by step what ``calls`` gives for some sequences and the first rows of all steps; shared by sequences."""
     n = steps[0][2]
     owners = [slice(*span) for span in divided(n, len(steps) * n * weight.size / 30)]
-    loops = [loop_of_calls(lambda step, own=own: calls(step, own), len(steps)) for own in owners]  # type: ignore[misc]
-    call(in_sequence(), [block for block, _ in loops])
+    starts = np.array([start for start, _, _ in steps])
+    call_in_sequence([scheduled(calls(own, starts), len(steps)) for own in owners])
 
 
-def _gates(rows: Array, H: int) -> list[Array]:
-    return [rows[:, k * H : (k + 1) * H] for k in range(rows.shape[1] // H)]
+def _rows_from(a: Array, starts: Array) -> Matrices:
+    """Rows like those of ``a``, the first of its array, that begin ``starts`` rows further."""
+    return matrices(a, starts * a.strides[0])
+
+
+def _gates(rows: Array, starts: Array, H: int) -> list[Matrices]:
+    return [_rows_from(rows[:, k * H : (k + 1) * H], starts) for k in range(rows.shape[1] // H)]
 
 
 @fused
@@ -238,16 +243,20 @@ def _lstm_forward(steps: Spans, gates: Array, weight: Array, h: Array, c: Array,
     matrix, H = np.ascontiguousarray(weight.T), h.shape[1]
     np.copyto(saved, gates)
 
-    def calls(step: int, own: slice) -> list[Call]:
-        start = _rows(steps, step).start
-        rows = slice(start + own.start, start + own.stop)
-        state, cell = (h, c) if not step else (y[_rows(steps, step - 1)], cells[_rows(steps, step - 1)])
-        z = _gates(saved[rows], H)
-        return [product_call(state[own], matrix, saved[rows]),
-                _lstm_step.machine_call([*z, cell[own]], [*z, cells[rows], y[rows]])]  # fmt: skip
+    def calls(own: slice, starts: Array) -> list[Call]:
+        def behind(first: Array, a: Array) -> Matrices:
+            """The rows of a step before, which for the first step are ``first``."""
+            rows = _rows_from(a[own], np.roll(starts, 1))
+            rows.places[0] = address(first[own])
+            return rows
 
-    _in_sequence(steps, weight, calls)
-    last = _rows(steps, -1)
+        z, rows = _gates(saved[own], starts, H), _rows_from(saved[own], starts)
+        into = [*z, _rows_from(cells[own], starts), _rows_from(y[own], starts)]
+        return [product_call(behind(h, y), matrices(matrix), rows),
+                _lstm_step.machine_call([*z, behind(c, cells)], into)]  # fmt: skip
+
+    _each_step(steps, weight, calls)
+    last = slice(*steps[-1][:2])
     return y, y[last].copy(), cells[last].copy(), saved, cells
 
 
@@ -269,21 +278,16 @@ def _lstm_backward(steps: Spans, g: Array | None, y: Sequence[Array], weight: Ar
     states = np.zeros((len(before) + 2 * n, H), np.float32)
     if g is not None:
         states[n:-n] = g
-    states[n:-n][_rows(steps, -1)] += d_hidden
+    states[n:-n][slice(*steps[-1][:2])] += d_hidden
     d_gates = np.empty_like(y[3])
     forwards = steps[0][0] < steps[1][0]
 
-    def calls(step: int, own: slice) -> list[Call]:
-        start = _rows(steps, -1 - step).start
-        rows = slice(start + own.start, start + own.stop)
-        given = [*_gates(y[3][rows], H), y[4][rows], before[rows], states[n:-n][rows], d_cell[own]]
-        earlier = states[start:][own] if forwards else states[start + 2 * n :][own]
-        return [_lstm_step_back.machine_call(given, [*_gates(d_gates[rows], H), d_cell[own]]),
-                product_call(d_gates[rows], weight, earlier)]  # fmt: skip
+    def calls(own: slice, starts: Array) -> list[Call]:
+        given = [*_gates(y[3][own], starts, H), *[_rows_from(a[own], starts) for a in (y[4], before, states[n:])]]
+        earlier = _rows_from(states[own] if forwards else states[2 * n :][own], starts)
+        d_cells = matrices(d_cell[own])
+        return [_lstm_step_back.machine_call([*given, d_cells], [*_gates(d_gates[own], starts, H), d_cells]),
+                product_call(_rows_from(d_gates[own], starts), matrices(weight), earlier)]  # fmt: skip
 
-    _in_sequence(steps, weight, calls)
+    _each_step(steps[::-1], weight, calls)
     return d_gates, (states[:n] if forwards else states[-n:]).copy()
-
-
-def _rows(steps: Spans, step: int) -> slice:
-    return slice(*steps[step][:2])

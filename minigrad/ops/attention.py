@@ -56,17 +56,10 @@ def _masked_softmax(scores: Any, bias: Any) -> Any:
     return where(dead, 0, softmax(scores + where(dead, 0, bias), -1))
 
 
-def _by_head(*arrays: Array) -> Any:
-    """All dimensions before the last two made one."""
-    return [a.reshape(-1, *a.shape[-2:]) for a in arrays]
-
-
 def _attention_gradients(g: Array, query: Array, key: Array, value: Array, y: Array, scale: float, is_causal: bool,
                          memory: list | None) -> tuple:  # fmt: skip
     if memory:
-        g, q, k, v, y = _by_head(g, query, key, value, y)
-        found = kernels.backward(g, q, k, v, y, memory[0], scale, is_causal)
-        return tuple(d.reshape(a.shape) for d, a in zip(found, (query, key, value), strict=True))
+        return kernels.backward(g, query, key, value, y, memory[0], scale, is_causal)
     weights = _weights(query, key, scale, is_causal)
     d_weights = matmul(g, np.swapaxes(value, -1, -2))
     d_scores = (d_weights - np.sum(d_weights * weights, axis=-1, keepdims=True)) * weights * scale
@@ -89,11 +82,10 @@ def _causal(query: Any, key: Any) -> Any:
 def _attention(query: Array, key: Array, value: Array, scale: float, is_causal: bool,
                memory: list | None = None) -> Array:  # fmt: skip
     """:func:`attention` for heads of one shape that the kernel takes, without the mask of a user."""
-    q, k, v = _by_head(query, key, value)
-    y, log_total = kernels.forward(q, k, v, scale, is_causal)
+    y, log_total = kernels.forward(query, key, value, scale, is_causal)
     if memory is not None:
         memory.append(log_total)
-    return y.reshape(*query.shape[:-1], value.shape[-1])
+    return y
 
 
 def attention(query: Any, key: Any, value: Any, attn_mask: Any = None, is_causal: bool = False,

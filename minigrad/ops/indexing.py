@@ -25,7 +25,22 @@ _ALL = slice(None)
 # ------------------------------------------------------------------------------------------ x[index]
 
 
-@primitive(input=lambda g, input_shape, index: getitem_adjoint(g, index, input_shape), view=True)
+def _getitem_gradient(g: Array, input_shape: tuple[int, ...], index: tuple) -> Array:
+    return getitem_adjoint(g, index, input_shape)
+
+
+def _add_gradient(total: Array, g: Array, input_shape: tuple[int, ...], index: tuple) -> bool:
+    """Add :func:`_getitem_gradient` to ``total`` where it is not 0, if no element is found twice."""
+    if any(map(_is_array, index)):
+        return False
+    total[index] += g
+    return True
+
+
+_getitem_gradient.adds = _add_gradient  # type: ignore[attr-defined]
+
+
+@primitive(input=_getitem_gradient, view=True)
 def _getitem(input: Array, index: tuple) -> Array:
     """``input[index]``, where ``index`` is either basic and ends in an Ellipsis, or advanced."""
     try:
