@@ -174,10 +174,10 @@ def _mask_and_factor(L: int, S: int, scale: float, causal: bool) -> tuple[Matric
 def _turned(a: Array) -> Array:
     """The transposes of matrices (..., rows, columns)."""
     out: Array = np.empty((*a.shape[:-2], a.shape[-1], a.shape[-2]), a.dtype)
-    source, target = (x.reshape(-1, *x.shape[-2:]) for x in (a, out))
     if a.ndim == 4 and a.strides[1] == 4 * a.shape[3]:  # heads side by side are one matrix
-        source = a.swapaxes(1, 2).reshape(a.shape[0], a.shape[2], -1)
-        target = out.reshape(a.shape[0], -1, a.shape[2])
+        source, target = a.swapaxes(1, 2).reshape(a.shape[0], a.shape[2], -1), out.reshape(a.shape[0], -1, a.shape[2])
+    else:
+        source, target = _in_three(a), _in_three(out)
     if not transpose(source, target):
         np.copyto(target, source.swapaxes(1, 2))
     return out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,11 +35,17 @@ class Matrices(NamedTuple):
 
 def matrices(a: Array, further: Any = None) -> Matrices:
     """The last two dimensions of ``a``, at the places that its other dimensions say, or bytes ``further``."""
-    places = np.array([address(a)]) if further is None else address(a) + further
-    if further is None:
-        for n, step in zip(a.shape[:-2], a.strides):
-            places = (places[:, None] + np.arange(0, n * step, step) if step else np.repeat(places, n)).reshape(-1)
-    return Matrices(a.shape[-2:], a.strides[-2:], places, a)
+    offsets = _offsets(a.shape[:-2], a.strides[:-2]) if further is None else further
+    return Matrices(a.shape[-2:], a.strides[-2:], offsets + address(a), a)
+
+
+@lru_cache(maxsize=256)
+def _offsets(shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+    """How many bytes the elements of an array lie behind its first."""
+    offsets = np.zeros((), np.int64)
+    for n, step in zip(shape, strides):
+        offsets = np.add.outer(offsets, np.arange(n) * step)
+    return offsets.reshape(-1)
 
 
 class Call(NamedTuple):
@@ -80,16 +86,22 @@ class Schedule(NamedTuple):
 
 
 def scheduled(calls: Sequence[Call], times: int) -> Schedule:
+    row: list[Any] = []  # the words of all calls, one after the other
+    starts = []
+    for _, words, table in calls:
+        starts.append(8 * len(row))
+        row += words if table is None else (table.buffer_info()[0], *words)
+    changing = [(k, word) for k, word in enumerate(row) if word.__class__ is np.ndarray]
+    for k, _ in changing:
+        row[k] = 0
+    block = np.empty((times, len(row)), np.int64)
+    block[:] = row
+    for k, word in changing:
+        block[:, k] = word
     pairs = np.empty((times, len(calls), 2), np.int64)
-    kept: list[Any] = list(calls)
-    for k, (code, given, table) in enumerate(calls):
-        words = np.empty((times, len(given) + (table is not None)), np.int64)
-        for j, word in enumerate(given if table is None else (table.buffer_info()[0], *given)):
-            words[:, j] = word
-        pairs[:, k, 0] = code
-        pairs[:, k, 1] = address(words) + np.arange(times) * words.strides[0]
-        kept.append(words)
-    return Schedule(pairs, kept)
+    pairs[:, :, 0] = [call.code for call in calls]
+    pairs[:, :, 1] = np.add.outer(np.arange(times) * block.strides[0] + address(block), starts)
+    return Schedule(pairs, (block, calls))
 
 
 def call_in_sequence(schedules: Sequence[Schedule]) -> None:

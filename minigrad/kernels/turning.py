@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -17,9 +17,10 @@ _SIDE = 8  # of a block
 _WIDE = 16  # columns that are read at a time: the numbers of a line of the cache
 
 
-def _starts(size: int, step: int) -> Array:
-    """Where blocks of ``step`` begin, of which the last ends at ``size``."""
-    return np.minimum(np.arange(0, size, step), size - step)
+@lru_cache(maxsize=256)
+def _blocks(size: int, step: int, in_source: int, in_target: int) -> Array:
+    """Where blocks of ``step``, of which the last ends at ``size``, begin in source and target, in bytes."""
+    return np.outer(np.minimum(np.arange(0, size, step), size - step), (in_source, in_target))
 
 
 def transpose(source: Array, target: Array) -> bool:
@@ -30,16 +31,13 @@ def transpose(source: Array, target: Array) -> bool:
     channels, rows, columns = source.shape
     if rows < _SIDE or columns < _WIDE:
         return False
-    lefts, tops = _starts(columns, _WIDE), _starts(rows, _SIDE)
-    down = np.stack([tops * source.strides[1], tops * 4], axis=1)
-    blocks, kept = [], []
-    for start, stop in divided(len(lefts), source.size / 2):
-        part = lefts[start:stop]
-        across = np.stack([part * 4, part * target.strides[1]], axis=1)
-        kept.append(across)
+    across = _blocks(columns, _WIDE, 4, target.strides[1])
+    down = _blocks(rows, _SIDE, source.strides[1], 4)
+    blocks = []
+    for start, stop in divided(len(across), source.size / 2):
         blocks.append(array("q", [
             channels, address(source), address(target), source.strides[0], target.strides[0], source.strides[1],
-            target.strides[1], len(part), address(across), len(tops), address(down), 0, 0,
+            target.strides[1], stop - start, address(across[start:]), len(down), address(down), 0, 0,
         ]))  # fmt: skip
     call(_transpose(), blocks)
     return True
