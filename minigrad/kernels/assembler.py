@@ -126,6 +126,11 @@ class Assembler:
         self.load(by, source)
         self.store(by, target)
 
+    def sum(self, target: Memory, a: Memory, b: Memory) -> None:
+        self.load(RAX, a)
+        self.increase(RAX, b)
+        self.store(RAX, target)
+
     def if_equal(self, memory: Memory, number: int, body: Callable[[], None]) -> None:
         self.load(RAX, memory)
         self.set(RCX, number)

@@ -34,21 +34,10 @@ _TILE = 8  # pixels of a run for the weight's gradient, so that what they meet s
 
 
 class Run:
-    """Words of a run: where its first pixel is, and what it meets; that part of the weight; how many pixels; how many
-    rows of the kernel, and how many blocks of it in each, and elements more."""
+    """Words of a run: where its first pixel is, what it meets, and that part of the weight, in bytes from where they
+    begin; how many pixels; how many rows of the kernel, and how many blocks of it in each, and elements more."""
 
     X, Y, WEIGHT, PIXELS, ROWS, BLOCKS, REST, SIZE = range(0, 64, 8)
-
-    @staticmethod
-    def table(runs: Array, start: int, x: Array, y: Array, weight: Array, length: Array, block: int) -> Array:
-        """The words of runs, of which the first row of ``y`` is ``start``."""
-        table = np.empty((len(runs), Run.SIZE // 8), np.int64)
-        table[:, 0] = address(x) + runs[:, 0] * x.strides[0] + runs[:, 1] * x.strides[1]
-        table[:, 1] = address(y) + (start + runs[:, 2]) * y.strides[0] + runs[:, 3] * y.strides[1]
-        table[:, 2] = weight
-        table[:, 3:5] = runs[:, 6:8]
-        table[:, 5], table[:, 6] = divmod(length, block)
-        return table
 
 
 def handles(x: Array, kernel: Sizes, dilation: Sizes, *others: Array) -> bool:
@@ -60,13 +49,13 @@ def handles(x: Array, kernel: Sizes, dilation: Sizes, *others: Array) -> bool:
     )  # fmt: skip
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=512)
 def _runs(kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, image: Sizes, rows: tuple[int, int],
-          columns: int, most: int) -> Array | None:  # fmt: skip
-    """The runs of rows of the output; None if a pixel meets nothing of the image.
+          columns: int, most: int, steps: Sizes, of_element: int, block: int) -> Array | None:  # fmt: skip
+    """The runs, of ``most`` pixels, of rows of the output; None if a pixel meets nothing of the image.
 
-    For each: row and column of the image that the first pixel meets, and of the output, and of the kernel; then how
-    many pixels, rows of the kernel, and columns of the kernel.
+    ``steps`` are the bytes from row to row and from column to column of the image, of the output and of the weight,
+    ``of_element`` is how many elements a column of the kernel has, of which blocks have ``block``.
     """
     spans: list[tuple[int, int, int, int]] = []  # first pixel, end, first column of the kernel, end
     for w in range(columns):
@@ -81,26 +70,30 @@ def _runs(kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, image: S
         else:
             spans.append((w, w + 1, j0, j1))
     found = []
+    x_row, x_column, y_row, y_column, w_row, w_column = steps
     for h in range(*rows):
         top = h * stride[0] - before[0]
         met = [i for i in range(kernel[0]) if 0 <= top + i * dilation[0] < image[0]]
         if not met:
             return None
         for first, end, j0, j1 in spans:
-            place = top + met[0] * dilation[0], first * stride[1] - before[1] + j0
-            found.append((*place, h - rows[0], first, met[0], j0, end - first, len(met), j1 - j0))
-    return np.array(found, np.int64).reshape(-1, 9)
+            x = (top + met[0] * dilation[0]) * x_row + (first * stride[1] - before[1] + j0) * x_column
+            y, weight = h * y_row + first * y_column, met[0] * w_row + j0 * w_column
+            found.append((x, y, weight, end - first, len(met), *divmod((j1 - j0) * of_element, block)))
+    return np.array(found, np.int64)
 
 
-def shared_runs(taps: Any, x: Array, out: Array, work: float, most: int) -> list[tuple[int, Array]] | None:
-    """The first row of the output and the runs for each thread."""
+def shared_runs(taps: Any, x: Array, y: Array, work: float, most: int, weight_steps: Sizes, of_element: int,
+                block: int) -> list[Array] | None:  # fmt: skip
+    """The runs for each thread; see :func:`_runs`."""
+    steps = *x.strides[:2], *y.strides[:2], *weight_steps
     found = []
-    for start, stop in divided(out.shape[0], work):
-        columns = out.shape[1]
-        runs = _runs(taps.kernel, taps.stride, taps.before, taps.dilation, x.shape[:2], (start, stop), columns, most)
+    for rows in divided(y.shape[0], work):
+        runs = _runs(taps.kernel, taps.stride, taps.before, taps.dilation, x.shape[:2], rows, y.shape[1], most, steps,
+                     of_element, block)  # fmt: skip
         if runs is None:
             return None
-        found.append((start, runs))
+        found.append(runs)
     return found
 
 
@@ -113,7 +106,7 @@ def words_of(names: Any, given: list[int]) -> array[int]:
 
 _Forward = IntEnum(  # words of the arguments
     "_Forward",
-    "RUNS FIRST_RUN WEIGHT BIAS WIDE NARROW BLOCKS X_ROW X_LINE X_PIXEL Y_CHANNEL Y_PIXEL W_LINE W_BLOCK "
+    "RUNS FIRST_RUN X Y WEIGHT BIAS WIDE NARROW BLOCKS X_ROW X_LINE X_PIXEL Y_CHANNEL Y_PIXEL W_LINE W_BLOCK "
     "PIXELS_LEFT X_NOW Y_NOW SAMPLES_LEFT",
     start=0,
 )
@@ -192,8 +185,9 @@ def _forward(rest: int) -> Callable[[int], None]:
             asm.advance(word(place), word(step))
 
     def run() -> None:
-        for place, source in ((_Forward.PIXELS_LEFT, Run.PIXELS), (_Forward.X_NOW, Run.X), (_Forward.Y_NOW, Run.Y)):
-            asm.copy(Memory(RSI, source), word(place))
+        asm.copy(Memory(RSI, Run.PIXELS), word(_Forward.PIXELS_LEFT))
+        for place, start, offset in ((_Forward.X_NOW, _Forward.X, Run.X), (_Forward.Y_NOW, _Forward.Y, Run.Y)):
+            asm.sum(word(place), word(start), Memory(RSI, offset))
         asm.times(word(_Forward.PIXELS_LEFT), pixel)
         asm.add(RSI, Run.SIZE)
 
@@ -211,29 +205,21 @@ def convolve(x: Array, w: Array, bias: Array | None, taps: Any, out: Array) -> b
     full, rest = divmod(features, _FEATURES)
     blocks = full + (rest > 0)
     packed = np.zeros((blocks, kh, kw, channels, _FEATURES), np.float32)
-    ordered = w.transpose(2, 3, 1, 0)
-    for k in range(blocks):
-        part = ordered[..., k * _FEATURES : (k + 1) * _FEATURES]
-        packed[k, ..., : part.shape[-1]] = part
+    whole = full * _FEATURES
+    packed[:full] = w[:whole].reshape(full, _FEATURES, channels, kh, kw).transpose(0, 3, 4, 2, 1)
+    packed[full:, ..., :rest] = w[whole:].transpose(2, 3, 1, 0)
     biases = np.zeros(blocks * _FEATURES, np.float32)
     if bias is not None:
         biases[:features] = bias
-    work = out.size * channels * kh * kw / 45
-    tables = shared_runs(taps, x, out, work, out.shape[1])
-    if tables is None:
+    steps = packed.strides[1:3]
+    shares = shared_runs(taps, x, out, out.size * channels * kh * kw / 45, out.shape[1], steps, channels, 1)
+    if shares is None:
         return False
-    arguments = []
-    kept = []
-    for start, runs in tables:
-        weight = (runs[:, 4] * kw + runs[:, 5]) * channels * 4 * _FEATURES
-        table = Run.table(runs, start, x, out, weight, runs[:, 8] * channels, 1)
-        kept.append(table)
-        arguments.append(words_of(_Forward, [
-            len(runs), address(table), address(packed), address(biases), n // x86.LANES // 2, n // x86.LANES % 2, full,
-            x.strides[2], taps.dilation[0] * x.strides[0], taps.stride[1] * x.strides[1], *out.strides[2:0:-1],
-            kw * channels * _FEATURES * 4, kh * kw * channels * 4 * _FEATURES,
-        ]))  # fmt: skip
-    call(_forward(rest), arguments)
+    call(_forward(rest), [words_of(_Forward, [
+        len(runs), address(runs), address(x), address(out), address(packed), address(biases),
+        n // x86.LANES // 2, n // x86.LANES % 2, full, x.strides[2], taps.dilation[0] * x.strides[0],
+        taps.stride[1] * x.strides[1], *out.strides[2:0:-1], packed.strides[1], packed.strides[0],
+    ]) for runs in shares])  # fmt: skip
     return True
 
 
@@ -241,7 +227,7 @@ def convolve(x: Array, w: Array, bias: Array | None, taps: Any, out: Array) -> b
 
 _Backward = IntEnum(  # words of the arguments
     "_Backward",
-    "RUNS FIRST_RUN BLOCKS STEPS ROW G_PIXEL X_PIXEL X_LINE SUM_LINE SUM_FEATURE G_BLOCK SUM_BLOCK "
+    "RUNS FIRST_RUN X G SUMS BLOCKS STEPS ROW G_PIXEL X_PIXEL X_LINE SUM_LINE SUM_FEATURE G_BLOCK SUM_BLOCK "
     "PIXELS_LEFT FULL_LEFT LINES_LEFT BLOCKS_LEFT X_NOW SUM_NOW",
     start=0,
 )
@@ -301,7 +287,7 @@ def _backward(rest: int) -> Callable[[int], None]:
 
     def features(count: int) -> None:
         """All elements for some features, whose gradients stay in the cache meanwhile."""
-        asm.copy(Memory(RSI, Run.X), word(_Backward.X_NOW))
+        asm.sum(word(_Backward.X_NOW), word(_Backward.X), Memory(RSI, Run.X))
         asm.store(RBP, word(_Backward.SUM_NOW))
 
         def full_block() -> None:
@@ -321,8 +307,9 @@ def _backward(rest: int) -> Callable[[int], None]:
         asm.repeat(Memory(RSI, Run.ROWS), word(_Backward.LINES_LEFT), kernel_row)
 
     def run() -> None:
-        asm.load(R11, Memory(RSI, Run.Y))
-        asm.load(RBP, Memory(RSI, Run.WEIGHT))
+        for register, start, offset in ((R11, _Backward.G, Run.Y), (RBP, _Backward.SUMS, Run.WEIGHT)):
+            asm.load(register, word(start))
+            asm.increase(register, Memory(RSI, offset))
 
         def full_block() -> None:
             features(_ROWS)
@@ -345,21 +332,17 @@ def convolve_weight(g: Array, x: Array, taps: Any) -> Array | None:
     if not handles(x, taps.kernel, taps.dilation, g):
         return None
     (kh, kw), features, channels, n = taps.kernel, g.shape[2], x.shape[2], g.shape[3]
-    tables = shared_runs(taps, x, g, g.size * channels * kh * kw / 45, _TILE)
-    if tables is None:
-        return None
     full, rest = divmod(features, _ROWS)
-    totals = np.zeros((len(tables), features, kh, kw * channels, x86.LANES), np.float32)
-    arguments, kept = [], []
-    for (start, runs), total in zip(tables, totals):
-        sums = address(total) + (runs[:, 4] * kw + runs[:, 5]) * channels * 4 * x86.LANES
-        table = Run.table(runs, start, x, g, sums, runs[:, 8] * channels, _COLUMNS)
-        kept.append(table)
-        arguments.append(words_of(_Backward, [
-            len(table), address(table), full, n // x86.LANES, x.strides[2], g.strides[1], taps.stride[1] * x.strides[1],
-            taps.dilation[0] * x.strides[0], total.strides[1], total.strides[0], _ROWS * g.strides[2],
-            _ROWS * total.strides[0],
-        ]))  # fmt: skip
-    call(_backward(rest), arguments)
-    total = totals.reshape(len(tables), -1, x86.LANES) @ np.ones(x86.LANES, np.float32)
+    of_pixel = 4 * channels * x86.LANES  # bytes of sums
+    steps, work = (kw * of_pixel, of_pixel), g.size * channels * kh * kw / 45
+    shares = shared_runs(taps, x, g, work, _TILE, steps, channels, _COLUMNS)
+    if shares is None:
+        return None
+    totals = np.zeros((len(shares), features, kh, kw * channels, x86.LANES), np.float32)
+    call(_backward(rest), [words_of(_Backward, [
+        len(runs), address(runs), address(x), address(g), address(total), full, n // x86.LANES, x.strides[2],
+        g.strides[1], taps.stride[1] * x.strides[1], taps.dilation[0] * x.strides[0], total.strides[1],
+        total.strides[0], _ROWS * g.strides[2], _ROWS * total.strides[0],
+    ]) for runs, total in zip(shares, totals)])  # fmt: skip
+    total = totals.reshape(len(totals), -1, x86.LANES) @ np.ones(x86.LANES, np.float32)
     return np.ascontiguousarray(total.sum(0).reshape(features, kh, kw, channels).transpose(0, 3, 1, 2))

@@ -24,7 +24,7 @@ _ELEMENTS = 3  # of a row of the kernel
 
 _Forward = IntEnum(  # words of the arguments
     "_Forward",
-    "RUNS FIRST_RUN WEIGHT BIAS CHANNELS WIDE NARROW X_LINE X_PIXEL X_TAP Y_PIXEL W_LINE W_TAP "
+    "RUNS FIRST_RUN X Y WEIGHT BIAS CHANNELS WIDE NARROW X_LINE X_PIXEL X_TAP Y_PIXEL W_LINE W_TAP "
     "PIXELS_LEFT X_NOW Y_NOW CHANNELS_LEFT",
     start=0,
 )
@@ -87,8 +87,9 @@ def _forward() -> Callable[[int], None]:
             asm.advance(word(place), word(step))
 
     def run() -> None:
-        for place, source in ((_Forward.PIXELS_LEFT, Run.PIXELS), (_Forward.X_NOW, Run.X), (_Forward.Y_NOW, Run.Y)):
-            asm.copy(Memory(RSI, source), word(place))
+        asm.copy(Memory(RSI, Run.PIXELS), word(_Forward.PIXELS_LEFT))
+        for place, start, offset in ((_Forward.X_NOW, _Forward.X, Run.X), (_Forward.Y_NOW, _Forward.Y, Run.Y)):
+            asm.sum(word(place), word(start), Memory(RSI, offset))
         asm.times(word(_Forward.PIXELS_LEFT), pixel)
         asm.add(RSI, Run.SIZE)
 
@@ -103,27 +104,22 @@ def convolve(x: Array, w: Array, bias: Array | None, taps: Any, out: Array) -> b
     if not handles(x, taps.kernel, taps.dilation, out):
         return False
     (channels, _, kh, kw), n = w.shape, x.shape[3]
-    tables = shared_runs(taps, x, out, out.size * kh * kw / 16, out.shape[1])
-    if tables is None:
+    shares = shared_runs(taps, x, out, out.size * kh * kw / 16, out.shape[1], (kw * channels * 4, channels * 4), 1, 1)
+    if shares is None:
         return False
     packed = np.ascontiguousarray(w[:, 0].transpose(1, 2, 0), np.float32)
     biases = np.zeros(channels, np.float32) if bias is None else np.ascontiguousarray(bias, np.float32)
-    arguments, kept = [], []
-    for start, runs in tables:
-        table = Run.table(runs, start, x, out, (runs[:, 4] * kw + runs[:, 5]) * channels * 4, runs[:, 8], 1)
-        kept.append(table)
-        arguments.append(words_of(_Forward, [
-            len(table), address(table), address(packed), address(biases), channels, n // x86.LANES // _WIDE,
-            n // x86.LANES % _WIDE, taps.dilation[0] * x.strides[0], taps.stride[1] * x.strides[1], x.strides[1],
-            out.strides[1], kw * channels * 4, channels * 4,
-        ]))  # fmt: skip
-    call(_forward(), arguments)
+    call(_forward(), [words_of(_Forward, [
+        len(runs), address(runs), address(x), address(out), address(packed), address(biases), channels,
+        n // x86.LANES // _WIDE, n // x86.LANES % _WIDE, taps.dilation[0] * x.strides[0],
+        taps.stride[1] * x.strides[1], x.strides[1], out.strides[1], *packed.strides[:2],
+    ]) for runs in shares])  # fmt: skip
     return True
 
 
 _Backward = IntEnum(  # words of the arguments
     "_Backward",
-    "RUNS FIRST_RUN CHANNELS STEPS TAP G_NEXT X_NEXT X_LINE SUM_LINE SUM_CHANNEL ROW "
+    "RUNS FIRST_RUN X G SUMS CHANNELS STEPS TAP G_NEXT X_NEXT X_LINE SUM_LINE SUM_CHANNEL ROW "
     "CHANNELS_LEFT LINES_LEFT FULL_LEFT PIXELS_LEFT SUM_NOW X_NOW",
     start=0,
 )
@@ -195,9 +191,11 @@ def _backward(vectors: int) -> Callable[[int], None]:
         asm.increase(R11, word(_Backward.ROW))
 
     def run() -> None:
-        asm.load(R11, Memory(RSI, Run.Y))
-        for place, source in ((_Backward.SUM_NOW, Run.WEIGHT), (_Backward.X_NOW, Run.X)):
-            asm.copy(Memory(RSI, source), word(place))
+        asm.load(R11, word(_Backward.G))
+        asm.increase(R11, Memory(RSI, Run.Y))
+        for place, start, offset in ((_Backward.SUM_NOW, _Backward.SUMS, Run.WEIGHT),
+                                     (_Backward.X_NOW, _Backward.X, Run.X)):  # fmt: skip
+            asm.sum(word(place), word(start), Memory(RSI, offset))
         asm.copy(word(_Backward.CHANNELS), word(_Backward.CHANNELS_LEFT))
         asm.times(word(_Backward.CHANNELS_LEFT), channel)
         asm.add(RSI, Run.SIZE)
@@ -213,20 +211,15 @@ def convolve_weight(g: Array, x: Array, taps: Any) -> Array | None:
     if not handles(x, taps.kernel, taps.dilation, g):
         return None
     (kh, kw), (channels, n) = taps.kernel, g.shape[2:]
-    tables = shared_runs(taps, x, g, g.size * kh * kw / 16, g.shape[1])
-    if tables is None:
+    steps = kw * 4 * x86.LANES, 4 * x86.LANES
+    shares = shared_runs(taps, x, g, g.size * kh * kw / 16, g.shape[1], steps, 1, _ELEMENTS)
+    if shares is None:
         return None
-    totals = np.zeros((len(tables), channels, kh, kw, x86.LANES), np.float32)
+    totals = np.zeros((len(shares), channels, kh, kw, x86.LANES), np.float32)
     vectors = 2 - n // x86.LANES % 2
-    arguments, kept = [], []
-    for (start, runs), total in zip(tables, totals):
-        sums = address(total) + (runs[:, 4] * kw + runs[:, 5]) * 4 * x86.LANES
-        table = Run.table(runs, start, x, g, sums, runs[:, 8], _ELEMENTS)
-        kept.append(table)
-        arguments.append(words_of(_Backward, [
-            len(table), address(table), channels, n // x86.LANES // vectors, x.strides[1], g.strides[1] - 4 * n,
-            taps.stride[1] * x.strides[1] - 4 * n, taps.dilation[0] * x.strides[0], total.strides[1], total.strides[0],
-            4 * n,
-        ]))  # fmt: skip
-    call(_backward(vectors), arguments)
+    call(_backward(vectors), [words_of(_Backward, [
+        len(runs), address(runs), address(x), address(g), address(total), channels, n // x86.LANES // vectors,
+        x.strides[1], g.strides[1] - 4 * n, taps.stride[1] * x.strides[1] - 4 * n, taps.dilation[0] * x.strides[0],
+        total.strides[1], total.strides[0], 4 * n,
+    ]) for runs, total in zip(shares, totals)])  # fmt: skip
     return totals.sum((0, 4))[:, None]
