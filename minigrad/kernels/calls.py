@@ -16,27 +16,28 @@ from .threads import call
 
 
 class Matrices(NamedTuple):
-    """Matrices of the same shape and strides, one for each call, or one for all."""
+    """Matrices (how many, rows, columns) that a call is about, for each of some calls or for all of them."""
 
-    shape: tuple[int, int]
-    strides: tuple[int, int]
-    places: Array  # their addresses
-    memory: Array  # where they are
+    shape: tuple[int, int, int]
+    strides: tuple[int, int, int]
+    places: Any  # their addresses
+    memory: Any = None  # where they are
 
     @property
     def T(self) -> Matrices:
-        return self._replace(shape=self.shape[::-1], strides=self.strides[::-1])
+        (count, rows, columns), (step, down, along) = self.shape, self.strides
+        return self._replace(shape=(count, columns, rows), strides=(step, along, down))
 
     def part(self, rows: slice, columns: int | None = None) -> Matrices:
         """Some rows of each matrix, and its first columns."""
-        shape = rows.stop - rows.start, self.shape[1] if columns is None else columns
-        return Matrices(shape, self.strides, self.places + rows.start * self.strides[0], self.memory)
+        shape = self.shape[0], rows.stop - rows.start, self.shape[2] if columns is None else columns
+        return Matrices(shape, self.strides, self.places + rows.start * self.strides[1], self.memory)
 
 
 def matrices(a: Array, further: Any = None) -> Matrices:
     """The last two dimensions of ``a``, at the places that its other dimensions say, or bytes ``further``."""
     offsets = _offsets(a.shape[:-2], a.strides[:-2]) if further is None else further
-    return Matrices(a.shape[-2:], a.strides[-2:], offsets + address(a), a)
+    return Matrices((1, *a.shape[-2:]), (0, *a.strides[-2:]), offsets + address(a), a)
 
 
 @lru_cache(maxsize=256)

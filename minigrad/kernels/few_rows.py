@@ -17,7 +17,9 @@ from .calls import Call, Matrices
 _ROWS = 6  # of a block, times two registers of columns
 
 _Words = IntEnum(  # words of the arguments
-    "_Words", "A A_ROW A_STEP B B_ROW C C_ROW LENGTH BLOCKS WIDE NARROW WIDE_LEFT", start=0
+    "_Words",
+    "A A_ROW A_STEP B B_ROW C C_ROW LENGTH BLOCKS WIDE NARROW MATRICES NEXT_A NEXT_B NEXT_C WIDE_LEFT",
+    start=0,
 )
 
 
@@ -32,8 +34,6 @@ def _product(rest: int, fresh: bool) -> Callable[[int], None]:
     asm.load(R9, R8)
     asm.increase(R9, R8)
     asm.load(R13, word(_Words.A_STEP))
-    asm.load(R15, word(_Words.B))
-    asm.load(RBP, word(_Words.C))
 
     def block(rows: int, vectors: int) -> None:
         """To the block at R12 go rows from R11 times columns from R15."""
@@ -90,20 +90,28 @@ def _product(rest: int, fresh: bool) -> Callable[[int], None]:
         asm.add(R15, 32 * vectors)
         asm.add(RBP, 32 * vectors)
 
-    asm.repeat(word(_Words.WIDE), word(_Words.WIDE_LEFT), lambda: columns(2))
-    asm.unless_zero(word(_Words.NARROW), lambda: columns(1))
+    def matrix() -> None:
+        asm.load(R15, word(_Words.B))
+        asm.load(RBP, word(_Words.C))
+        asm.repeat(word(_Words.WIDE), word(_Words.WIDE_LEFT), lambda: columns(2))
+        asm.unless_zero(word(_Words.NARROW), lambda: columns(1))
+        for place, step in ((_Words.A, _Words.NEXT_A), (_Words.B, _Words.NEXT_B), (_Words.C, _Words.NEXT_C)):
+            asm.advance(word(place), word(step))
+
+    asm.times(word(_Words.MATRICES), matrix)
     asm.pop(reversed(x86.SAVED))
     asm.end()
     return x86.executable(asm.finished())
 
 
 def product_call(a: Matrices, b: Matrices, out: Matrices, fresh: bool = False) -> Call:
-    """The call that adds ``a @ b`` to ``out``, or writes it there if ``fresh``.
+    """The call that adds ``a @ b`` to ``out``, or writes it there if ``fresh``; of each of some matrices.
 
     All are float32, and rows of b and out contiguous, their length a multiple of 8.
     """
-    (m, k), n = a.shape, b.shape[1]
+    (count, m, k), n = a.shape, b.shape[2]
     blocks, rest = divmod(m, _ROWS)
     wide, narrow = divmod(n // x86.LANES, 2)
-    words = [a.places, *a.strides, b.places, b.strides[0], out.places, out.strides[0], k, blocks, wide, narrow, 0]
+    words = [a.places, *a.strides[1:], b.places, b.strides[1], out.places, out.strides[1], k, blocks, wide, narrow,
+             count, a.strides[0], b.strides[0], out.strides[0], 0]  # fmt: skip
     return Call(_product(rest, fresh).address, words)  # type: ignore[attr-defined]

@@ -140,12 +140,12 @@ class fused:
         if known is None:
             if len(self._calls) >= _LAUNCHES:
                 self._calls.clear()
-            loops = self._case(operands, ["element" if m.shape[1] == shape[1] else "row" for m in operands], {}).loops
+            loops = self._case(operands, ["element" if m.shape[2] == shape[2] else "row" for m in operands], {}).loops
             assert loops is not None
             assert not loops.temporaries
-            known = self._calls[key] = loops, loops.table((1, *shape), [(0, 0, _step(m, 0)) for m in every])
+            known = self._calls[key] = loops, loops.table(shape, [_steps(m, 0, 0) for m in every])
         loops, table = known
-        assert not loops.spoils([m.places[0] for m in every])
+        assert not any(every[read].places is every[written].places for read, written in loops.hazards)
         return Call(loops.run, [m.places for m in every], table)
 
     def _case(self, operands: Sequence[Any], kinds: list[str], options: dict[str, Any]) -> _Case:
@@ -349,10 +349,7 @@ def _part(a: Any, axis: int, start: int, stop: int) -> Any:
     return a[(slice(None),) * axis + (slice(start, stop),)]
 
 
-def _steps(a: Array, axis: int, start: int) -> tuple[int, int, int]:
+def _steps(a: Array | Matrices, axis: int, start: int) -> tuple[int, int, int]:
     """Where a part of an array of three dimensions begins, and how many bytes lie between neighbours along 0 and 1."""
-    return start * _step(a, axis), _step(a, 0), _step(a, 1)
-
-
-def _step(a: Array | Matrices, axis: int) -> int:
-    return a.strides[axis] if a.shape[axis] > 1 else 0
+    steps = [stride if n > 1 else 0 for n, stride in zip(a.shape, a.strides)]
+    return start * steps[axis], steps[0], steps[1]
