@@ -144,8 +144,8 @@ def _fits(*arrays: Array) -> bool:
 
 def _each_head(shared: list[tuple[int, int]], calls: list[Call]) -> None:
     """Make the calls for all heads, each thread for its own."""
-    schedule = scheduled(calls, shared[-1][1])
-    call_in_sequence([schedule.part(*share) for share in shared])
+    schedule, n = scheduled(calls, shared[-1][1]), len(calls)
+    call_in_sequence([schedule.part(n * start, n * stop) for start, stop in shared])
 
 
 def _room(shared: list[tuple[int, int]], L: int, S: int) -> Matrices:

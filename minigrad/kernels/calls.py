@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,17 +78,20 @@ def _in_sequence() -> Callable[[int], None]:
 
 
 class Schedule(NamedTuple):
-    """Calls to be made one after the other, many times over."""
+    """Calls to be made one after the other."""
 
-    pairs: Array  # (times, calls, 2): the addresses of the code, and of the words of its arguments
-    kept: Any  # the memory in which those are
+    words: Array  # the arguments of all
+    codes: Array  # the code of each
+    starts: Array  # where its arguments begin, in bytes
+    tables: Sequence[Any]  # which the arguments refer to
 
-    def part(self, start: int, stop: int) -> Schedule:
-        return self._replace(pairs=self.pairs[start:stop])
+    def part(self, first: int, last: int) -> Schedule:
+        return self._replace(codes=self.codes[first:last], starts=self.starts[first:last])
 
 
 def scheduled(calls: Sequence[Call], times: int) -> Schedule:
-    row: list[Any] = []  # the words of all calls, one after the other
+    """The calls, all of them so many times over."""
+    row: list[Any] = []  # the words of all calls
     starts = []
     for _, words, table in calls:
         starts.append(8 * len(row))
@@ -99,16 +103,43 @@ def scheduled(calls: Sequence[Call], times: int) -> Schedule:
     block[:] = row
     for k, word in changing:
         block[:, k] = word
-    pairs = np.empty((times, len(calls), 2), np.int64)
-    pairs[:, :, 0] = [call.code for call in calls]
-    pairs[:, :, 1] = np.add.outer(np.arange(times) * block.strides[0] + address(block), starts)
-    return Schedule(pairs, (block, calls))
+    begins = np.add.outer(np.arange(times) * block.strides[0], starts).reshape(-1)
+    codes = np.array([call.code for call in calls] * times)
+    return Schedule(block.reshape(-1), codes, begins, [call.table for call in calls])
 
 
 def call_in_sequence(schedules: Sequence[Schedule]) -> None:
     """Make the calls, those of each schedule in a thread."""
     blocks = []
-    for pairs, _ in schedules:
-        blocks.append(array("q", [pairs.size // 2]))
-        blocks[-1].frombytes(pairs.tobytes())
+    for words, codes, starts, _ in schedules:
+        block = np.empty((len(codes), 2), np.int64)
+        block[:, 0] = codes
+        np.add(starts, address(words), out=block[:, 1])
+        blocks.append(array("q", [len(codes)]))
+        blocks[-1].frombytes(block.tobytes())
     call(_in_sequence(), blocks)
+
+
+_BITS = 48  # of an address; those above say of which array
+
+
+def somewhere(number: int) -> int:
+    """Stands in a plan for the address of an array, numbered from 1."""
+    return number << _BITS
+
+
+class Plan:
+    """Schedules one after the other for arrays whose addresses are not known yet."""
+
+    def __init__(self, schedules: Sequence[Schedule]) -> None:
+        words = np.concatenate([schedule.words for schedule in schedules])
+        begins = accumulate([schedule.words.nbytes for schedule in schedules], initial=0)
+        self.offsets, self.numbers = words & (1 << _BITS) - 1, words >> _BITS
+        self.codes = np.concatenate([schedule.codes for schedule in schedules])
+        self.starts = np.concatenate([begin + schedule.starts for begin, schedule in zip(begins, schedules)])
+        self.tables = [schedule.tables for schedule in schedules]
+
+    def at(self, addresses: Sequence[int]) -> Schedule:
+        words = np.array((0, *addresses))[self.numbers]
+        words += self.offsets
+        return Schedule(words, self.codes, self.starts, self.tables)

@@ -24,11 +24,11 @@ from .threads import parallel, scratch
 
 M, T = 4, 6  # size of a tile of the output, and of the input
 
-_B = np.array([[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
-               [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]], np.float32)  # fmt: skip
+INPUT = np.array([[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
+                  [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]], np.float32)  # fmt: skip
 _G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], np.float64) / 24
-_A = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], np.float32)
-_At = np.ascontiguousarray(_A.T)
+OUTPUT = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], np.float32)
+_At = np.ascontiguousarray(OUTPUT.T)
 _GG = np.kron(_G, _G).astype(np.float32)  # (36, 9)
 
 _SHORT = 1 << 12  # rows of a product with so few numbers are done before another thread has woken up
@@ -145,13 +145,13 @@ def _transformed_input(x: Array, top: int, left: int, count: int) -> Array:
         rows[:, :first] = 0
         rows[:, last:] = 0
         part = x[top + above : top + below, left + first : left + last].reshape(below - above, -1)
-        multiply_wide(_B[:, above:below], part, rows[:, first:last].reshape(T, -1))
+        multiply_wide(INPUT[:, above:below], part, rows[:, first:last].reshape(T, -1))
     else:
         rows[...] = 0
     down, right, item = rows.strides
     overlapping = np.ndarray((count, T, T, channels * n), np.float32, rows, 0, (M * right, down, right, item))
     v = scratch("winograd input", (count, T, T, channels * n), np.float32)
-    np.matmul(_B, overlapping, out=v)
+    np.matmul(INPUT, overlapping, out=v)
     return v.reshape(count, T, T, channels, n)
 
 
@@ -160,13 +160,13 @@ def _transform_back(m: Array, out: Array) -> None:
     count, _, _, features, n = m.shape
     height, width = out.shape[:2]
     rows = scratch("winograd output", (count, T, M, features * n), np.float32)
-    np.matmul(_A, m.reshape(count, T, T, features * n), out=rows)
+    np.matmul(OUTPUT, m.reshape(count, T, T, features * n), out=rows)
     whole = width // M
     for start, stop, size in ((0, whole, M), (whole, count, width - whole * M)):
         if start < stop:
             target = out[:, start * M : start * M + (stop - start) * size]
             target = target.reshape(height, stop - start, size * features * n).swapaxes(0, 1)
-            multiply_wide(_A[:height], rows[start:stop, :, :size].reshape(stop - start, T, -1), target)
+            multiply_wide(OUTPUT[:height], rows[start:stop, :, :size].reshape(stop - start, T, -1), target)
 
 
 def _transformed_gradient(g: Array, count: int) -> Array:
