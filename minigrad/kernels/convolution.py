@@ -12,15 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from ..memory import Array
-from . import convolution_code, depthwise, direct, patches, winograd
+from . import convolution_code, depthwise, direct, patches, winograd, winograd_code
 from .layout import MIN_BATCH, batch_last, empty_batch_last, fast
 from .products import product
 
-_FEW, _FEW_FOR_CODE = 12, 48  # channels below which direct sums, or those in machine code, beat Winograd's algorithm
+# Channels below which direct sums beat Winograd's algorithm: both by NumPy; direct sums in machine code; both in it.
+_FEW, _FEW_BESIDE_CODE, _FEW_IN_CODE = 12, 48, 16
 
 Sizes = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
@@ -46,8 +48,8 @@ def convolution(x: Array, w: Array, bias: Array | None, stride: Sizes, padding: 
     y, target = empty_batch_last((x.shape[0], w.shape[0], *out), x.dtype)
     x, before = batch_last(x), tuple(pair[0] for pair in padding)
     taps = direct.Taps(kernel, stride, before, dilation)
-    if _by_winograd(x, w.shape, out, stride, dilation, groups):
-        winograd.convolve(x, winograd.transformed_weight(w), bias, before, target)
+    if _winograd_pays(x, w.shape, out, stride, dilation, groups, winograd_code.handles(x)):
+        _winograd(x).convolve(x, winograd.transformed_weight(w), bias, before, target)
     elif groups == len(w) == x.shape[2]:
         depthwise.convolve(x, w, bias, taps, target)
     else:
@@ -66,9 +68,9 @@ def convolution_input(g: Array, w: Array, spatial: Sizes, stride: Sizes, padding
         return patches.convolution_input(g, w, *options)
     y, target = empty_batch_last((g.shape[0], w.shape[1] * groups, *spatial), g.dtype)
     g, before = batch_last(g), tuple(pair[0] for pair in padding)
-    if _by_winograd(g, w.shape, spatial, stride, dilation, groups):
+    if _winograd_pays(g, w.shape, spatial, stride, dilation, groups, winograd_code.handles(g)):
         weight = winograd.transformed_weight(w, adjoint=True)
-        winograd.convolve(g, weight, None, tuple(2 - b for b in before), target)
+        _winograd(g).convolve(g, weight, None, tuple(2 - b for b in before), target)
     elif groups == len(w) == y.shape[1]:
         depthwise.convolve_input(g, w, stride, before, dilation, target)
     else:
@@ -88,8 +90,9 @@ def convolution_weight(g: Array, x: Array, kernel: Sizes, stride: Sizes, padding
     shape, out = (g.shape[1], x.shape[1] // groups, *kernel), g.shape[2:]
     g, x, before = batch_last(g), batch_last(x), tuple(pair[0] for pair in padding)
     taps = direct.Taps(kernel, stride, before, dilation)
-    if _by_winograd(g, shape, out, stride, dilation, groups, sums=prod(shape)):
-        return winograd.convolve_weight(g, x, before)
+    in_code = winograd_code.handles(g, x) and winograd_code.sums_up(*shape[:2])
+    if _winograd_pays(g, shape, out, stride, dilation, groups, in_code, prod(shape)):
+        return (winograd_code if in_code else winograd).convolve_weight(g, x, before)
     if groups == g.shape[2] == x.shape[2]:
         return depthwise.convolve_weight(g, x, kernel, taps)
     y: Array = np.empty(shape, g.dtype)
@@ -103,11 +106,16 @@ def _takes_batch_last(x: Array) -> bool:
     return x.ndim == 4 and x.shape[0] >= MIN_BATCH
 
 
-def _by_winograd(x: Array, weight: Sizes, out: Sizes, stride: Sizes, dilation: Sizes, groups: int,
-                 sums: int = 0) -> bool:  # fmt: skip
-    """``sums`` says how many sums direct machine code would have to keep."""
-    code = convolution_code.handles(x, weight[2:], dilation) and sums <= direct.SUMS
-    few = _FEW_FOR_CODE if code else _FEW
+def _winograd(x: Array) -> Any:
+    """What computes with images ``x`` by Winograd's algorithm."""
+    return winograd_code if winograd_code.handles(x) else winograd
+
+
+def _winograd_pays(x: Array, weight: Sizes, out: Sizes, stride: Sizes, dilation: Sizes, groups: int, in_code: bool,
+                   sums: int = 0) -> bool:  # fmt: skip
+    """``in_code``: by machine code; ``sums`` says how many sums direct machine code would have to keep."""
+    direct_code = not in_code and convolution_code.handles(x, weight[2:], dilation) and sums <= direct.SUMS
+    few = _FEW_IN_CODE if in_code else _FEW_BESIDE_CODE if direct_code else _FEW
     return groups == 1 and x.dtype == np.float32 and winograd.pays(weight, out, stride, dilation, few)
 
 

@@ -112,8 +112,12 @@ def convolve_weight(g: Array, x: Array, before: tuple[int, ...]) -> Array:
                 total += product
         return total
 
-    total = reduce(np.add, parallel(body, len(tiles), _work(tiles, channels, features, n))).reshape(T * T, -1)
-    taps = np.matmul(_GG.T, total).reshape(3, 3, features, channels)
+    return taps_of(reduce(np.add, parallel(body, len(tiles), _work(tiles, channels, features, n))))
+
+
+def taps_of(transformed: Array) -> Array:
+    """The adjoint of :func:`transformed_weight`: (T, T, O, C) -> (O, C, 3, 3)."""
+    taps = np.matmul(_GG.T, transformed.reshape(T * T, -1)).reshape(3, 3, *transformed.shape[2:])
     return np.ascontiguousarray(taps.transpose(2, 3, 0, 1))
 
 

@@ -7,9 +7,9 @@ planned by themselves: their rows beyond it are zeros, or are written to memory 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,16 +21,17 @@ from .calls import Call, Matrices, Plan, Schedule, call_in_sequence, scheduled, 
 from .few_rows import product_call
 from .fused import fused, machine_code_works
 from .threads import divided, scratch
-from .winograd import INPUT, OUTPUT, M, T
+from .turning import transpose
+from .winograd import INPUT, OUTPUT, M, T, taps_of
+
+_LARGEST = 1 << 14  # features times channels whose 36 sums stay in the cache
 
 Sizes = tuple[int, ...]
-
-# The arrays that a plan refers to; those from ROWS on belong to a thread.
-_X, _U, _BIAS, _OUT, _ZEROS, _ROWS, _INPUT, _PRODUCTS, _COLUMNS, _NOWHERE = map(somewhere, range(1, 11))
+Shares = tuple[tuple[int, int], ...]
 
 
 def _transformation(matrix: Array) -> fused:
-    """The products of a small matrix with given rows."""
+    """The product of a small matrix with the one whose rows are given."""
     rows = [[(c, k) for k, c in enumerate(row) if c] for row in matrix.tolist()]
 
     def transformed(*given: Array) -> tuple[Array, ...]:
@@ -39,7 +40,7 @@ def _transformation(matrix: Array) -> fused:
     return fused(transformed)
 
 
-_to_input, _to_output = map(_transformation, (INPUT, OUTPUT))
+_to_input, _to_output, _to_gradient = map(_transformation, (INPUT, OUTPUT, OUTPUT.T))
 
 
 def handles(*arrays: Array) -> bool:
@@ -49,81 +50,41 @@ def handles(*arrays: Array) -> bool:
     )  # fmt: skip
 
 
-def convolve(x: Array, u: Array, bias: Array | None, before: Sizes, out: Array) -> None:
-    """:func:`.winograd.convolve` of images that :func:`handles` allows."""
-    channels, features, n = x.shape[2], out.shape[2], x.shape[3]
-    tiles = -(-out.shape[0] // M) * -(-out.shape[1] // M)
-    shared = tuple(divided(tiles, tiles * T * T * channels * features * n / 40))
-    plan = _plan(x.shape, x.strides[0], out.shape, out.strides[0], before, shared, bias is not None)
-    column = np.zeros(1, np.float32) if bias is None else np.ascontiguousarray(bias)
-    zeros = np.zeros((T, channels, n), np.float32)
-    threads = []
-    for k, (own, kinds) in enumerate(plan):
-        sizes = (kinds * T * T * channels * n, T * T * channels * n, T * T * features * n, T * M * features * n,
-                 M * features * n)  # fmt: skip
-        rooms = [scratch(f"winograd {part} {k}", (size,), np.float32) for part, size in enumerate(sizes)]
-        rooms[0][...] = 0
-        threads.append(own.at([address(a) for a in (x, u, column, out, zeros, *rooms)]))
-    call_in_sequence(threads)
+def sums_up(features: int, channels: int) -> bool:
+    """Whether gradients of weights of this size are what :func:`convolve_weight` is for."""
+    return channels % x86.LANES == 0 and features * channels <= _LARGEST
 
 
-@lru_cache(maxsize=64)
-def _plan(image: Sizes, x_row: int, result: Sizes, out_row: int, before: Sizes, shared: Sequence[tuple[int, int]],
-          has_bias: bool) -> list[tuple[Plan, int]]:  # fmt: skip
-    """The calls of each thread, and for how many kinds of columns of tiles."""
-    (height, width, channels, n), (rows, columns, features, _) = image, result
-    kinds: dict[tuple[int, int, int], list[int]] = {}  # columns of tiles by where the image begins and ends
-    for j in range(-(-columns // M)):
+class _Tiles(NamedTuple):
+    """Some tiles of a thread that are alike: between ``first`` and ``last`` of their columns there is an image."""
+
+    thread: int
+    rows: Array  # which row of tiles each is in
+    columns: Array
+    first: int
+    last: int
+    wide: int  # columns of the result
+
+
+def _tiles(image: Sizes, result: Sizes, before: Sizes, shared: Shares) -> Iterator[_Tiles]:
+    kinds: dict[tuple[int, int, int], list[int]] = {}
+    for j in range(-(-result[1] // M)):
         left = j * M - before[1]
-        kind = max(0, -left), min(T, width - left), min(M, columns - j * M)
+        kind = max(0, -left), min(T, image[1] - left), min(M, result[1] - j * M)
         kinds.setdefault(kind, []).append(j)
-    of_pixel, of_result = 4 * channels * n, 4 * features * n
-    tile_rows, total = -(-rows // M), shared[-1][1]
-    plan: list[list[Schedule]] = [[] for _ in shared]
-    for (first, last, wide), tile_columns in kinds.items():
-        tiles = np.stack(np.meshgrid(range(tile_rows), tile_columns, indexing="ij"), -1).reshape(-1, 2)
-        for k, (start, stop) in enumerate(shared):
-            i, j = tiles[len(tiles) * start // total : len(tiles) * stop // total].T
-            if not len(i):
-                continue
-            top, left = i * M - before[0], j * M - before[1]
-            room = _ROWS + len(plan[k]) * T * T * of_pixel
+    total = shared[-1][1]
+    for kind, columns in kinds.items():
+        places = np.array([(i, j) for i in range(-(-result[0] // M)) for j in columns])
+        for thread, (start, stop) in enumerate(shared):
+            some = places[len(places) * start // total : len(places) * stop // total]
+            if len(some):
+                yield _Tiles(thread, *some.T, *kind)
 
-            def image_row(r: int) -> Matrices:
-                """Where a tile's row of the image is, or zeros are."""
-                inside = (top + r >= 0) & (top + r < height)  # noqa: B023
-                places = np.where(inside, _X + (top + r) * x_row + (left + first) * of_pixel, _ZEROS)  # noqa: B023
-                return _rows(1, (last - first) * channels * n, places)  # noqa: B023
 
-            def result_row(r: int) -> Matrices:
-                inside = i * M + r < rows  # noqa: B023
-                places = np.where(inside, _OUT + (i * M + r) * out_row + j * M * of_result, _NOWHERE)  # noqa: B023
-                return _rows(wide, features * n, places)  # noqa: B023
-
-            def parts(place: int, size: int, count: int, step: int, down: int) -> list[Matrices]:
-                return [_rows(T, size, place + c * step, down) for c in range(count)]
-
-            wide_row = T * of_pixel
-            met = last > first
-            calls = [
-                _to_input.machine_call([image_row(r) for r in range(T)], [
-                    _rows(1, (last - first) * channels * n, room + r * wide_row + first * of_pixel) for r in range(T)
-                ])
-            ] if met else []
-            plan[k].append(scheduled([
-                *calls,
-                _to_input.machine_call(parts(room, channels * n, T, of_pixel, wide_row),
-                                       parts(_INPUT, channels * n, T, of_pixel, wide_row)),
-                product_call(Matrices((T * T, features, channels), (4 * features * channels, 4 * channels, 4), _U),
-                             Matrices((T * T, channels, n), (of_pixel, 4 * n, 4), _INPUT),
-                             Matrices((T * T, features, n), (of_result, 4 * n, 4), _PRODUCTS), fresh=True),
-                *_bias(features, n, has_bias),
-                _to_output.machine_call(parts(_PRODUCTS, features * n, T, of_result, T * of_result),
-                                        parts(_COLUMNS, features * n, M, of_result, M * of_result)),
-                _to_output.machine_call([_rows(wide, features * n, _COLUMNS + r * M * of_result) for r in range(T)],
-                                        [result_row(r) for r in range(M)]),
-            ], len(i)))  # fmt: skip
-    return [(Plan(schedules), len(schedules)) for schedules in plan if schedules]
+def _shares(result: Sizes, multiplications: int) -> Shares:
+    """The tiles of each thread, which take so many multiplications for each of 36 products."""
+    count = -(-result[0] // M) * -(-result[1] // M)
+    return tuple(divided(count, count * T * T * multiplications / 40))
 
 
 def _rows(count: int, size: int, places: Any, step: int | None = None) -> Matrices:
@@ -131,7 +92,131 @@ def _rows(count: int, size: int, places: Any, step: int | None = None) -> Matric
     return Matrices((1, count, size), (0, 4 * size if step is None else step, 4), places)
 
 
+def _beside(place: int, count: int, pixel: int, line: int, rows: int) -> list[Matrices]:
+    """For each of ``count`` columns its pixels, of so many numbers, in some rows of so many pixels."""
+    return [_rows(rows, pixel, place + 4 * pixel * c, 4 * pixel * line) for c in range(count)]
+
+
+def _transformed(tiles: _Tiles, image: Sizes, line: int, before: Sizes, x: int, zeros: int, room: int,
+                 out: int) -> list[Call]:  # fmt: skip
+    """The calls that transform tiles of the image ``x``, whose rows are ``line`` bytes long, to ``out``."""
+    pixel, (first, last) = image[2] * image[3], (tiles.first, tiles.last)
+    top, left = tiles.rows * M - before[0], tiles.columns * M - before[1]
+    calls = []
+    if first < last:
+        size = (last - first) * pixel
+        start = x + (left + first) * 4 * pixel
+        given = [_rows(1, size, np.where((top + r >= 0) & (top + r < image[0]), start + (top + r) * line, zeros))
+                 for r in range(T)]  # fmt: skip
+        found = [_rows(1, size, room + 4 * pixel * (r * T + first)) for r in range(T)]
+        calls.append(_to_input.machine_call(given, found))
+    return [*calls, _to_input.machine_call(_beside(room, T, pixel, T, T), _beside(out, T, pixel, T, T))]
+
+
+# ------------------------------------------------------------------------------------ forward
+
+# The arrays that the plan refers to; those from _ROOM on belong to a thread.
+_X, _U, _BIAS, _OUT, _ZEROS, _ROOM, _INPUT, _PRODUCTS, _COLUMNS, _NOWHERE = map(somewhere, range(1, 11))
+
+
+def convolve(x: Array, u: Array, bias: Array | None, before: Sizes, out: Array) -> None:
+    """:func:`.winograd.convolve` of images that :func:`handles` allows."""
+    channels, features, n = x.shape[2], out.shape[2], x.shape[3]
+    shared = _shares(out.shape, channels * features * n)
+    column = np.zeros(1, np.float32) if bias is None else np.ascontiguousarray(bias)
+    zeros = np.zeros((T, channels, n), np.float32)
+    given = [address(a) for a in (x, u, column, out, zeros)]
+    threads = []
+    plans = _forward(x.shape, x.strides[0], out.shape, out.strides[0], before, shared, bias is not None)
+    for k, (plan, kinds) in enumerate(plans):
+        sizes = kinds * T * T * channels, T * T * channels, T * T * features, T * M * features, M * features
+        rooms = [scratch(f"winograd {part} {k}", (size * n,), np.float32) for part, size in enumerate(sizes)]
+        rooms[0][...] = 0
+        threads.append(plan.at(given + [address(a) for a in rooms]))
+    call_in_sequence(threads)
+
+
+@lru_cache(maxsize=64)
+def _forward(image: Sizes, x_line: int, result: Sizes, out_line: int, before: Sizes, shared: Shares,
+             has_bias: bool) -> list[tuple[Plan, int]]:  # fmt: skip
+    """What each thread does, and for how many kinds of tiles."""
+    channels, features, n = image[2], *result[2:]
+    pixel = features * n  # of the result
+    plans: list[list[Schedule]] = [[] for _ in shared]
+    for tiles in _tiles(image, result, before, shared):
+        plan = plans[tiles.thread]
+        room = _ROOM + len(plan) * 4 * T * T * channels * n
+        start = _OUT + tiles.columns * M * 4 * pixel
+        found = [_rows(tiles.wide, pixel, np.where(row < result[0], start + row * out_line, _NOWHERE))
+                 for row in (tiles.rows * M + r for r in range(M))]  # fmt: skip
+        plan.append(scheduled([
+            *_transformed(tiles, image, x_line, before, _X, _ZEROS, room, _INPUT),
+            product_call(_matrices(features, channels, _U), _matrices(channels, n, _INPUT),
+                         _matrices(features, n, _PRODUCTS), fresh=True),
+            *_bias(features, n, has_bias),
+            _to_output.machine_call(_beside(_PRODUCTS, T, pixel, T, T), _beside(_COLUMNS, M, pixel, M, T)),
+            _to_output.machine_call([_rows(tiles.wide, pixel, _COLUMNS + 4 * pixel * M * r) for r in range(T)], found),
+        ], len(tiles.rows)))  # fmt: skip
+    return [(Plan(plan), len(plan)) for plan in plans if plan]
+
+
+def _matrices(rows: int, columns: int, place: int) -> Matrices:
+    """36 of them."""
+    return Matrices((T * T, rows, columns), (4 * rows * columns, 4 * columns, 4), place)
+
+
 def _bias(features: int, n: int, has_bias: bool) -> list[Call]:
     """One place in a tile is spread evenly over the results: there the bias is added."""
     middle = _rows(features, n, _PRODUCTS + (T + 1) * 4 * features * n)
     return [added.machine_call([middle, _rows(features, 1, _BIAS)], [middle])] if has_bias else []
+
+
+# ------------------------------------------------------------------------ the weight's gradient
+
+_G, _GRADIENT, _G_ROOM, _SUMS = _U, _PRODUCTS, _COLUMNS, _NOWHERE
+
+
+def convolve_weight(g: Array, x: Array, before: Sizes) -> Array:
+    """:func:`.winograd.convolve_weight` of images that :func:`handles` allows, if :func:`sums_up` says so.
+
+    So that the sums over samples are products of matrices, each pixel of the image is turned around: (H, W, N, C).
+    """
+    channels, features, n = x.shape[2], g.shape[2], x.shape[3]
+    turned: Array = np.empty((*x.shape[:2], n, channels), np.float32)
+    source, target = (a.reshape(-1, *a.shape[2:]) for a in (x, turned))
+    if not transpose(source, target):
+        np.copyto(target, source.swapaxes(1, 2))
+    plans = _backward(turned.shape, g.shape, g.strides[0], before, _shares(g.shape, channels * features * n))
+    zeros = np.zeros(max(T * channels, M * features) * n, np.float32)
+    sums = np.zeros((len(plans), T, T, features, channels), np.float32)
+    given = [address(a) for a in (turned, g, g, g, zeros)]
+    threads = []
+    for k, (plan, kinds) in enumerate(plans):
+        sizes = kinds * T * T * channels, T * T * channels, T * T * features, kinds * T * M * features
+        rooms = [scratch(f"winograd {part} {k}", (size * n,), np.float32) for part, size in enumerate(sizes)]
+        rooms[0][...] = rooms[3][...] = 0
+        threads.append(plan.at(given + [address(a) for a in (*rooms, sums[k])]))
+    call_in_sequence(threads)
+    return taps_of(np.add.reduce(sums, axis=0))
+
+
+@lru_cache(maxsize=64)
+def _backward(image: Sizes, result: Sizes, g_line: int, before: Sizes, shared: Shares) -> list[tuple[Plan, int]]:
+    (_, width, n, channels), features = image, result[2]
+    pixel, line = features * n, 4 * width * n * channels
+    plans: list[list[Schedule]] = [[] for _ in shared]
+    for tiles in _tiles(image, result, before, shared):
+        plan = plans[tiles.thread]
+        room, g_room = _ROOM + len(plan) * 4 * T * T * channels * n, _G_ROOM + len(plan) * 4 * T * M * pixel
+        start = _G + tiles.columns * M * 4 * pixel
+        given = [_rows(1, tiles.wide * pixel, np.where(row < result[0], start + row * g_line, _ZEROS))
+                 for row in (tiles.rows * M + r for r in range(M))]  # fmt: skip
+        found = [_rows(1, tiles.wide * pixel, g_room + 4 * pixel * M * r) for r in range(T)]
+        plan.append(scheduled([
+            *_transformed(tiles, image, line, before, _X, _ZEROS, room, _INPUT),
+            _to_gradient.machine_call(given, found),
+            _to_gradient.machine_call(_beside(g_room, M, pixel, M, T), _beside(_GRADIENT, T, pixel, T, T)),
+            product_call(_matrices(features, n, _GRADIENT), _matrices(n, channels, _INPUT),
+                         _matrices(features, channels, _SUMS)),
+        ], len(tiles.rows)))  # fmt: skip
+    return [(Plan(plan), len(plan)) for plan in plans if plan]
