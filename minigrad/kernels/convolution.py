@@ -90,7 +90,7 @@ def convolution_weight(g: Array, x: Array, kernel: Sizes, stride: Sizes, padding
     shape, out = (g.shape[1], x.shape[1] // groups, *kernel), g.shape[2:]
     g, x, before = batch_last(g), batch_last(x), tuple(pair[0] for pair in padding)
     taps = direct.Taps(kernel, stride, before, dilation)
-    in_code = winograd_code.handles(g, x) and winograd_code.sums_up(*shape[:2])
+    in_code = winograd_code.handles_weight(g, x)
     if _winograd_pays(g, shape, out, stride, dilation, groups, in_code, prod(shape)):
         return (winograd_code if in_code else winograd).convolve_weight(g, x, before)
     if groups == g.shape[2] == x.shape[2]:

@@ -19,7 +19,7 @@ from functools import reduce
 import numpy as np
 
 from ..memory import Array
-from .products import multiply, multiply_transposed, multiply_wide
+from .products import multiply, multiply_transposed, multiply_wide, product
 from .threads import parallel, scratch
 
 M, T = 4, 6  # size of a tile of the output, and of the input
@@ -70,10 +70,10 @@ def transformed_weight(w: Array, adjoint: bool = False) -> Array:
 
     For the adjoint of the convolution, of the kernels turned by half, with O and C in each other's place.
     """
+    taps = w.reshape(-1, 9).T
     if adjoint:
-        w = w[:, :, ::-1, ::-1].swapaxes(0, 1)
-    taps = np.ascontiguousarray(w.transpose(2, 3, 0, 1)).reshape(9, -1)
-    return np.matmul(_GG, taps).reshape(T, T, *w.shape[:2])
+        return product(_GG[:, ::-1], taps).reshape(T, T, *w.shape[:2]).swapaxes(2, 3)
+    return product(_GG, taps).reshape(T, T, *w.shape[:2])
 
 
 def convolve(x: Array, u: Array, bias: Array | None, before: tuple[int, ...], out: Array) -> None:
@@ -108,8 +108,8 @@ def convolve_weight(g: Array, x: Array, before: tuple[int, ...]) -> Array:
             m = _transformed_gradient(g[i * M : (i + 1) * M, j * M : (j + count) * M], count)
             products = scratch("winograd weights", (count, *total.shape), np.float32)
             multiply_transposed(m, v, products)
-            for product in products:
-                total += product
+            for more in products:
+                total += more
         return total
 
     return taps_of(reduce(np.add, parallel(body, len(tiles), _work(tiles, channels, features, n))))
@@ -117,8 +117,8 @@ def convolve_weight(g: Array, x: Array, before: tuple[int, ...]) -> Array:
 
 def taps_of(transformed: Array) -> Array:
     """The adjoint of :func:`transformed_weight`: (T, T, O, C) -> (O, C, 3, 3)."""
-    taps = np.matmul(_GG.T, transformed.reshape(T * T, -1)).reshape(3, 3, *transformed.shape[2:])
-    return np.ascontiguousarray(taps.transpose(2, 3, 0, 1))
+    features, channels = transformed.shape[2:]
+    return product(transformed.reshape(T * T, -1).T, _GG).reshape(features, channels, 3, 3)
 
 
 def _tiles(shape: tuple[int, ...], width: int) -> list[tuple[int, int, int]]:

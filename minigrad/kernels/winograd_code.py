@@ -24,7 +24,7 @@ from .threads import divided, scratch
 from .turning import transpose
 from .winograd import INPUT, OUTPUT, M, T, taps_of
 
-_LARGEST = 1 << 14  # features times channels whose 36 sums stay in the cache
+_LARGEST = 1 << 15  # features times channels for which the sums of the weight's gradient stay in the cache
 
 Sizes = tuple[int, ...]
 Shares = tuple[tuple[int, int], ...]
@@ -50,9 +50,10 @@ def handles(*arrays: Array) -> bool:
     )  # fmt: skip
 
 
-def sums_up(features: int, channels: int) -> bool:
-    """Whether gradients of weights of this size are what :func:`convolve_weight` is for."""
-    return channels % x86.LANES == 0 and features * channels <= _LARGEST
+def handles_weight(g: Array, x: Array) -> bool:
+    """Whether :func:`convolve_weight` is for these."""
+    features, channels = g.shape[2], x.shape[2]
+    return handles(g, x) and channels % x86.LANES == 0 and features * channels <= _LARGEST
 
 
 class _Tiles(NamedTuple):
@@ -127,7 +128,7 @@ def convolve(x: Array, u: Array, bias: Array | None, before: Sizes, out: Array) 
     zeros = np.zeros((T, channels, n), np.float32)
     given = [address(a) for a in (x, u, column, out, zeros)]
     threads = []
-    plans = _forward(x.shape, x.strides[0], out.shape, out.strides[0], before, shared, bias is not None)
+    plans = _forward(x.shape, x.strides[0], out.shape, out.strides[0], u.strides[1:], before, shared, bias is not None)
     for k, (plan, kinds) in enumerate(plans):
         sizes = kinds * T * T * channels, T * T * channels, T * T * features, T * M * features, M * features
         rooms = [scratch(f"winograd {part} {k}", (size * n,), np.float32) for part, size in enumerate(sizes)]
@@ -137,8 +138,8 @@ def convolve(x: Array, u: Array, bias: Array | None, before: Sizes, out: Array) 
 
 
 @lru_cache(maxsize=64)
-def _forward(image: Sizes, x_line: int, result: Sizes, out_line: int, before: Sizes, shared: Shares,
-             has_bias: bool) -> list[tuple[Plan, int]]:  # fmt: skip
+def _forward(image: Sizes, x_line: int, result: Sizes, out_line: int, u_strides: tuple[int, int, int], before: Sizes,
+             shared: Shares, has_bias: bool) -> list[tuple[Plan, int]]:  # fmt: skip
     """What each thread does, and for how many kinds of tiles."""
     channels, features, n = image[2], *result[2:]
     pixel = features * n  # of the result
@@ -151,7 +152,7 @@ def _forward(image: Sizes, x_line: int, result: Sizes, out_line: int, before: Si
                  for row in (tiles.rows * M + r for r in range(M))]  # fmt: skip
         plan.append(scheduled([
             *_transformed(tiles, image, x_line, before, _X, _ZEROS, room, _INPUT),
-            product_call(_matrices(features, channels, _U), _matrices(channels, n, _INPUT),
+            product_call(Matrices((T * T, features, channels), u_strides, _U), _matrices(channels, n, _INPUT),
                          _matrices(features, n, _PRODUCTS), fresh=True),
             *_bias(features, n, has_bias),
             _to_output.machine_call(_beside(_PRODUCTS, T, pixel, T, T), _beside(_COLUMNS, M, pixel, M, T)),
@@ -177,7 +178,7 @@ _G, _GRADIENT, _G_ROOM, _SUMS = _U, _PRODUCTS, _COLUMNS, _NOWHERE
 
 
 def convolve_weight(g: Array, x: Array, before: Sizes) -> Array:
-    """:func:`.winograd.convolve_weight` of images that :func:`handles` allows, if :func:`sums_up` says so.
+    """:func:`.winograd.convolve_weight` of images that :func:`handles_weight` allows.
 
     So that the sums over samples are products of matrices, each pixel of the image is turned around: (H, W, N, C).
     """
