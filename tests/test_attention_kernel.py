@@ -27,3 +27,34 @@ def test_many_heads(is_causal: bool, threads: int, size: int) -> None:
     torch.set_num_threads(before)
     for a, b in zip(*found, strict=True):
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-9, atol=1e-11)
+
+
+BATCH, HEADS, WIDTH = 2, 3, 16
+STORED = {  # the shape of a tensor for a number of rows, and how heads are made of it
+    "heads apart": (lambda rows: (BATCH, HEADS, rows, WIDTH), lambda x: x),
+    "rows apart": (lambda rows: (BATCH, rows, HEADS, WIDTH), lambda x: x.transpose(1, 2)),
+    "in a wider matrix": (
+        lambda rows: (BATCH, rows, 2 * HEADS * WIDTH),
+        lambda x: x.split(HEADS * WIDTH, 2)[1].reshape(BATCH, -1, HEADS, WIDTH).transpose(1, 2),
+    ),
+    "the same": (lambda rows: (BATCH, 1, rows, WIDTH), lambda x: x.expand(BATCH, HEADS, -1, WIDTH)),
+}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.parametrize("sizes", [(40, 40), (24, 72), (72, 24)])
+@pytest.mark.parametrize("stored", STORED)
+def test_heads_in_any_order_in_memory(stored: str, sizes: tuple[int, int], is_causal: bool, threads: int) -> None:
+    rng, (shape, heads) = np.random.default_rng(0), STORED[stored]
+    arrays = [rng.standard_normal(shape(rows)) for rows in (sizes[0], sizes[1], sizes[1], sizes[0])]
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    found = []
+    for dtype in (torch.float32, torch.float64):
+        *given, arriving = (torch.tensor(a, dtype=dtype, requires_grad=True) for a in arrays)
+        y = attention(*map(heads, given), is_causal=is_causal)
+        found.append([y.detach(), *torch.autograd.grad(y, given, heads(arriving).detach())])
+    torch.set_num_threads(before)
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=2e-5, atol=2e-5)

@@ -208,3 +208,24 @@ def test_masked_fill_keeps_the_dtype() -> None:
     x = mg.zeros(2, dtype=np.float16)
     assert x.masked_fill(x == 0, -1e4).dtype == np.float16
     assert mg.tensor([1, 2]).masked_fill(mg.tensor([True, False]), 7).tolist() == [7, 2]
+
+
+def test_gradients_of_parts_are_added_to_one_array() -> None:
+    x = mg.arange(24.0).reshape(4, 6).requires_grad_()
+    first, second = x.split(3, 1)
+    (first * 2 + second * 3 + x[:, 1:4] * 5).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), np.tile([2.0, 7, 7, 8, 3, 3], (4, 1)))
+    x.grad = None
+    (x[1:] * x[:-1]).sum().backward(create_graph=True)
+    (x.grad * x.grad).sum().backward()  # parts of what is recorded are not added to in place
+    y = x.detach().numpy()
+    expected = np.zeros_like(y)
+    expected[1:] += y[:-1]
+    expected[:-1] += y[1:]
+    twice = expected.copy()
+    twice[1:] += 2 * expected[:-1]
+    twice[:-1] += 2 * expected[1:]
+    np.testing.assert_array_equal(x.grad.detach().numpy(), twice)
+    x.grad = None
+    (x[[0, 0, 1]].sum() + x[0].sum() + x[x > 10].sum()).backward()
+    np.testing.assert_array_equal(x.grad.numpy(), np.array([[3.0], [1], [0], [0]]) + (y > 10))

@@ -149,15 +149,16 @@ def test_convolution_of_few_samples_in_portions(case: Any, nbytes: int, shared: 
 
 
 @pytest.mark.parametrize("n", [16, 19])
-@pytest.mark.parametrize("size", [(7, 8, 1, 1), (9, 6, 0, 2), (6, 6, 0, 0), (5, 9, 2, 1), (2, 9, 8, 1)])
-def test_winograd(n: int, size: tuple[int, ...]) -> None:
-    spatial, before = size[:2], size[2:]
-    x, w = numbers((n, 13, *spatial), np.float32, 0), numbers((12, 13, 3, 3), np.float32, 1)
+@pytest.mark.parametrize("size", [(7, 8, 1, 1), (9, 6, 0, 2), (6, 6, 0, 0), (5, 9, 2, 1), (2, 9, 8, 1), (4, 15, 1, 1)])
+@pytest.mark.parametrize("channels", [13, 24])
+def test_winograd(n: int, size: tuple[int, ...], channels: int) -> None:
+    spatial, before, features = size[:2], size[2:], channels - 1
+    x, w = numbers((n, channels, *spatial), np.float32, 0), numbers((features, channels, 3, 3), np.float32, 1)
     padding = tuple((b, b) for b in before)
     options = (1, 1), padding, (1, 1), 1
     out = convolution.positions(spatial, (3, 3), *options[:3])
     assert winograd.pays(w.shape, out, (1, 1), (1, 1), 12)
-    check_convolution(x, w, numbers((12,), np.float32, 2), numbers((n, 12, *out), np.float32, 3), options)
+    check_convolution(x, w, numbers((features,), np.float32, 2), numbers((n, features, *out), np.float32, 3), options)
 
 
 def test_precision_of_convolutions() -> None:
