@@ -7,7 +7,7 @@ planned by themselves: their rows beyond it are zeros, or are written to memory 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -28,6 +28,7 @@ _LARGEST = 1 << 15  # features times channels for which the sums of the weight's
 
 Sizes = tuple[int, ...]
 Shares = tuple[tuple[int, int], ...]
+Kinds = list[tuple[int, int, int]]  # between which of its columns a tile has an image, and columns of the result
 
 
 def _transformation(matrix: Array) -> fused:
@@ -65,6 +66,12 @@ class _Tiles(NamedTuple):
     first: int
     last: int
     wide: int  # columns of the result
+
+
+def _clear(rooms: Array, kinds: Sequence[tuple[int, ...]]) -> None:
+    """Write zeros to what lies beside the image in room for tiles (kinds, rows, columns, ...)."""
+    for room, (first, last, *_) in zip(rooms, kinds):
+        room[:, :first] = room[:, max(last, first) :] = 0
 
 
 def _tiles(image: Sizes, result: Sizes, before: Sizes, shared: Shares) -> Iterator[_Tiles]:
@@ -130,9 +137,9 @@ def convolve(x: Array, u: Array, bias: Array | None, before: Sizes, out: Array) 
     threads = []
     plans = _forward(x.shape, x.strides[0], out.shape, out.strides[0], u.strides[1:], before, shared, bias is not None)
     for k, (plan, kinds) in enumerate(plans):
-        sizes = kinds * T * T * channels, T * T * channels, T * T * features, T * M * features, M * features
+        sizes = len(kinds) * T * T * channels, T * T * channels, T * T * features, T * M * features, M * features
         rooms = [scratch(f"winograd {part} {k}", (size * n,), np.float32) for part, size in enumerate(sizes)]
-        rooms[0][...] = 0
+        _clear(rooms[0].reshape(len(kinds), T, T, -1), kinds)
         threads.append(plan.at(given + [address(a) for a in rooms]))
     call_in_sequence(threads)
 
@@ -144,8 +151,10 @@ def _forward(image: Sizes, x_line: int, result: Sizes, out_line: int, u_strides:
     channels, features, n = image[2], *result[2:]
     pixel = features * n  # of the result
     plans: list[list[Schedule]] = [[] for _ in shared]
+    kinds: list[Kinds] = [[] for _ in shared]
     for tiles in _tiles(image, result, before, shared):
         plan = plans[tiles.thread]
+        kinds[tiles.thread].append((tiles.first, tiles.last, tiles.wide))
         room = _ROOM + len(plan) * 4 * T * T * channels * n
         start = _OUT + tiles.columns * M * 4 * pixel
         found = [_rows(tiles.wide, pixel, np.where(row < result[0], start + row * out_line, _NOWHERE))
@@ -158,7 +167,7 @@ def _forward(image: Sizes, x_line: int, result: Sizes, out_line: int, u_strides:
             _to_output.machine_call(_beside(_PRODUCTS, T, pixel, T, T), _beside(_COLUMNS, M, pixel, M, T)),
             _to_output.machine_call([_rows(tiles.wide, pixel, _COLUMNS + 4 * pixel * M * r) for r in range(T)], found),
         ], len(tiles.rows)))  # fmt: skip
-    return [(Plan(plan), len(plan)) for plan in plans if plan]
+    return [(Plan(plan), kind) for plan, kind in zip(plans, kinds) if plan]
 
 
 def _matrices(rows: int, columns: int, place: int) -> Matrices:
@@ -193,21 +202,24 @@ def convolve_weight(g: Array, x: Array, before: Sizes) -> Array:
     given = [address(a) for a in (turned, g, g, g, zeros)]
     threads = []
     for k, (plan, kinds) in enumerate(plans):
-        sizes = kinds * T * T * channels, T * T * channels, T * T * features, kinds * T * M * features
+        sizes = len(kinds) * T * T * channels, T * T * channels, T * T * features, len(kinds) * T * M * features
         rooms = [scratch(f"winograd {part} {k}", (size * n,), np.float32) for part, size in enumerate(sizes)]
-        rooms[0][...] = rooms[3][...] = 0
+        _clear(rooms[0].reshape(len(kinds), T, T, -1), kinds)
+        _clear(rooms[3].reshape(len(kinds), T, M, -1), [(0, wide) for *_, wide in kinds])
         threads.append(plan.at(given + [address(a) for a in (*rooms, sums[k])]))
     call_in_sequence(threads)
     return taps_of(np.add.reduce(sums, axis=0))
 
 
 @lru_cache(maxsize=64)
-def _backward(image: Sizes, result: Sizes, g_line: int, before: Sizes, shared: Shares) -> list[tuple[Plan, int]]:
+def _backward(image: Sizes, result: Sizes, g_line: int, before: Sizes, shared: Shares) -> list[tuple[Plan, Kinds]]:
     (_, width, n, channels), features = image, result[2]
     pixel, line = features * n, 4 * width * n * channels
     plans: list[list[Schedule]] = [[] for _ in shared]
+    kinds: list[Kinds] = [[] for _ in shared]
     for tiles in _tiles(image, result, before, shared):
         plan = plans[tiles.thread]
+        kinds[tiles.thread].append((tiles.first, tiles.last, tiles.wide))
         room, g_room = _ROOM + len(plan) * 4 * T * T * channels * n, _G_ROOM + len(plan) * 4 * T * M * pixel
         start = _G + tiles.columns * M * 4 * pixel
         given = [_rows(1, tiles.wide * pixel, np.where(row < result[0], start + row * g_line, _ZEROS))
@@ -220,4 +232,4 @@ def _backward(image: Sizes, result: Sizes, g_line: int, before: Sizes, shared: S
             product_call(_matrices(features, n, _GRADIENT), _matrices(n, channels, _INPUT),
                          _matrices(features, channels, _SUMS)),
         ], len(tiles.rows)))  # fmt: skip
-    return [(Plan(plan), len(plan)) for plan in plans if plan]
+    return [(Plan(plan), kind) for plan, kind in zip(plans, kinds) if plan]
