@@ -23,7 +23,7 @@ Sizes = tuple[int, ...]
 _SCRATCH = 1 << 21  # bytes of copied rows at a time
 _LONG = 896  # how long sums in products may be, so that 16 x 64 of them are a small product
 _LONGER = 2048  # without kernels for small products
-SUMS = 40_000  # elements of a weight whose gradient stays in the cache while machine code sums it up
+SUMS = 60_000  # elements of a weight whose gradient stays in the cache while machine code sums it up
 _FEW = 8  # rows of a matrix with so few make too small a product
 
 
