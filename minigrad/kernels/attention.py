@@ -16,7 +16,7 @@ from .formula import row_max, row_sum
 from .fused import fused, machine_code_works
 from .products import multiply
 from .threads import divided, parallel, scratch
-from .turning import transpose
+from .turning import transposed
 
 _SCORES = 1 << 17  # how many are in the works at a time
 _QUERIES = 32  # that are looked at together, if each sees the keys before it
@@ -173,14 +173,11 @@ def _mask_and_factor(L: int, S: int, scale: float, causal: bool) -> tuple[Matric
 
 def _turned(a: Array) -> Array:
     """The transposes of matrices (..., rows, columns)."""
-    out: Array = np.empty((*a.shape[:-2], a.shape[-1], a.shape[-2]), a.dtype)
     if a.ndim == 4 and a.strides[1] == 4 * a.shape[3]:  # heads side by side are one matrix
-        source, target = a.swapaxes(1, 2).reshape(a.shape[0], a.shape[2], -1), out.reshape(a.shape[0], -1, a.shape[2])
+        matrix = a.swapaxes(1, 2).reshape(a.shape[0], a.shape[2], -1)
     else:
-        source, target = _in_three(a), _in_three(out)
-    if not transpose(source, target):
-        np.copyto(target, source.swapaxes(1, 2))
-    return out
+        matrix = _in_three(a)
+    return transposed(matrix).reshape(*a.shape[:-2], a.shape[-1], a.shape[-2])
 
 
 def _stored_like(a: Array, columns: int) -> Array:

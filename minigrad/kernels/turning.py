@@ -43,6 +43,14 @@ def transpose(source: Array, target: Array) -> bool:
     return True
 
 
+def transposed(a: Array) -> Array:
+    """The transposes of matrices (n, rows, columns)."""
+    out: Array = np.empty((len(a), *a.shape[:0:-1]), a.dtype)
+    if not (a.dtype == np.float32 and a.strides[2] == 4 and x86.usable() and transpose(a, out)):
+        np.copyto(out, a.swapaxes(1, 2))
+    return out
+
+
 @cache
 def _transpose() -> Callable[[int], None]:
     """Words: channels, source, target, how far apart channels are in both, rows of both; tables of (offset in source,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,10 +22,12 @@ from .calls import Call, Matrices, Plan, Schedule, call_in_sequence, scheduled, 
 from .few_rows import product_call
 from .fused import fused, machine_code_works
 from .threads import divided, scratch
-from .turning import transpose
-from .winograd import INPUT, OUTPUT, M, T, taps_of
+from .turning import transposed
+from .winograd import INPUT, OUTPUT, M, T, taps_of, transformed_weight
 
 _LARGEST = 1 << 15  # features times channels for which the sums of the weight's gradient stay in the cache
+
+_PIXELS = 250  # for which it is worth to transform the weight
 
 Sizes = tuple[int, ...]
 Shares = tuple[tuple[int, int], ...]
@@ -61,7 +64,8 @@ class _Tiles(NamedTuple):
     """Some tiles of a thread that are alike: between ``first`` and ``last`` of their columns there is an image."""
 
     thread: int
-    rows: Array  # which row of tiles each is in
+    samples: Array  # which image each is of, where there are several
+    rows: Array  # which row of tiles it is in
     columns: Array
     first: int
     last: int
@@ -74,7 +78,7 @@ def _clear(rooms: Array, kinds: Sequence[tuple[int, ...]]) -> None:
         room[:, :first] = room[:, max(last, first) :] = 0
 
 
-def _tiles(image: Sizes, result: Sizes, before: Sizes, shared: Shares) -> Iterator[_Tiles]:
+def _tiles(image: Sizes, result: Sizes, before: Sizes, shared: Shares, images: int = 1) -> Iterator[_Tiles]:
     kinds: dict[tuple[int, int, int], list[int]] = {}
     for j in range(-(-result[1] // M)):
         left = j * M - before[1]
@@ -82,16 +86,16 @@ def _tiles(image: Sizes, result: Sizes, before: Sizes, shared: Shares) -> Iterat
         kinds.setdefault(kind, []).append(j)
     total = shared[-1][1]
     for kind, columns in kinds.items():
-        places = np.array([(i, j) for i in range(-(-result[0] // M)) for j in columns])
+        places = np.array([(n, i, j) for n in range(images) for i in range(-(-result[0] // M)) for j in columns])
         for thread, (start, stop) in enumerate(shared):
             some = places[len(places) * start // total : len(places) * stop // total]
             if len(some):
                 yield _Tiles(thread, *some.T, *kind)
 
 
-def _shares(result: Sizes, multiplications: int) -> Shares:
+def _shares(result: Sizes, multiplications: int, images: int = 1) -> Shares:
     """The tiles of each thread, which take so many multiplications for each of 36 products."""
-    count = -(-result[0] // M) * -(-result[1] // M)
+    count = images * -(-result[0] // M) * -(-result[1] // M)
     return tuple(divided(count, count * T * T * multiplications / 40))
 
 
@@ -100,25 +104,42 @@ def _rows(count: int, size: int, places: Any, step: int | None = None) -> Matric
     return Matrices((1, count, size), (0, 4 * size if step is None else step, 4), places)
 
 
-def _beside(place: int, count: int, pixel: int, line: int, rows: int) -> list[Matrices]:
-    """For each of ``count`` columns its pixels, of so many numbers, in some rows of so many pixels."""
-    return [_rows(rows, pixel, place + 4 * pixel * c, 4 * pixel * line) for c in range(count)]
+def _beside(place: Any, count: int, size: int, block: int, line: int) -> list[Matrices]:
+    """For each of ``count`` columns its ``size`` numbers in each of 6 rows, of which one has ``line`` columns.
+
+    Numbers of one column and the next are ``block`` bytes apart.
+    """
+    return [_rows(T, size, place + block * c, block * line) for c in range(count)]
 
 
-def _transformed(tiles: _Tiles, image: Sizes, line: int, before: Sizes, x: int, zeros: int, room: int,
-                 out: int) -> list[Call]:  # fmt: skip
+def _transformed(tiles: _Tiles, image: Sizes, line: int, before: Sizes, x: int, zeros: int, room: int, out: Any,
+                 block: int = 0) -> list[Call]:  # fmt: skip
     """The calls that transform tiles of the image ``x``, whose rows are ``line`` bytes long, to ``out``."""
     pixel, (first, last) = image[2] * image[3], (tiles.first, tiles.last)
     top, left = tiles.rows * M - before[0], tiles.columns * M - before[1]
     calls = []
     if first < last:
         size = (last - first) * pixel
-        start = x + (left + first) * 4 * pixel
+        start = x + tiles.samples * image[0] * line + (left + first) * 4 * pixel
         given = [_rows(1, size, np.where((top + r >= 0) & (top + r < image[0]), start + (top + r) * line, zeros))
                  for r in range(T)]  # fmt: skip
         found = [_rows(1, size, room + 4 * pixel * (r * T + first)) for r in range(T)]
         calls.append(_to_input.machine_call(given, found))
-    return [*calls, _to_input.machine_call(_beside(room, T, pixel, T, T), _beside(out, T, pixel, T, T))]
+    into = _beside(out, T, pixel, block or 4 * pixel, T)
+    return [*calls, _to_input.machine_call(_beside(room, T, pixel, 4 * pixel, T), into)]
+
+
+def _transformed_back(tiles: _Tiles, result: Sizes, line: int, products: Any, columns: int, out: int, nowhere: int,
+                      block: int = 0) -> list[Call]:  # fmt: skip
+    """The calls that transform the products of tiles back to the result ``out``, whose rows are ``line`` bytes long."""
+    pixel = result[2] * result[3]
+    start = out + tiles.samples * result[0] * line + tiles.columns * M * 4 * pixel
+    found = [_rows(tiles.wide, pixel, np.where(row < result[0], start + row * line, nowhere))
+             for row in (tiles.rows * M + r for r in range(M))]  # fmt: skip
+    given = [_rows(tiles.wide, pixel, columns + 4 * pixel * M * r) for r in range(T)]
+    return [_to_output.machine_call(_beside(products, T, pixel, block or 4 * pixel, T),
+                                    _beside(columns, M, pixel, 4 * pixel, M)),
+            _to_output.machine_call(given, found)]  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------ forward
@@ -149,23 +170,18 @@ def _forward(image: Sizes, x_line: int, result: Sizes, out_line: int, u_strides:
              shared: Shares, has_bias: bool) -> list[tuple[Plan, int]]:  # fmt: skip
     """What each thread does, and for how many kinds of tiles."""
     channels, features, n = image[2], *result[2:]
-    pixel = features * n  # of the result
     plans: list[list[Schedule]] = [[] for _ in shared]
     kinds: list[Kinds] = [[] for _ in shared]
     for tiles in _tiles(image, result, before, shared):
         plan = plans[tiles.thread]
         kinds[tiles.thread].append((tiles.first, tiles.last, tiles.wide))
         room = _ROOM + len(plan) * 4 * T * T * channels * n
-        start = _OUT + tiles.columns * M * 4 * pixel
-        found = [_rows(tiles.wide, pixel, np.where(row < result[0], start + row * out_line, _NOWHERE))
-                 for row in (tiles.rows * M + r for r in range(M))]  # fmt: skip
         plan.append(scheduled([
             *_transformed(tiles, image, x_line, before, _X, _ZEROS, room, _INPUT),
             product_call(Matrices((T * T, features, channels), u_strides, _U), _matrices(channels, n, _INPUT),
                          _matrices(features, n, _PRODUCTS), fresh=True),
             *_bias(features, n, has_bias),
-            _to_output.machine_call(_beside(_PRODUCTS, T, pixel, T, T), _beside(_COLUMNS, M, pixel, M, T)),
-            _to_output.machine_call([_rows(tiles.wide, pixel, _COLUMNS + 4 * pixel * M * r) for r in range(T)], found),
+            *_transformed_back(tiles, result, out_line, _PRODUCTS, _COLUMNS, _OUT, _NOWHERE),
         ], len(tiles.rows)))  # fmt: skip
     return [(Plan(plan), kind) for plan, kind in zip(plans, kinds) if plan]
 
@@ -192,10 +208,7 @@ def convolve_weight(g: Array, x: Array, before: Sizes) -> Array:
     So that the sums over samples are products of matrices, each pixel of the image is turned around: (H, W, N, C).
     """
     channels, features, n = x.shape[2], g.shape[2], x.shape[3]
-    turned: Array = np.empty((*x.shape[:2], n, channels), np.float32)
-    source, target = (a.reshape(-1, *a.shape[2:]) for a in (x, turned))
-    if not transpose(source, target):
-        np.copyto(target, source.swapaxes(1, 2))
+    turned = transposed(x.reshape(-1, channels, n)).reshape(*x.shape[:2], n, channels)
     plans = _backward(turned.shape, g.shape, g.strides[0], before, _shares(g.shape, channels * features * n))
     zeros = np.zeros(max(T * channels, M * features) * n, np.float32)
     sums = np.zeros((len(plans), T, T, features, channels), np.float32)
@@ -228,8 +241,75 @@ def _backward(image: Sizes, result: Sizes, g_line: int, before: Sizes, shared: S
         plan.append(scheduled([
             *_transformed(tiles, image, line, before, _X, _ZEROS, room, _INPUT),
             _to_gradient.machine_call(given, found),
-            _to_gradient.machine_call(_beside(g_room, M, pixel, M, T), _beside(_GRADIENT, T, pixel, T, T)),
+            _to_gradient.machine_call(_beside(g_room, M, pixel, 4 * pixel, M),
+                                      _beside(_GRADIENT, T, pixel, 4 * pixel, T)),
             product_call(_matrices(features, n, _GRADIENT), _matrices(n, channels, _INPUT),
                          _matrices(features, channels, _SUMS)),
         ], len(tiles.rows)))  # fmt: skip
     return [(Plan(plan), kind) for plan, kind in zip(plans, kinds) if plan]
+
+
+# ------------------------------------------------------------------------------------ few images
+
+
+def handles_few(x: Array, w: Array) -> bool:
+    """Whether :func:`convolve_few` is for images (N, C, H, W), and worth the transformation of the weight."""
+    fits = not (x.shape[1] % x86.LANES or len(w) % x86.LANES) and x.size >= _PIXELS * x.shape[1]
+    return fits and x.dtype == w.dtype == np.float32 and machine_code_works()
+
+
+def convolve_few(x: Array, w: Array, bias: Array | None, before: Sizes, out: Sizes) -> Array:
+    """Cross-correlation of ``x`` (N, C, H, W) with ``w`` (O, C, 3, 3): (N, O, *out).
+
+    There are too few samples to be computed side by side: the channels are, of pixels as (N, H, W, C). So each thread
+    transforms all its tiles, and then multiplies them.
+    """
+    (n, channels, height, width), features = x.shape, len(w)
+    image, result = (height, width, channels, 1), (*out, features, 1)
+    turned = transposed(x.reshape(n, channels, -1))
+    u = transformed_weight(w.swapaxes(0, 1))
+    y: Array = np.empty((n, prod(out), features), np.float32)
+    column = np.zeros(1, np.float32) if bias is None else np.ascontiguousarray(bias)
+    zeros = np.zeros(T * channels, np.float32)
+    given = [address(a) for a in (turned, u, column, y, zeros)]
+    threads = []
+    plans = _few(n, image, result, before, _shares(result, channels * features, n), bias is not None)
+    for k, (plan, kinds, count) in enumerate(plans):
+        sizes = (len(kinds) * T * T * channels, count * T * T * channels, count * T * T * features, T * M * features,
+                 M * features)  # fmt: skip
+        rooms = [scratch(f"winograd {part} {k}", (size,), np.float32) for part, size in enumerate(sizes)]
+        _clear(rooms[0].reshape(len(kinds), T, T, -1), kinds)
+        threads.append(plan.at(given + [address(a) for a in rooms]))
+    call_in_sequence(threads)
+    return transposed(y).reshape(n, features, *out)
+
+
+@lru_cache(maxsize=64)
+def _few(images: int, image: Sizes, result: Sizes, before: Sizes, shared: Shares,
+         has_bias: bool) -> list[tuple[Plan, Kinds, int]]:  # fmt: skip
+    """What each thread does, for which kinds of tiles, and how many."""
+    channels, features = image[2], result[2]
+    x_line, y_line = 4 * image[1] * channels, 4 * result[1] * features
+    plans = []
+    every = list(_tiles(image, result, before, shared, images))
+    for thread in range(len(shared)):
+        own = [tiles for tiles in every if tiles.thread == thread]
+        count = sum([len(tiles.rows) for tiles in own])
+        front, back, slot = [], [], np.zeros(1, np.int64)
+        for k, tiles in enumerate(own):
+            slot = slot[-1:] + np.arange(len(tiles.rows)) + (k > 0)
+            room, into = _ROOM + 4 * k * T * T * channels, _INPUT + 4 * slot * channels
+            calls = _transformed(tiles, image, x_line, before, _X, _ZEROS, room, into, 4 * count * channels)
+            front.append(scheduled(calls, len(slot)))
+            products = _PRODUCTS + 4 * slot * features
+            calls = _transformed_back(tiles, result, y_line, products, _COLUMNS, _OUT, _NOWHERE, 4 * count * features)
+            back.append(scheduled(calls, len(slot)))
+        middle = [product_call(_matrices(count, channels, _INPUT), _matrices(channels, features, _U),
+                               _matrices(count, features, _PRODUCTS), fresh=True)]  # fmt: skip
+        if has_bias:
+            found = _rows(count, features, _PRODUCTS + (T + 1) * 4 * count * features)
+            middle.append(added.machine_call([found, _rows(count, features, _BIAS, 0)], [found]))
+        if own:
+            kinds = [(tiles.first, tiles.last, tiles.wide) for tiles in own]
+            plans.append((Plan([*front, scheduled(middle, 1), *back]), kinds, count))
+    return plans
