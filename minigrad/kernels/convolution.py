@@ -49,7 +49,8 @@ def convolution(x: Array, w: Array, bias: Array | None, stride: Sizes, padding: 
     x, before = batch_last(x), tuple(pair[0] for pair in padding)
     taps = direct.Taps(kernel, stride, before, dilation)
     if _winograd_pays(x, w.shape, out, stride, dilation, groups, winograd_code.handles(x)):
-        _winograd(x).convolve(x, winograd.transformed_weight(w), bias, before, target)
+        way = _winograd(x)
+        way.convolve(x, way.transformed_weight(w), bias, before, target)
     elif groups == len(w) == x.shape[2]:
         depthwise.convolve(x, w, bias, taps, target)
     else:
@@ -69,8 +70,8 @@ def convolution_input(g: Array, w: Array, spatial: Sizes, stride: Sizes, padding
     y, target = empty_batch_last((g.shape[0], w.shape[1] * groups, *spatial), g.dtype)
     g, before = batch_last(g), tuple(pair[0] for pair in padding)
     if _winograd_pays(g, w.shape, spatial, stride, dilation, groups, winograd_code.handles(g)):
-        weight = winograd.transformed_weight(w, adjoint=True)
-        _winograd(g).convolve(g, weight, None, tuple(2 - b for b in before), target)
+        way = _winograd(g)
+        way.convolve(g, way.transformed_weight(w, adjoint=True), None, tuple(2 - b for b in before), target)
     elif groups == len(w) == y.shape[1]:
         depthwise.convolve_input(g, w, stride, before, dilation, target)
     else:

@@ -29,7 +29,7 @@ INPUT = np.array([[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0
 _G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], np.float64) / 24
 OUTPUT = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], np.float32)
 _At = np.ascontiguousarray(OUTPUT.T)
-_GG = np.kron(_G, _G).astype(np.float32)  # (36, 9)
+WEIGHT = np.kron(_G, _G).astype(np.float32)  # (36, 9)
 
 _SHORT = 1 << 12  # rows of a product with so few numbers are done before another thread has woken up
 _SCRATCH = 1 << 21  # bytes of transformed input or output at a time
@@ -72,8 +72,8 @@ def transformed_weight(w: Array, adjoint: bool = False) -> Array:
     """
     taps = w.reshape(-1, 9).T
     if adjoint:
-        return product(_GG[:, ::-1], taps).reshape(T, T, *w.shape[:2]).swapaxes(2, 3)
-    return product(_GG, taps).reshape(T, T, *w.shape[:2])
+        return product(WEIGHT[:, ::-1], taps).reshape(T, T, *w.shape[:2]).swapaxes(2, 3)
+    return product(WEIGHT, taps).reshape(T, T, *w.shape[:2])
 
 
 def convolve(x: Array, u: Array, bias: Array | None, before: tuple[int, ...], out: Array) -> None:
@@ -118,7 +118,7 @@ def convolve_weight(g: Array, x: Array, before: tuple[int, ...]) -> Array:
 def taps_of(transformed: Array) -> Array:
     """The adjoint of :func:`transformed_weight`: (T, T, O, C) -> (O, C, 3, 3)."""
     features, channels = transformed.shape[2:]
-    return product(transformed.reshape(T * T, -1).T, _GG).reshape(features, channels, 3, 3)
+    return product(transformed.reshape(T * T, -1).T, WEIGHT).reshape(features, channels, 3, 3)
 
 
 def _tiles(shape: tuple[int, ...], width: int) -> list[tuple[int, int, int]]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..memory import Array
 from . import assembler as x86
+from . import winograd
 from .arithmetic import added
 from .assembler import address
 from .calls import Call, Matrices, Plan, Schedule, call_in_sequence, scheduled, somewhere
@@ -23,7 +24,7 @@ from .few_rows import product_call
 from .fused import fused, machine_code_works
 from .threads import divided, scratch
 from .turning import transposed
-from .winograd import INPUT, OUTPUT, M, T, taps_of, transformed_weight
+from .winograd import INPUT, OUTPUT, WEIGHT, M, T
 
 _LARGEST = 1 << 15  # features times channels for which the sums of the weight's gradient stay in the cache
 
@@ -142,6 +143,41 @@ def _transformed_back(tiles: _Tiles, result: Sizes, line: int, products: Any, co
             _to_output.machine_call(given, found)]  # fmt: skip
 
 
+# ------------------------------------------------------------------------------------ weights
+
+
+def transformed_weight(w: Array, adjoint: bool = False) -> Array:
+    """:func:`.winograd.transformed_weight`: (O, C, 3, 3) -> (36, O, C), or for the adjoint (36, C, O).
+
+    It is a product for each channel, stored as (C, 36, O).
+    """
+    features, channels = w.shape[:2]
+    if features % x86.LANES:
+        return winograd.transformed_weight(w, adjoint).reshape(T * T, -1, features if adjoint else channels)
+    taps = transposed(w.reshape(1, features, -1)).reshape(channels, 9, features)
+    u: Array = np.empty((channels, T * T, features), np.float32)
+    _each(WEIGHT[:, ::-1] if adjoint else WEIGHT, taps, u)
+    return u.swapaxes(0, 1) if adjoint else u.transpose(1, 2, 0)
+
+
+def taps_of(transformed: Array) -> Array:
+    """The adjoint of :func:`transformed_weight`: (36, O, C) -> (O, C, 3, 3); a product for each feature."""
+    features, channels = transformed.shape[1:]
+    taps: Array = np.empty((features, 9, channels), np.float32)
+    _each(WEIGHT.T, transformed.swapaxes(0, 1), taps)
+    return transposed(taps).reshape(features, channels, 3, 3)
+
+
+def _each(a: Array, b: Array, out: Array) -> None:
+    """``out[i] = a @ b[i]``, shared among the threads."""
+    schedules = []
+    for start, stop in divided(len(b), out.size * a.shape[1] / 40):
+        given, found = (Matrices((stop - start, *x.shape[1:]), x.strides, address(x[start:])) for x in (b, out))
+        same = Matrices((stop - start, *a.shape), (0, *a.strides), address(a))
+        schedules.append(scheduled([product_call(same, given, found, fresh=True)], 1))
+    call_in_sequence(schedules)
+
+
 # ------------------------------------------------------------------------------------ forward
 
 # The arrays that the plan refers to; those from _ROOM on belong to a thread.
@@ -156,7 +192,7 @@ def convolve(x: Array, u: Array, bias: Array | None, before: Sizes, out: Array) 
     zeros = np.zeros((T, channels, n), np.float32)
     given = [address(a) for a in (x, u, column, out, zeros)]
     threads = []
-    plans = _forward(x.shape, x.strides[0], out.shape, out.strides[0], u.strides[1:], before, shared, bias is not None)
+    plans = _forward(x.shape, x.strides[0], out.shape, out.strides[0], u.strides, before, shared, bias is not None)
     for k, (plan, kinds) in enumerate(plans):
         sizes = len(kinds) * T * T * channels, T * T * channels, T * T * features, T * M * features, M * features
         rooms = [scratch(f"winograd {part} {k}", (size * n,), np.float32) for part, size in enumerate(sizes)]
@@ -211,7 +247,7 @@ def convolve_weight(g: Array, x: Array, before: Sizes) -> Array:
     turned = transposed(x.reshape(-1, channels, n)).reshape(*x.shape[:2], n, channels)
     plans = _backward(turned.shape, g.shape, g.strides[0], before, _shares(g.shape, channels * features * n))
     zeros = np.zeros(max(T * channels, M * features) * n, np.float32)
-    sums = np.zeros((len(plans), T, T, features, channels), np.float32)
+    sums = np.zeros((len(plans), T * T, features, channels), np.float32)
     given = [address(a) for a in (turned, g, g, g, zeros)]
     threads = []
     for k, (plan, kinds) in enumerate(plans):
@@ -267,13 +303,13 @@ def convolve_few(x: Array, w: Array, bias: Array | None, before: Sizes, out: Siz
     (n, channels, height, width), features = x.shape, len(w)
     image, result = (height, width, channels, 1), (*out, features, 1)
     turned = transposed(x.reshape(n, channels, -1))
-    u = transformed_weight(w.swapaxes(0, 1))
+    u = transformed_weight(w)
     y: Array = np.empty((n, prod(out), features), np.float32)
     column = np.zeros(1, np.float32) if bias is None else np.ascontiguousarray(bias)
     zeros = np.zeros(T * channels, np.float32)
     given = [address(a) for a in (turned, u, column, y, zeros)]
     threads = []
-    plans = _few(n, image, result, before, _shares(result, channels * features, n), bias is not None)
+    plans = _few(n, image, result, u.strides, before, _shares(result, channels * features, n), bias is not None)
     for k, (plan, kinds, count) in enumerate(plans):
         sizes = (len(kinds) * T * T * channels, count * T * T * channels, count * T * T * features, T * M * features,
                  M * features)  # fmt: skip
@@ -285,7 +321,7 @@ def convolve_few(x: Array, w: Array, bias: Array | None, before: Sizes, out: Siz
 
 
 @lru_cache(maxsize=64)
-def _few(images: int, image: Sizes, result: Sizes, before: Sizes, shared: Shares,
+def _few(images: int, image: Sizes, result: Sizes, u_strides: tuple[int, int, int], before: Sizes, shared: Shares,
          has_bias: bool) -> list[tuple[Plan, Kinds, int]]:  # fmt: skip
     """What each thread does, for which kinds of tiles, and how many."""
     channels, features = image[2], result[2]
@@ -304,7 +340,8 @@ def _few(images: int, image: Sizes, result: Sizes, before: Sizes, shared: Shares
             products = _PRODUCTS + 4 * slot * features
             calls = _transformed_back(tiles, result, y_line, products, _COLUMNS, _OUT, _NOWHERE, 4 * count * features)
             back.append(scheduled(calls, len(slot)))
-        middle = [product_call(_matrices(count, channels, _INPUT), _matrices(channels, features, _U),
+        u = Matrices((T * T, features, channels), u_strides, _U).T
+        middle = [product_call(_matrices(count, channels, _INPUT), u,
                                _matrices(count, features, _PRODUCTS), fresh=True)]  # fmt: skip
         if has_bias:
             found = _rows(count, features, _PRODUCTS + (T + 1) * 4 * count * features)
