@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from ..memory import Array
 from .arithmetic import multiplied
 from .assembler import LANES
-from .calls import Call, Matrices, call_in_sequence, matrices, scheduled
+from .calls import Plan, call_planned, scheduled, stand_ins
 from .few_rows import product_call
 from .formula import row_max, row_sum
 from .fused import fused, machine_code_works
@@ -21,6 +22,8 @@ from .turning import transposed
 _SCORES = 1 << 17  # how many are in the works at a time
 _QUERIES = 32  # that are looked at together, if each sees the keys before it
 _FAINT = 1e-30  # a sum of exponentials that has lost digits
+
+Shares = tuple[tuple[int, int], ...]
 
 
 def _mask(L: int, S: int, causal: bool, dtype: Any) -> Array | None:
@@ -142,18 +145,6 @@ def _fits(*arrays: Array) -> bool:
     )  # fmt: skip
 
 
-def _each_head(shared: list[tuple[int, int]], calls: list[Call]) -> None:
-    """Make the calls for all heads, each thread for its own."""
-    schedule, n = scheduled(calls, shared[-1][1]), len(calls)
-    call_in_sequence([schedule.part(n * start, n * stop) for start, stop in shared])
-
-
-def _room(shared: list[tuple[int, int]], L: int, S: int) -> Matrices:
-    """Memory for the scores (L, S) of a head in each thread."""
-    rooms = np.empty((len(shared), L, S), np.float32)
-    return matrices(rooms, np.repeat(np.arange(len(shared)), [b - a for a, b in shared]) * rooms.strides[0])
-
-
 def _seen(L: int, S: int, causal: bool) -> list[tuple[slice, int]]:
     """Queries, and up to which key to look: the last, or if ``causal`` and others follow them, the last they see.
 
@@ -164,11 +155,10 @@ def _seen(L: int, S: int, causal: bool) -> list[tuple[slice, int]]:
     return [(found[-1][0], S), *found[-2::-1]]
 
 
-def _mask_and_factor(L: int, S: int, scale: float, causal: bool) -> tuple[Matrices, Matrices]:
+def _mask_and_factor(L: int, S: int, scale: float, causal: bool) -> tuple[Array, Array]:
     """What is added to the scores (L, S), and what they are multiplied with, (1, 1)."""
     mask = _mask(L, S, causal, np.float32)
-    mask = np.zeros((L, S), np.float32) if mask is None else mask
-    return matrices(mask), matrices(np.full((1, 1), scale, np.float32))
+    return np.zeros((L, S), np.float32) if mask is None else mask, np.full((1, 1), scale, np.float32)
 
 
 def _turned(a: Array) -> Array:
@@ -197,22 +187,29 @@ def _exponentials_of_rows(scores: Array, mask: Array, scale: Array) -> tuple[Arr
 
 def _forward_by_code(q: Array, k: Array, v: Array, scale: float, causal: bool) -> tuple[Array, Array]:
     (L, E), S, y = q.shape[-2:], k.shape[-2], _stored_like(q, v.shape[-1])
-    of_rows = _, total, largest = [np.empty((*q.shape[:-1], 1), q.dtype) for _ in range(3)]
+    inverse, total, largest = (np.empty((*q.shape[:-1], 1), q.dtype) for _ in range(3))
     shared = divided(q.size // (L * E), q.size * S / 15)
-    room, (mask, factor) = _room(shared, L, S), _mask_and_factor(L, S, scale, causal)
-    queries, keys, values, weighted, *sums = map(matrices, (q, _turned(k), v, y, *of_rows))
+    scores = np.empty((len(shared), L, S), q.dtype)
+    arrays = q, _turned(k), v, y, *_mask_and_factor(L, S, scale, causal), inverse, total, largest
+    call_planned(_forward, arrays, [scores], causal, tuple(shared))
+    return y, np.log(total) + largest
+
+
+@lru_cache(maxsize=64)
+def _forward(layouts: Any, causal: bool, shared: Shares) -> list[Plan]:
+    q, keys, v, y, mask, factor, *sums, scores = stand_ins(layouts)
+    _, E, S = keys.shape
     calls = []
-    for rows, seen in _seen(L, S, causal):
-        p, into = room.part(rows, seen), weighted.part(rows)
+    for rows, seen in _seen(q.shape[1], S, causal):
+        p, into = scores.part(rows, seen), y.part(rows)
         found = [m.part(rows) for m in sums]
         calls += [
-            product_call(queries.part(rows), keys.part(slice(0, E), seen), p, fresh=True),
+            product_call(q.part(rows), keys.part(slice(0, E), seen), p, fresh=True),
             _exponentials_of_rows.machine_call([p, mask.part(rows, seen), factor], [p, *found]),
-            product_call(p, values.part(slice(0, seen)), into, fresh=True),
+            product_call(p, v.part(slice(0, seen)), into, fresh=True),
             multiplied.machine_call([into, found[0]], [into]),
         ]
-    _each_head(shared, calls)
-    return y, np.log(total) + largest
+    return [Plan([scheduled(calls, stop - start, start)]) for start, stop in shared]
 
 
 @fused
@@ -229,27 +226,34 @@ def _score_gradients(scores: Array, mask: Array, scale: Array, log_total: Array,
 
 def _backward_by_code(g: Array, q: Array, k: Array, v: Array, y: Array, log_total: Array, scale: float, causal: bool,
                       ) -> tuple[Array, ...]:  # fmt: skip
-    (L, E), S, V = q.shape[-2:], k.shape[-2], v.shape[-1]
+    (L, E), S = q.shape[-2:], k.shape[-2]
     shared = divided(q.size // (L * E), q.size * S / 6)
-    p_room, d_room, (mask, factor) = _room(shared, L, S), _room(shared, L, S), _mask_and_factor(L, S, scale, causal)
-    dots, found = np.empty_like(log_total), tuple(_stored_like(a, a.shape[-1]) for a in (q, k, v))
+    found = tuple(_stored_like(a, a.shape[-1]) for a in (q, k, v))
     g, y = (a if a.strides[-1] == a.itemsize else np.ascontiguousarray(a) for a in (g, y))
-    by_query = [matrices(a) for a in (q, g, y, log_total, dots, found[0])]
-    turned_keys, turned_values, keys, *of_keys = map(matrices, (_turned(k), _turned(v), k, *found[1:]))
+    p, d = (np.empty((len(shared), L, S), q.dtype) for _ in "pd")
+    masks = _mask_and_factor(L, S, scale, causal)
+    arrays = _turned(k), _turned(v), k, *masks, q, g, y, log_total, np.empty_like(log_total), *found
+    call_planned(_backward, arrays, [p, d], causal, tuple(shared))
+    return found
+
+
+@lru_cache(maxsize=64)
+def _backward(layouts: Any, causal: bool, shared: Shares) -> list[Plan]:
+    turned_keys, turned_values, keys, mask, factor, *of_queries, dk_all, dv_all, p_all, d_all = stand_ins(layouts)
+    (_, E, S), (_, V, _), L = turned_keys.shape, turned_values.shape, of_queries[0].shape[1]
     calls = []
     for rows, seen in _seen(L, S, causal):
         some, first = slice(0, seen), rows.stop == L
-        p, d, hidden = (m.part(rows, seen) for m in (p_room, d_room, mask))
-        query, arriving, out, log_sum, dot, dq = (m.part(rows) for m in by_query)
-        dk, dv = (m.part(some) for m in of_keys)
+        p, d, hidden = (m.part(rows, seen) for m in (p_all, d_all, mask))
+        q, g, y, log_total, dot, dq = (m.part(rows) for m in of_queries)
+        dk, dv = dk_all.part(some), dv_all.part(some)
         calls += [
-            product_call(query, turned_keys.part(slice(0, E), seen), p, fresh=True),
-            product_call(arriving, turned_values.part(slice(0, V), seen), d, fresh=True),
-            _dot.machine_call([arriving, out], [dot]),
-            _score_gradients.machine_call([p, hidden, factor, log_sum, d, dot], [p, d]),
-            product_call(p.T, arriving, dv, fresh=first),
+            product_call(q, turned_keys.part(slice(0, E), seen), p, fresh=True),
+            product_call(g, turned_values.part(slice(0, V), seen), d, fresh=True),
+            _dot.machine_call([g, y], [dot]),
+            _score_gradients.machine_call([p, hidden, factor, log_total, d, dot], [p, d]),
+            product_call(p.T, g, dv, fresh=first),
             product_call(d, keys.part(some), dq, fresh=True),
-            product_call(d.T, query, dk, fresh=first),
+            product_call(d.T, q, dk, fresh=first),
         ]
-    _each_head(shared, calls)
-    return found
+    return [Plan([scheduled(calls, stop - start, start)]) for start, stop in shared]

@@ -22,23 +22,22 @@ class Matrices(NamedTuple):
     shape: tuple[int, int, int]
     strides: tuple[int, int, int]
     places: Any  # their addresses
-    memory: Any = None  # where they are
 
     @property
     def T(self) -> Matrices:
         (count, rows, columns), (step, down, along) = self.shape, self.strides
-        return self._replace(shape=(count, columns, rows), strides=(step, along, down))
+        return Matrices((count, columns, rows), (step, along, down), self.places)
 
     def part(self, rows: slice, columns: int | None = None) -> Matrices:
         """Some rows of each matrix, and its first columns."""
         shape = self.shape[0], rows.stop - rows.start, self.shape[2] if columns is None else columns
-        return Matrices(shape, self.strides, self.places + rows.start * self.strides[1], self.memory)
+        return Matrices(shape, self.strides, self.places + rows.start * self.strides[1])
 
 
-def matrices(a: Array, further: Any = None) -> Matrices:
-    """The last two dimensions of ``a``, at the places that its other dimensions say, or bytes ``further``."""
-    offsets = _offsets(a.shape[:-2], a.strides[:-2]) if further is None else further
-    return Matrices((1, *a.shape[-2:]), (0, *a.strides[-2:]), offsets + address(a), a)
+def matrices(shape: tuple[int, ...], strides: tuple[int, ...], place: int) -> Matrices:
+    """The last two dimensions of an array at ``place``, one for each call as the other dimensions say."""
+    places = place if len(shape) == 2 else place + _offsets(shape[:-2], strides[:-2])
+    return Matrices((1, *shape[-2:]), (0, *strides[-2:]), places)
 
 
 @lru_cache(maxsize=256)
@@ -55,7 +54,8 @@ class Call(NamedTuple):
 
     code: int
     words: list[Any]
-    table: array[int] | None = None  # that of :class:`~.loops.Loops`, whose address is one more word before the others
+    table: array[int] | None = None  # of a formula's loops, whose address is one more word before the others
+    kept: Any = None  # what the code belongs to
 
 
 @cache
@@ -83,17 +83,17 @@ class Schedule(NamedTuple):
     words: Array  # the arguments of all
     codes: Array  # the code of each
     starts: Array  # where its arguments begin, in bytes
-    tables: Sequence[Any]  # which the arguments refer to
+    kept: Any  # what arguments and codes refer to
 
     def part(self, first: int, last: int) -> Schedule:
         return self._replace(codes=self.codes[first:last], starts=self.starts[first:last])
 
 
-def scheduled(calls: Sequence[Call], times: int) -> Schedule:
-    """The calls, all of them so many times over."""
+def scheduled(calls: Sequence[Call], times: int, first: int = 0) -> Schedule:
+    """The calls, all of them so many times over, from the ``first`` time on."""
     row: list[Any] = []  # the words of all calls
     starts = []
-    for _, words, table in calls:
+    for _, words, table, _ in calls:
         starts.append(8 * len(row))
         row += words if table is None else (table.buffer_info()[0], *words)
     changing = [(k, word) for k, word in enumerate(row) if word.__class__ is np.ndarray]
@@ -102,10 +102,10 @@ def scheduled(calls: Sequence[Call], times: int) -> Schedule:
     block = np.empty((times, len(row)), np.int64)
     block[:] = row
     for k, word in changing:
-        block[:, k] = word
+        block[:, k] = word[first : first + times]
     begins = np.add.outer(np.arange(times) * block.strides[0], starts).reshape(-1)
     codes = np.array([call.code for call in calls] * times)
-    return Schedule(block.reshape(-1), codes, begins, [call.table for call in calls])
+    return Schedule(block.reshape(-1), codes, begins, calls)
 
 
 def call_in_sequence(schedules: Sequence[Schedule]) -> None:
@@ -137,9 +137,28 @@ class Plan:
         self.offsets, self.numbers = words & (1 << _BITS) - 1, words >> _BITS
         self.codes = np.concatenate([schedule.codes for schedule in schedules])
         self.starts = np.concatenate([begin + schedule.starts for begin, schedule in zip(begins, schedules)])
-        self.tables = [schedule.tables for schedule in schedules]
+        self.kept = [schedule.kept for schedule in schedules]
 
     def at(self, addresses: Sequence[int]) -> Schedule:
         words = np.array((0, *addresses))[self.numbers]
         words += self.offsets
-        return Schedule(words, self.codes, self.starts, self.tables)
+        return Schedule(words, self.codes, self.starts, self.kept)
+
+
+def call_planned(plan: Callable[..., Sequence[Plan]], arrays: Sequence[Array], own: Sequence[Array],
+                 *options: Any) -> None:  # fmt: skip
+    """Make the calls that ``plan`` gives, for each thread, for arrays like these; it should remember them.
+
+    It is given their shapes and strides, in place of their addresses numbers from 1, and options. Of ``own`` arrays,
+    which come last, each thread has a part: what the first dimension says.
+    """
+    layouts = *[(a.shape, a.strides) for a in arrays], *[(a.shape[1:], a.strides[1:]) for a in own]
+    addresses = [address(a) for a in arrays]
+    call_in_sequence([
+        thread.at(addresses + [address(a[k]) for a in own]) for k, thread in enumerate(plan(layouts, *options))
+    ])  # fmt: skip
+
+
+def stand_ins(layouts: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> list[Matrices]:
+    """For each array of a plan its matrices."""
+    return [matrices(shape, strides, somewhere(k)) for k, (shape, strides) in enumerate(layouts, 1)]

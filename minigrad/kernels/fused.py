@@ -146,7 +146,7 @@ class fused:
             known = self._calls[key] = loops, loops.table(shape, [_steps(m, 0, 0) for m in every])
         loops, table = known
         assert not any(every[read].places is every[written].places for read, written in loops.hazards)
-        return Call(loops.run, [m.places for m in every], table)
+        return Call(loops.run, [m.places for m in every], table, loops)
 
     def _case(self, operands: Sequence[Any], kinds: list[str], options: dict[str, Any]) -> _Case:
         parts = [None if isinstance(a, np.ndarray | Matrices) or type(a) in (float, int) else a for a in operands]

@@ -9,21 +9,25 @@ Gates come in PyTorch's order, side by side: input, forget, cell, output (LSTM);
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 
 from ..memory import Array
 from . import products, special
-from .assembler import LANES, address
-from .calls import Call, Matrices, call_in_sequence, matrices, scheduled
+from .assembler import LANES
+from .calls import Matrices, Plan, call_planned, scheduled, stand_ins
 from .few_rows import product_call
 from .fused import fused, machine_code_works
 from .threads import divided, parallel
 
 GATES = {"tanh": 1, "relu": 1, "lstm": 4, "gru": 3}
 Spans = list[tuple[int, int, int]]
+Span = tuple[int, int]
+Shares = tuple[Span, ...]
 
 
 def spans(batch_sizes: Sequence[int], reverse: bool) -> Spans:
@@ -126,6 +130,10 @@ def _nanoseconds(hidden: Array, weight: Array) -> float:
 
 def _before(first: Array, states: Array, steps: Spans) -> Array:
     """For each row of ``states`` the state before it, which is of ``first`` where a sequence begins."""
+    n = len(first)
+    if steps[0][2] == steps[-1][2]:  # all sequences are equally long
+        forwards = steps[0][0] == 0
+        return np.concatenate([first, states[:-n]] if forwards else [states[n:], first])
     current, out = np.array(first), np.empty_like(states)
     for start, stop, n in steps:
         out[start:stop] = current[:n]
@@ -214,21 +222,30 @@ def _by_machine_code(steps: Spans, *arrays: Array) -> bool:
     return fits and machine_code_works() and len(steps) > 2 and steps[0][2] == steps[-1][2] == shape[0] > 0
 
 
-def _each_step(steps: Spans, weight: Array, calls: Callable[[slice, Array], list[Call]]) -> None:
-    """Step by step what ``calls`` gives for some sequences and the first rows of all steps; shared by sequences."""
-    n = steps[0][2]
-    owners = [slice(*span) for span in divided(n, len(steps) * n * weight.size / 30)]
-    starts = np.array([start for start, _, _ in steps])
-    call_in_sequence([scheduled(calls(own, starts), len(steps)) for own in owners])
+def _shares(steps: Spans, weight: Array) -> Shares:
+    """The sequences of each thread."""
+    return tuple(divided(steps[0][2], len(steps) * steps[0][2] * weight.size / 30))
 
 
-def _rows_from(a: Array, starts: Array) -> Matrices:
-    """Rows like those of ``a``, the first of its array, that begin ``starts`` rows further."""
-    return matrices(a, starts * a.strides[0])
+def _starts(steps: Spans) -> tuple[int, ...]:
+    return tuple(start for start, _, _ in steps)
 
 
-def _gates(rows: Array, starts: Array, H: int) -> list[Matrices]:
-    return [_rows_from(rows[:, k * H : (k + 1) * H], starts) for k in range(rows.shape[1] // H)]
+def _rows(a: Matrices, own: Span, starts: Any = 0) -> Matrices:
+    """In a plan, the rows of some sequences, of steps whose first rows are ``starts``."""
+    part = a.part(slice(*own))
+    return part._replace(places=part.places + starts * a.strides[1])
+
+
+def _gates(rows: Matrices) -> list[Matrices]:
+    """The four gates that lie side by side."""
+    (_, n, width), places = rows.shape, rows.places
+    return [Matrices((1, n, width // 4), rows.strides, places + k * width) for k in range(4)]
+
+
+@fused
+def _copied(x: Array) -> Array:
+    return x
 
 
 @fused
@@ -240,24 +257,32 @@ def _lstm_step(let: Array, keep: Array, new: Array, out: Array, cell: Array) -> 
 
 def _lstm_forward(steps: Spans, gates: Array, weight: Array, h: Array, c: Array, y: Array, saved: Array,
                   cells: Array) -> tuple[Array, ...]:  # fmt: skip
-    matrix, H = np.ascontiguousarray(weight.T), h.shape[1]
-    np.copyto(saved, gates)
-
-    def calls(own: slice, starts: Array) -> list[Call]:
-        def behind(first: Array, a: Array) -> Matrices:
-            """The rows of a step before, which for the first step are ``first``."""
-            rows = _rows_from(a[own], np.roll(starts, 1))
-            rows.places[0] = address(first[own])
-            return rows
-
-        z, rows = _gates(saved[own], starts, H), _rows_from(saved[own], starts)
-        into = [*z, _rows_from(cells[own], starts), _rows_from(y[own], starts)]
-        return [product_call(behind(h, y), matrices(matrix), rows),
-                _lstm_step.machine_call([*z, behind(c, cells)], into)]  # fmt: skip
-
-    _each_step(steps, weight, calls)
+    arrays = gates, np.ascontiguousarray(weight.T), h, c, y, saved, cells
+    call_planned(_forward_plan, arrays, [], _starts(steps), _shares(steps, weight))
     last = slice(*steps[-1][:2])
     return y, y[last].copy(), cells[last].copy(), saved, cells
+
+
+@lru_cache(maxsize=64)
+def _forward_plan(layouts: Any, starts: tuple[int, ...], shared: Shares) -> list[Plan]:
+    gates, matrix, h, c, y, saved, cells = stand_ins(layouts)
+    at, plans = np.array(starts), []
+
+    def behind(first: Matrices, a: Matrices, own: Span) -> Matrices:
+        """The rows of a step before, which for the first step are ``first``."""
+        rows = _rows(a, own, np.roll(at, 1))
+        rows.places[0] = _rows(first, own).places
+        return rows
+
+    for own in shared:
+        rows = _rows(saved, own, at)
+        z = _gates(rows)
+        plans.append(Plan([scheduled([
+            _copied.machine_call([_rows(gates, own, at)], [rows]),
+            product_call(behind(h, y, own), matrix, rows),
+            _lstm_step.machine_call([*z, behind(c, cells, own)], [*z, _rows(cells, own, at), _rows(y, own, at)]),
+        ], len(starts))]))  # fmt: skip
+    return plans
 
 
 @fused
@@ -281,13 +306,21 @@ def _lstm_backward(steps: Spans, g: Array | None, y: Sequence[Array], weight: Ar
     states[n:-n][slice(*steps[-1][:2])] += d_hidden
     d_gates = np.empty_like(y[3])
     forwards = steps[0][0] < steps[1][0]
-
-    def calls(own: slice, starts: Array) -> list[Call]:
-        given = [*_gates(y[3][own], starts, H), *[_rows_from(a[own], starts) for a in (y[4], before, states[n:])]]
-        earlier = _rows_from(states[own] if forwards else states[2 * n :][own], starts)
-        d_cells = matrices(d_cell[own])
-        return [_lstm_step_back.machine_call([*given, d_cells], [*_gates(d_gates[own], starts, H), d_cells]),
-                product_call(_rows_from(d_gates[own], starts), matrices(weight), earlier)]  # fmt: skip
-
-    _each_step(steps[::-1], weight, calls)
+    earlier = states if forwards else states[2 * n :]
+    arrays = y[3], y[4], before, states[n:-n], d_cell, d_gates, weight, earlier
+    call_planned(_backward_plan, arrays, [], _starts(steps[::-1]), _shares(steps, weight))
     return d_gates, (states[:n] if forwards else states[-n:]).copy()
+
+
+@lru_cache(maxsize=64)
+def _backward_plan(layouts: Any, starts: tuple[int, ...], shared: Shares) -> list[Plan]:
+    gates, cells, before, d, d_cells, d_gates, weight, earlier = stand_ins(layouts)
+    at, plans = np.array(starts), []
+    for own in shared:
+        d_rows, d_cell = _rows(d_gates, own, at), _rows(d_cells, own)
+        given = [*_gates(_rows(gates, own, at)), *[_rows(a, own, at) for a in (cells, before, d)], d_cell]
+        plans.append(Plan([scheduled([
+            _lstm_step_back.machine_call(given, [*_gates(d_rows), d_cell]),
+            product_call(d_rows, weight, _rows(earlier, own, at)),
+        ], len(starts))]))  # fmt: skip
+    return plans
