@@ -200,7 +200,7 @@ def _shares(name: str, input: Any, rows: Any, target: Any, weight: Any, ignore_i
 
 def _all_within(index: Array, classes: int) -> bool:
     """Whether all are from 0 to ``classes - 1``: as unsigned numbers, the negative are the largest."""
-    return not np.logical_or.reduce(np.greater_equal(index.astype(np.uint64), classes))
+    return not index.size or bool(np.maximum.reduce(index.view(np.uint64)) < classes)
 
 
 def nll_loss(input: Any, target: Any, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean") -> Any:
@@ -223,7 +223,7 @@ def nll_loss(input: Any, target: Any, weight: Any = None, *, ignore_index: int =
 def _cross_entropy_input(g: Array, input: Array, target: Array, share: Any, memory: list | None) -> Array:
     at_target = g * share
     if memory:
-        return kernels.cross_entropy_gradient(at_target, target, *memory)
+        return kernels.cross_entropy_gradient(at_target, *memory)
     column = np.broadcast_to(np.reshape(at_target, (-1, 1)), (input.shape[0], 1))
     return scatter_add(softmax(input, 1) * column, 1, np.expand_dims(target, 1), -column)
 
