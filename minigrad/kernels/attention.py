@@ -66,7 +66,7 @@ def forward(q: Array, k: Array, v: Array, scale: float, causal: bool) -> tuple[A
     """
     if _fits(q, k, v):
         return _forward_by_code(q, k, v, scale, causal)
-    y, log_total = _forward_by_numpy(*map(_in_three, (q, k, v)), scale, causal)
+    y, log_total = _forward_by_numpy(_in_three(q), _in_three(k), _in_three(v), scale, causal)
     return y.reshape(*q.shape[:-1], v.shape[-1]), log_total.reshape(*q.shape[:-1], 1)
 
 
@@ -75,7 +75,8 @@ def backward(g: Array, q: Array, k: Array, v: Array, y: Array, log_total: Array,
     """The gradients of q, k and v, given what :func:`forward` returned."""
     if _fits(q, k, v):
         return _backward_by_code(g, q, k, v, y, log_total, scale, causal)
-    found = _backward_by_numpy(*map(_in_three, (g, q, k, v, y, log_total)), scale, causal)
+    g, y, log_total, *given = map(_in_three, (g, y, log_total, q, k, v))
+    found = _backward_by_numpy(g, *given, y, log_total, scale, causal)  # type: ignore[call-arg]
     return tuple(d.reshape(a.shape) for d, a in zip(found, (q, k, v)))
 
 

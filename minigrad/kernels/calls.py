@@ -19,8 +19,8 @@ from .threads import call
 class Matrices(NamedTuple):
     """Matrices (how many, rows, columns) that a call is about, for each of some calls or for all of them."""
 
-    shape: tuple[int, int, int]
-    strides: tuple[int, int, int]
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
     places: Any  # their addresses
 
     @property

@@ -245,7 +245,7 @@ class _Work(NamedTuple):
                     into = _part(target, self.axis, start, stop)
                     np.add(into, result.reshape(into.shape), out=into) if kind in _TOTALS else np.copyto(into, result)
 
-        parallel(lambda first, last: [share(k) for k in range(first, last)], len(shared))
+        parallel(lambda first, last: list(map(share, range(first, last))), len(shared))
         for more in owners[1:]:
             for kind, total, part in zip(kinds, self.places, more):
                 if kind in _TOTALS:

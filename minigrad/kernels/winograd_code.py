@@ -91,7 +91,7 @@ def _tiles(image: Sizes, result: Sizes, before: Sizes, shared: Shares, images: i
         for thread, (start, stop) in enumerate(shared):
             some = places[len(places) * start // total : len(places) * stop // total]
             if len(some):
-                yield _Tiles(thread, *some.T, *kind)
+                yield _Tiles(thread, *some.T, *kind)  # type: ignore[call-arg]
 
 
 def _shares(result: Sizes, multiplications: int, images: int = 1) -> Shares:
@@ -203,7 +203,7 @@ def convolve(x: Array, u: Array, bias: Array | None, before: Sizes, out: Array) 
 
 @lru_cache(maxsize=64)
 def _forward(image: Sizes, x_line: int, result: Sizes, out_line: int, u_strides: tuple[int, int, int], before: Sizes,
-             shared: Shares, has_bias: bool) -> list[tuple[Plan, int]]:  # fmt: skip
+             shared: Shares, has_bias: bool) -> list[tuple[Plan, Kinds]]:  # fmt: skip
     """What each thread does, and for how many kinds of tiles."""
     channels, features, n = image[2], *result[2:]
     plans: list[list[Schedule]] = [[] for _ in shared]
