@@ -7,7 +7,7 @@ planned by themselves: their rows beyond it are zeros, or are written to memory 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from . import assembler as x86
 from . import winograd
 from .arithmetic import added
 from .assembler import address
-from .calls import Call, Matrices, Plan, Schedule, call_in_sequence, scheduled, somewhere
+from .calls import Call, Matrices, Plan, call_in_sequence, scheduled, somewhere
 from .few_rows import product_call
 from .fused import fused, machine_code_works
 from .threads import divided, scratch
@@ -27,12 +27,10 @@ from .turning import transposed
 from .winograd import INPUT, OUTPUT, WEIGHT, M, T
 
 _LARGEST = 1 << 15  # features times channels for which the sums of the weight's gradient stay in the cache
-
-_PIXELS = 250  # for which it is worth to transform the weight
+_PIXELS = 250  # of few images, for which it is worth to transform the weight
 
 Sizes = tuple[int, ...]
-Shares = tuple[tuple[int, int], ...]
-Kinds = list[tuple[int, int, int]]  # between which of its columns a tile has an image, and columns of the result
+Span = tuple[int, int]
 
 
 def _transformation(matrix: Array) -> fused:
@@ -64,7 +62,6 @@ def handles_weight(g: Array, x: Array) -> bool:
 class _Tiles(NamedTuple):
     """Some tiles of a thread that are alike: between ``first`` and ``last`` of their columns there is an image."""
 
-    thread: int
     samples: Array  # which image each is of, where there are several
     rows: Array  # which row of tiles it is in
     columns: Array
@@ -73,31 +70,51 @@ class _Tiles(NamedTuple):
     wide: int  # columns of the result
 
 
-def _clear(rooms: Array, kinds: Sequence[tuple[int, ...]]) -> None:
-    """Write zeros to what lies beside the image in room for tiles (kinds, rows, columns, ...)."""
-    for room, (first, last, *_) in zip(rooms, kinds):
-        room[:, :first] = room[:, max(last, first) :] = 0
+class _Share(NamedTuple):
+    """What a thread does, and the memory it needs for that."""
+
+    plan: Plan
+    sizes: list[int]  # of each part of the memory
+    written: list[tuple[int, list[Span]]]  # of the first parts: how many columns tiles have, and which are written to
 
 
-def _tiles(image: Sizes, result: Sizes, before: Sizes, shared: Shares, images: int = 1) -> Iterator[_Tiles]:
+def _tiles(image: Sizes, result: Sizes, before: Sizes, shared: tuple[Span, ...], images: int = 1) -> list[list[_Tiles]]:
+    """The tiles of each thread."""
     kinds: dict[tuple[int, int, int], list[int]] = {}
     for j in range(-(-result[1] // M)):
         left = j * M - before[1]
-        kind = max(0, -left), min(T, image[1] - left), min(M, result[1] - j * M)
+        first = max(0, -left)
+        kind = first, max(first, min(T, image[1] - left)), min(M, result[1] - j * M)
         kinds.setdefault(kind, []).append(j)
-    total = shared[-1][1]
+    threads: list[list[_Tiles]] = [[] for _ in shared]
     for kind, columns in kinds.items():
         places = np.array([(n, i, j) for n in range(images) for i in range(-(-result[0] // M)) for j in columns])
-        for thread, (start, stop) in enumerate(shared):
-            some = places[len(places) * start // total : len(places) * stop // total]
-            if len(some):
-                yield _Tiles(thread, *some.T, *kind)  # type: ignore[call-arg]
+        for own, span in zip(threads, shared):
+            start, stop = (len(places) * end // shared[-1][1] for end in span)
+            if start < stop:
+                own.append(_Tiles(*places[start:stop].T, *kind))  # type: ignore[call-arg]
+    return [own for own in threads if own]
 
 
-def _shares(result: Sizes, multiplications: int, images: int = 1) -> Shares:
+def _shared(result: Sizes, multiplications: int, images: int = 1) -> tuple[Span, ...]:
     """The tiles of each thread, which take so many multiplications for each of 36 products."""
     count = images * -(-result[0] // M) * -(-result[1] // M)
     return tuple(divided(count, count * T * T * multiplications / 40))
+
+
+def _run(shares: list[_Share], arrays: Sequence[Array], own: Sequence[Array] = ()) -> None:
+    """Let each thread do its share, with ``arrays``, memory, and its parts of ``own`` arrays, numbered in this order."""
+    threads = []
+    for k, (plan, sizes, written) in enumerate(shares):
+        memory = [scratch(f"winograd {part} {k}", (size,), np.float32) for part, size in enumerate(sizes)]
+        for part, (columns, spans) in zip(memory, written):
+            for room, (first, last) in zip(part.reshape(len(spans), T, columns, -1), spans):
+                room[:, :first] = room[:, last:] = 0
+        threads.append(plan.at([address(a) for a in (*arrays, *memory, *[a[k] for a in own])]))
+    call_in_sequence(threads)
+
+
+_X, _ZEROS = map(somewhere, (1, 2))  # the arrays that all plans refer to
 
 
 def _rows(count: int, size: int, places: Any, step: int | None = None) -> Matrices:
@@ -113,16 +130,21 @@ def _beside(place: Any, count: int, size: int, block: int, line: int) -> list[Ma
     return [_rows(T, size, place + block * c, block * line) for c in range(count)]
 
 
-def _transformed(tiles: _Tiles, image: Sizes, line: int, before: Sizes, x: int, zeros: int, room: int, out: Any,
+def _matrices(rows: int, columns: int, place: int) -> Matrices:
+    """36 of them."""
+    return Matrices((T * T, rows, columns), (4 * rows * columns, 4 * columns, 4), place)
+
+
+def _transformed(tiles: _Tiles, image: Sizes, line: int, before: Sizes, room: int, out: Any,
                  block: int = 0) -> list[Call]:  # fmt: skip
-    """The calls that transform tiles of the image ``x``, whose rows are ``line`` bytes long, to ``out``."""
+    """The calls that transform tiles of the image, whose rows are ``line`` bytes long, to ``out``."""
     pixel, (first, last) = image[2] * image[3], (tiles.first, tiles.last)
     top, left = tiles.rows * M - before[0], tiles.columns * M - before[1]
     calls = []
     if first < last:
         size = (last - first) * pixel
-        start = x + tiles.samples * image[0] * line + (left + first) * 4 * pixel
-        given = [_rows(1, size, np.where((top + r >= 0) & (top + r < image[0]), start + (top + r) * line, zeros))
+        start = _X + tiles.samples * image[0] * line + (left + first) * 4 * pixel
+        given = [_rows(1, size, np.where((top + r >= 0) & (top + r < image[0]), start + (top + r) * line, _ZEROS))
                  for r in range(T)]  # fmt: skip
         found = [_rows(1, size, room + 4 * pixel * (r * T + first)) for r in range(T)]
         calls.append(_to_input.machine_call(given, found))
@@ -130,17 +152,12 @@ def _transformed(tiles: _Tiles, image: Sizes, line: int, before: Sizes, x: int, 
     return [*calls, _to_input.machine_call(_beside(room, T, pixel, 4 * pixel, T), into)]
 
 
-def _transformed_back(tiles: _Tiles, result: Sizes, line: int, products: Any, columns: int, out: int, nowhere: int,
-                      block: int = 0) -> list[Call]:  # fmt: skip
-    """The calls that transform the products of tiles back to the result ``out``, whose rows are ``line`` bytes long."""
+def _of_result(tiles: _Tiles, result: Sizes, place: int, line: int, outside: int) -> list[Matrices]:
+    """Where the four rows of tiles of the result at ``place`` are; beyond its last row, ``outside``."""
     pixel = result[2] * result[3]
-    start = out + tiles.samples * result[0] * line + tiles.columns * M * 4 * pixel
-    found = [_rows(tiles.wide, pixel, np.where(row < result[0], start + row * line, nowhere))
-             for row in (tiles.rows * M + r for r in range(M))]  # fmt: skip
-    given = [_rows(tiles.wide, pixel, columns + 4 * pixel * M * r) for r in range(T)]
-    return [_to_output.machine_call(_beside(products, T, pixel, block or 4 * pixel, T),
-                                    _beside(columns, M, pixel, 4 * pixel, M)),
-            _to_output.machine_call(given, found)]  # fmt: skip
+    start = place + tiles.samples * result[0] * line + tiles.columns * M * 4 * pixel
+    rows = [tiles.rows * M + r for r in range(M)]
+    return [_rows(tiles.wide, pixel, np.where(row < result[0], start + row * line, outside)) for row in rows]
 
 
 # ------------------------------------------------------------------------------------ weights
@@ -180,62 +197,61 @@ def _each(a: Array, b: Array, out: Array) -> None:
 
 # ------------------------------------------------------------------------------------ forward
 
-# The arrays that the plan refers to; those from _ROOM on belong to a thread.
-_X, _U, _BIAS, _OUT, _ZEROS, _ROOM, _INPUT, _PRODUCTS, _COLUMNS, _NOWHERE = map(somewhere, range(1, 11))
+_U, _BIAS, _OUT, _ROOM, _INPUT, _PRODUCTS, _COLUMNS, _NOWHERE = map(somewhere, range(3, 11))
 
 
 def convolve(x: Array, u: Array, bias: Array | None, before: Sizes, out: Array) -> None:
     """:func:`.winograd.convolve` of images that :func:`handles` allows."""
     channels, features, n = x.shape[2], out.shape[2], x.shape[3]
-    shared = _shares(out.shape, channels * features * n)
-    column = np.zeros(1, np.float32) if bias is None else np.ascontiguousarray(bias)
-    zeros = np.zeros((T, channels, n), np.float32)
-    given = [address(a) for a in (x, u, column, out, zeros)]
-    threads = []
-    plans = _forward(x.shape, x.strides[0], out.shape, out.strides[0], u.strides, before, shared, bias is not None)
-    for k, (plan, kinds) in enumerate(plans):
-        sizes = len(kinds) * T * T * channels, T * T * channels, T * T * features, T * M * features, M * features
-        rooms = [scratch(f"winograd {part} {k}", (size * n,), np.float32) for part, size in enumerate(sizes)]
-        _clear(rooms[0].reshape(len(kinds), T, T, -1), kinds)
-        threads.append(plan.at(given + [address(a) for a in rooms]))
-    call_in_sequence(threads)
+    shared = _shared(out.shape, channels * features * n)
+    zeros, lines = np.zeros((T, channels, n), np.float32), (x.strides[0], out.strides[0])
+    shares = _forward(x.shape, out.shape, lines, u.strides, before, shared, bias is not None)
+    _run(shares, [x, zeros, u, zeros if bias is None else np.ascontiguousarray(bias), out])
 
 
 @lru_cache(maxsize=64)
-def _forward(image: Sizes, x_line: int, result: Sizes, out_line: int, u_strides: tuple[int, int, int], before: Sizes,
-             shared: Shares, has_bias: bool) -> list[tuple[Plan, Kinds]]:  # fmt: skip
-    """What each thread does, and for how many kinds of tiles."""
+def _forward(image: Sizes, result: Sizes, lines: tuple[int, int], u_strides: Sizes, before: Sizes,
+             shared: tuple[Span, ...], has_bias: bool) -> list[_Share]:  # fmt: skip
     channels, features, n = image[2], *result[2:]
-    plans: list[list[Schedule]] = [[] for _ in shared]
-    kinds: list[Kinds] = [[] for _ in shared]
-    for tiles in _tiles(image, result, before, shared):
-        plan = plans[tiles.thread]
-        kinds[tiles.thread].append((tiles.first, tiles.last, tiles.wide))
-        room = _ROOM + len(plan) * 4 * T * T * channels * n
-        plan.append(scheduled([
-            *_transformed(tiles, image, x_line, before, _X, _ZEROS, room, _INPUT),
-            product_call(Matrices((T * T, features, channels), u_strides, _U), _matrices(channels, n, _INPUT),
-                         _matrices(features, n, _PRODUCTS), fresh=True),
-            *_bias(features, n, has_bias),
-            *_transformed_back(tiles, result, out_line, _PRODUCTS, _COLUMNS, _OUT, _NOWHERE),
-        ], len(tiles.rows)))  # fmt: skip
-    return [(Plan(plan), kind) for plan, kind in zip(plans, kinds) if plan]
+    shares = []
+    for own in _tiles(image, result, before, shared):
+        schedules = []
+        for k, tiles in enumerate(own):
+            room = _ROOM + k * 4 * T * T * channels * n
+            schedules.append(scheduled([
+                *_transformed(tiles, image, lines[0], before, room, _INPUT),
+                product_call(Matrices((T * T, features, channels), u_strides, _U), _matrices(channels, n, _INPUT),
+                             _matrices(features, n, _PRODUCTS), fresh=True),
+                *_biased(features, n, _rows(features, 1, _BIAS), has_bias),
+                *_transformed_back(tiles, result, lines[1], _PRODUCTS),
+            ], len(tiles.rows)))  # fmt: skip
+        sizes = len(own) * T * T * channels, T * T * channels, T * T * features, T * M * features, M * features
+        shares.append(_Share(Plan(schedules), [size * n for size in sizes], [_written(own)]))
+    return shares
 
 
-def _matrices(rows: int, columns: int, place: int) -> Matrices:
-    """36 of them."""
-    return Matrices((T * T, rows, columns), (4 * rows * columns, 4 * columns, 4), place)
+def _written(own: list[_Tiles]) -> tuple[int, list[Span]]:
+    return T, [(tiles.first, tiles.last) for tiles in own]
 
 
-def _bias(features: int, n: int, has_bias: bool) -> list[Call]:
+def _biased(rows: int, columns: int, bias: Matrices, has_bias: bool) -> list[Call]:
     """One place in a tile is spread evenly over the results: there the bias is added."""
-    middle = _rows(features, n, _PRODUCTS + (T + 1) * 4 * features * n)
-    return [added.machine_call([middle, _rows(features, 1, _BIAS)], [middle])] if has_bias else []
+    middle = _rows(rows, columns, _PRODUCTS + (T + 1) * 4 * rows * columns)
+    return [added.machine_call([middle, bias], [middle])] if has_bias else []
+
+
+def _transformed_back(tiles: _Tiles, result: Sizes, line: int, products: Any, block: int = 0) -> list[Call]:
+    """The calls that transform the products of tiles back to the result, whose rows are ``line`` bytes long."""
+    pixel = result[2] * result[3]
+    given = [_rows(tiles.wide, pixel, _COLUMNS + 4 * pixel * M * r) for r in range(T)]
+    return [_to_output.machine_call(_beside(products, T, pixel, block or 4 * pixel, T),
+                                    _beside(_COLUMNS, M, pixel, 4 * pixel, M)),
+            _to_output.machine_call(given, _of_result(tiles, result, _OUT, line, _NOWHERE))]  # fmt: skip
 
 
 # ------------------------------------------------------------------------ the weight's gradient
 
-_G, _GRADIENT, _G_ROOM, _SUMS = _U, _PRODUCTS, _COLUMNS, _NOWHERE
+_G, _X_ROOM, _G_ROOM, _TURNED, _GRADIENT, _SUMS = map(somewhere, range(3, 9))
 
 
 def convolve_weight(g: Array, x: Array, before: Sizes) -> Array:
@@ -245,44 +261,36 @@ def convolve_weight(g: Array, x: Array, before: Sizes) -> Array:
     """
     channels, features, n = x.shape[2], g.shape[2], x.shape[3]
     turned = transposed(x.reshape(-1, channels, n)).reshape(*x.shape[:2], n, channels)
-    plans = _backward(turned.shape, g.shape, g.strides[0], before, _shares(g.shape, channels * features * n))
+    shares = _backward(turned.shape, g.shape, g.strides[0], before, _shared(g.shape, channels * features * n))
     zeros = np.zeros(max(T * channels, M * features) * n, np.float32)
-    sums = np.zeros((len(plans), T * T, features, channels), np.float32)
-    given = [address(a) for a in (turned, g, g, g, zeros)]
-    threads = []
-    for k, (plan, kinds) in enumerate(plans):
-        sizes = len(kinds) * T * T * channels, T * T * channels, T * T * features, len(kinds) * T * M * features
-        rooms = [scratch(f"winograd {part} {k}", (size * n,), np.float32) for part, size in enumerate(sizes)]
-        _clear(rooms[0].reshape(len(kinds), T, T, -1), kinds)
-        _clear(rooms[3].reshape(len(kinds), T, M, -1), [(0, wide) for *_, wide in kinds])
-        threads.append(plan.at(given + [address(a) for a in (*rooms, sums[k])]))
-    call_in_sequence(threads)
+    sums = np.zeros((len(shares), T * T, features, channels), np.float32)
+    _run(shares, [turned, zeros, g], [sums])
     return taps_of(np.add.reduce(sums, axis=0))
 
 
 @lru_cache(maxsize=64)
-def _backward(image: Sizes, result: Sizes, g_line: int, before: Sizes, shared: Shares) -> list[tuple[Plan, Kinds]]:
+def _backward(image: Sizes, result: Sizes, g_line: int, before: Sizes, shared: tuple[Span, ...]) -> list[_Share]:
     (_, width, n, channels), features = image, result[2]
     pixel, line = features * n, 4 * width * n * channels
-    plans: list[list[Schedule]] = [[] for _ in shared]
-    kinds: list[Kinds] = [[] for _ in shared]
-    for tiles in _tiles(image, result, before, shared):
-        plan = plans[tiles.thread]
-        kinds[tiles.thread].append((tiles.first, tiles.last, tiles.wide))
-        room, g_room = _ROOM + len(plan) * 4 * T * T * channels * n, _G_ROOM + len(plan) * 4 * T * M * pixel
-        start = _G + tiles.columns * M * 4 * pixel
-        given = [_rows(1, tiles.wide * pixel, np.where(row < result[0], start + row * g_line, _ZEROS))
-                 for row in (tiles.rows * M + r for r in range(M))]  # fmt: skip
-        found = [_rows(1, tiles.wide * pixel, g_room + 4 * pixel * M * r) for r in range(T)]
-        plan.append(scheduled([
-            *_transformed(tiles, image, line, before, _X, _ZEROS, room, _INPUT),
-            _to_gradient.machine_call(given, found),
-            _to_gradient.machine_call(_beside(g_room, M, pixel, 4 * pixel, M),
-                                      _beside(_GRADIENT, T, pixel, 4 * pixel, T)),
-            product_call(_matrices(features, n, _GRADIENT), _matrices(n, channels, _INPUT),
-                         _matrices(features, channels, _SUMS)),
-        ], len(tiles.rows)))  # fmt: skip
-    return [(Plan(plan), kind) for plan, kind in zip(plans, kinds) if plan]
+    shares = []
+    for own in _tiles(image, result, before, shared):
+        schedules = []
+        for k, tiles in enumerate(own):
+            room, g_room = _X_ROOM + k * 4 * T * T * channels * n, _G_ROOM + k * 4 * T * M * pixel
+            found = [_rows(1, tiles.wide * pixel, g_room + 4 * pixel * M * r) for r in range(T)]
+            given = [rows._replace(shape=found[0].shape) for rows in _of_result(tiles, result, _G, g_line, _ZEROS)]
+            schedules.append(scheduled([
+                *_transformed(tiles, image, line, before, room, _TURNED),
+                _to_gradient.machine_call(given, found),
+                _to_gradient.machine_call(_beside(g_room, M, pixel, 4 * pixel, M),
+                                          _beside(_GRADIENT, T, pixel, 4 * pixel, T)),
+                product_call(_matrices(features, n, _GRADIENT), _matrices(n, channels, _TURNED),
+                             _matrices(features, channels, _SUMS)),
+            ], len(tiles.rows)))  # fmt: skip
+        sizes = len(own) * T * T * channels, len(own) * T * M * features, T * T * channels, T * T * features
+        written = [_written(own), (M, [(0, tiles.wide) for tiles in own])]
+        shares.append(_Share(Plan(schedules), [size * n for size in sizes], written))
+    return shares
 
 
 # ------------------------------------------------------------------------------------ few images
@@ -302,51 +310,36 @@ def convolve_few(x: Array, w: Array, bias: Array | None, before: Sizes, out: Siz
     """
     (n, channels, height, width), features = x.shape, len(w)
     image, result = (height, width, channels, 1), (*out, features, 1)
-    turned = transposed(x.reshape(n, channels, -1))
-    u = transformed_weight(w)
     y: Array = np.empty((n, prod(out), features), np.float32)
-    column = np.zeros(1, np.float32) if bias is None else np.ascontiguousarray(bias)
-    zeros = np.zeros(T * channels, np.float32)
-    given = [address(a) for a in (turned, u, column, y, zeros)]
-    threads = []
-    plans = _few(n, image, result, u.strides, before, _shares(result, channels * features, n), bias is not None)
-    for k, (plan, kinds, count) in enumerate(plans):
-        sizes = (len(kinds) * T * T * channels, count * T * T * channels, count * T * T * features, T * M * features,
-                 M * features)  # fmt: skip
-        rooms = [scratch(f"winograd {part} {k}", (size,), np.float32) for part, size in enumerate(sizes)]
-        _clear(rooms[0].reshape(len(kinds), T, T, -1), kinds)
-        threads.append(plan.at(given + [address(a) for a in rooms]))
-    call_in_sequence(threads)
+    zeros, u = np.zeros(T * channels, np.float32), transformed_weight(w)
+    shares = _few(n, image, result, u.strides, before, _shared(result, channels * features, n), bias is not None)
+    bias = zeros if bias is None else np.ascontiguousarray(bias)
+    _run(shares, [transposed(x.reshape(n, channels, -1)), zeros, u, bias, y])
     return transposed(y).reshape(n, features, *out)
 
 
 @lru_cache(maxsize=64)
-def _few(images: int, image: Sizes, result: Sizes, u_strides: tuple[int, int, int], before: Sizes, shared: Shares,
-         has_bias: bool) -> list[tuple[Plan, Kinds, int]]:  # fmt: skip
-    """What each thread does, for which kinds of tiles, and how many."""
+def _few(images: int, image: Sizes, result: Sizes, u_strides: Sizes, before: Sizes, shared: tuple[Span, ...],
+         has_bias: bool) -> list[_Share]:  # fmt: skip
     channels, features = image[2], result[2]
-    x_line, y_line = 4 * image[1] * channels, 4 * result[1] * features
-    plans = []
-    every = list(_tiles(image, result, before, shared, images))
-    for thread in range(len(shared)):
-        own = [tiles for tiles in every if tiles.thread == thread]
-        count = sum([len(tiles.rows) for tiles in own])
-        front, back, slot = [], [], np.zeros(1, np.int64)
+    u = Matrices((T * T, features, channels), u_strides, _U).T
+    shares = []
+    for own in _tiles(image, result, before, shared, images):
+        count, done = sum([len(tiles.rows) for tiles in own]), 0
+        front, back = [], []
         for k, tiles in enumerate(own):
-            slot = slot[-1:] + np.arange(len(tiles.rows)) + (k > 0)
-            room, into = _ROOM + 4 * k * T * T * channels, _INPUT + 4 * slot * channels
-            calls = _transformed(tiles, image, x_line, before, _X, _ZEROS, room, into, 4 * count * channels)
-            front.append(scheduled(calls, len(slot)))
-            products = _PRODUCTS + 4 * slot * features
-            calls = _transformed_back(tiles, result, y_line, products, _COLUMNS, _OUT, _NOWHERE, 4 * count * features)
-            back.append(scheduled(calls, len(slot)))
-        u = Matrices((T * T, features, channels), u_strides, _U).T
-        middle = [product_call(_matrices(count, channels, _INPUT), u,
-                               _matrices(count, features, _PRODUCTS), fresh=True)]  # fmt: skip
-        if has_bias:
-            found = _rows(count, features, _PRODUCTS + (T + 1) * 4 * count * features)
-            middle.append(added.machine_call([found, _rows(count, features, _BIAS, 0)], [found]))
-        if own:
-            kinds = [(tiles.first, tiles.last, tiles.wide) for tiles in own]
-            plans.append((Plan([*front, scheduled(middle, 1), *back]), kinds, count))
-    return plans
+            slots = np.arange(done, done := done + len(tiles.rows))
+            room, into = _ROOM + 4 * k * T * T * channels, _INPUT + 4 * slots * channels
+            calls = _transformed(tiles, image, 4 * image[1] * channels, before, room, into, 4 * count * channels)
+            front.append(scheduled(calls, len(slots)))
+            products = _PRODUCTS + 4 * slots * features
+            calls = _transformed_back(tiles, result, 4 * result[1] * features, products, 4 * count * features)
+            back.append(scheduled(calls, len(slots)))
+        middle = [
+            product_call(_matrices(count, channels, _INPUT), u, _matrices(count, features, _PRODUCTS), fresh=True),
+            *_biased(count, features, _rows(count, features, _BIAS, 0), has_bias),
+        ]
+        sizes = [len(own) * T * T * channels, count * T * T * channels, count * T * T * features, T * M * features,
+                 M * features]  # fmt: skip
+        shares.append(_Share(Plan([*front, scheduled(middle, 1), *back]), sizes, [_written(own)]))
+    return shares
