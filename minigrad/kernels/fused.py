@@ -195,11 +195,10 @@ class _Work(NamedTuple):
     results: list[Array]  # as the caller gets them
 
     def fits_machine_code(self) -> bool:
-        if not machine_code_works() or self.case.loops is None:
-            return False
         arrays = [a for a in self.operands if isinstance(a, np.ndarray)]
         arrays += [a for a, kind in zip(self.places, self.case.results) if kind not in _TOTALS]
-        return all(a.dtype == np.float32 and (a.shape[2] == 1 or a.strides[2] == 4) for a in arrays)
+        fits = all(a.dtype == np.float32 and (a.shape[2] == 1 or a.strides[2] == 4) for a in arrays)
+        return fits and machine_code_works() and self.case.loops is not None
 
     def shares(self, machine_code: bool) -> list[tuple[int, int]]:
         """What each thread computes, along ``axis``."""

@@ -103,7 +103,7 @@ def _shared(result: Sizes, multiplications: int, images: int = 1) -> tuple[Span,
 
 
 def _run(shares: list[_Share], arrays: Sequence[Array], own: Sequence[Array] = ()) -> None:
-    """Let each thread do its share, with ``arrays``, memory, and its parts of ``own`` arrays, numbered in this order."""
+    """Let each thread do its share: with ``arrays``, memory, parts of its ``own`` arrays, numbered in this order."""
     threads = []
     for k, (plan, sizes, written) in enumerate(shares):
         memory = [scratch(f"winograd {part} {k}", (size,), np.float32) for part, size in enumerate(sizes)]
