@@ -25,7 +25,6 @@ pytestmark = pytest.mark.skipif(not assembler.supported(), reason="machine code 
 def everything_is_large(monkeypatch: pytest.MonkeyPatch) -> Any:
     """However small the arrays, formulas go through machine code and are shared."""
     monkeypatch.setattr(fused, "SMALL", 1)
-    monkeypatch.setattr(fused, "FEW", 1)
     monkeypatch.setattr(threads, "_CALL", 0)
     before = threads.get_num_threads()
     minigrad.set_num_threads(2)

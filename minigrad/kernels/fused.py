@@ -28,13 +28,14 @@ from .threads import call, divided, get_num_threads, parallel
 if TYPE_CHECKING:
     from .loops import Loops
 
-SMALL = 1 << 12  # elements for which NumPy's calls are as quick
-FEW = 1 << 9  # and in rows, where a formula takes more of them
+SMALL = 1 << 15  # elements times steps of a formula for which NumPy's calls are as quick
+_STEPS = 64  # of a formula about which nothing is known, and of one of rows, whose sums take more calls
 PIECE = 1 << 18  # elements that NumPy computes at a time: in smaller pieces, threads wait for each other more often
 _CASES = 64  # of a formula, with machine code for each
 _LAUNCHES = 256  # of a formula, for arrays of certain shapes
 _TOTALS: dict[str, Any] = {"column": None, "channel": float}  # sums over rows, and their dtype
 
+_FLOAT32 = np.dtype(np.float32)
 _NUMBERS = float, int, np.floating, np.integer
 _PARTS = bool, str, type(None)
 
@@ -56,6 +57,7 @@ class fused:
     def __init__(self, formula: Callable[..., Any]) -> None:
         update_wrapper(self, formula)
         self.formula = formula
+        self.steps = _STEPS
         self._cases: dict[Any, _Case] = {}
         self._launches: dict[Any, _Launch] = {}
         self._calls: dict[Any, tuple[Loops, array[int]]] = {}
@@ -63,7 +65,7 @@ class fused:
     def __call__(self, *operands: Any, out: Sequence[Array] = (), **options: Any) -> Any:
         """The results, stored as the first operand is, or written to ``out``, which may be some of the operands."""
         first = operands[0]
-        if type(first) is not np.ndarray or first.size < SMALL:
+        if type(first) is not np.ndarray or _is_small(first, self.steps):
             found = self.formula(*operands, **options)
             return _copied(found, out) if out else found
         return self._computed(self._flat, operands, out, options)
@@ -74,7 +76,7 @@ class fused:
         The first is as large as what they broadcast to. Results have as many dimensions, but those of "column" and
         "channel" just one. The elements among them are written to ``out``, if given.
         """
-        if operands[0].size < FEW:
+        if _is_small(operands[0], _STEPS):
             found = self.formula(*operands)
             return _copied(found, out) if out else found
         return self._computed(self._broadcast, operands, out, {})
@@ -101,6 +103,7 @@ class fused:
         """What is to be done for arrays of one shape: one row of elements. None if they are not stored alike."""
         first = operands[0]
         case = self._case(operands, ["element" if type(a) is np.ndarray else "row" for a in operands], options)
+        self.steps = max(1, case.steps - len(operands))
         results = list(out) or [np.empty_like(first) for _ in case.results]
         if len(results) != len(case.results) or {"element"} != set(case.results):
             return None
@@ -288,6 +291,10 @@ class _Launch:
         for k in self.totals:
             results[k] = np.add.reduce(results[k], axis=0)
         return tuple(results) if self.several else results[0]
+
+
+def _is_small(a: Array, steps: int) -> bool:
+    return a.size * (steps if a.dtype is _FLOAT32 else 1) < SMALL
 
 
 def _key(kind: str, operands: Sequence[Any], out: Sequence[Array], options: dict[str, Any]) -> tuple[Any, ...] | None:
