@@ -88,8 +88,10 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
                     if (edge := edges[target]) is None:
                         continue
                     adds = getattr(rule, "adds", None)  # to part of a sum, which spares it zeros for the rest
-                    if adds and edge in fresh and _apply(node, partial(adds, grads[edge]), takes, g, saved):
-                        continue
+                    if adds and edge in fresh:
+                        part = _apply(node, partial(adds, grads[edge]), takes, g, saved)
+                        if part is not None:
+                            continue
                 result = _apply(node, rule, takes, g, saved)
                 if target is not None:
                     pairs: Iterable[tuple[Edge | None, Any]] = ((edges[target], result),)

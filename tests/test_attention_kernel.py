@@ -37,6 +37,7 @@ STORED = {  # the shape of a tensor for a number of rows, and how heads are made
         lambda rows: (BATCH, rows, 2 * HEADS * WIDTH),
         lambda x: x.split(HEADS * WIDTH, 2)[1].reshape(BATCH, -1, HEADS, WIDTH).transpose(1, 2),
     ),
+    "backwards": (lambda rows: (BATCH, HEADS, rows, WIDTH), lambda x: x[::-1, ::-1, ::-1]),
     "the same": (lambda rows: (BATCH, 1, rows, WIDTH), lambda x: x.expand(BATCH, HEADS, -1, WIDTH)),
 }
 

@@ -33,6 +33,7 @@ from minigrad.kernels import (
     products,
     threads,
     winograd,
+    winograd_code,
 )  # fmt: skip
 from minigrad.nn import functional as F
 
@@ -159,6 +160,18 @@ def test_winograd(n: int, size: tuple[int, ...], channels: int) -> None:
     out = convolution.positions(spatial, (3, 3), *options[:3])
     assert winograd.pays(w.shape, out, (1, 1), (1, 1), 12)
     check_convolution(x, w, numbers((features,), np.float32, 2), numbers((n, features, *out), np.float32, 3), options)
+
+
+@pytest.mark.parametrize("transformed", [1, 1 << 20])
+@pytest.mark.parametrize("n", [1, 3])
+def test_winograd_with_few_images(n: int, transformed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(winograd_code, "_TRANSFORMED", transformed)  # numbers at a time
+    winograd_code._few.cache_clear()
+    x, w = numbers((n, 16, 17, 19), np.float32, 0), numbers((24, 16, 3, 3), np.float32, 1)
+    assert winograd_code.handles_few(x, w) == assembler.usable()
+    bias, g = numbers((24,), np.float32, 2), numbers((n, 24, 18, 18), np.float32, 3)
+    check_convolution(x, w, bias, g, ((1, 1), ((1, 2), (0, 1)), (1, 1), 1))
+    winograd_code._few.cache_clear()
 
 
 def test_precision_of_convolutions() -> None:

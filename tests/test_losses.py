@@ -176,3 +176,15 @@ def test_targets_may_be_arrays() -> None:
     labels = np.array(T)
     assert F.cross_entropy(f64(X), labels).item() == F.cross_entropy(f64(X), mg.tensor(labels)).item()
     assert F.nll_loss(f64(X), labels).item() == F.nll_loss(f64(X), mg.tensor(labels)).item()
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (40, 30)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_cross_entropy_of_inputs_in_another_order(shape: tuple[int, int], dtype: Any) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal(shape).astype(dtype), mg.tensor(rng.integers(0, shape[1], shape[0]))
+    usual = mg.tensor(x).requires_grad_()
+    across = mg.tensor(np.ascontiguousarray(x.T)).requires_grad_()
+    F.cross_entropy(usual, y).backward()
+    F.cross_entropy(across.T, y).backward()
+    np.testing.assert_allclose(across.grad.numpy().T, usual.grad.numpy(), rtol=1e-6, atol=1e-7)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -151,9 +150,9 @@ def _seen(L: int, S: int, causal: bool) -> list[tuple[slice, int]]:
 
     The last queries come first.
     """
-    starts = range(0, L, _QUERIES) if causal else (0,)
-    found = [(slice(start, stop), min(stop, S)) for start, stop in pairwise((*starts, L))]
-    return [(found[-1][0], S), *found[-2::-1]]
+    step = _QUERIES if causal else L
+    ends = [(start, min(start + step, L)) for start in reversed(range(0, L, step))]
+    return [(slice(start, stop), S if stop == L else min(stop, S)) for start, stop in ends]
 
 
 def _mask_and_factor(L: int, S: int, scale: float, causal: bool) -> tuple[Array, Array]:
@@ -196,7 +195,7 @@ def _forward_by_code(q: Array, k: Array, v: Array, scale: float, causal: bool) -
     return y, np.log(total) + largest
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _forward(layouts: Any, causal: bool, shared: Shares) -> list[Plan]:
     q, keys, v, y, mask, factor, *sums, scores = stand_ins(layouts)
     _, E, S = keys.shape
@@ -238,7 +237,7 @@ def _backward_by_code(g: Array, q: Array, k: Array, v: Array, y: Array, log_tota
     return found
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _backward(layouts: Any, causal: bool, shared: Shares) -> list[Plan]:
     turned_keys, turned_values, keys, mask, factor, *of_queries, dk_all, dv_all, p_all, d_all = stand_ins(layouts)
     (_, E, S), (_, V, _), L = turned_keys.shape, turned_values.shape, of_queries[0].shape[1]

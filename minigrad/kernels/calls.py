@@ -85,9 +85,6 @@ class Schedule(NamedTuple):
     starts: Array  # where its arguments begin, in bytes
     kept: Any  # what arguments and codes refer to
 
-    def part(self, first: int, last: int) -> Schedule:
-        return self._replace(codes=self.codes[first:last], starts=self.starts[first:last])
-
 
 def scheduled(calls: Sequence[Call], times: int, first: int = 0) -> Schedule:
     """The calls, all of them so many times over, from the ``first`` time on."""
@@ -105,7 +102,7 @@ def scheduled(calls: Sequence[Call], times: int, first: int = 0) -> Schedule:
         block[:, k] = word[first : first + times]
     begins = np.add.outer(np.arange(times) * block.strides[0], starts).reshape(-1)
     codes = np.array([call.code for call in calls] * times)
-    return Schedule(block.reshape(-1), codes, begins, calls)
+    return Schedule(block.reshape(-1), codes, begins, [(call.table, call.kept) for call in calls])
 
 
 def call_in_sequence(schedules: Sequence[Schedule]) -> None:
@@ -134,7 +131,8 @@ class Plan:
     def __init__(self, schedules: Sequence[Schedule]) -> None:
         words = np.concatenate([schedule.words for schedule in schedules])
         begins = accumulate([schedule.words.nbytes for schedule in schedules], initial=0)
-        self.offsets, self.numbers = words & (1 << _BITS) - 1, words >> _BITS
+        numbers = words + (1 << _BITS - 1) >> _BITS  # rounded: what is added to an array's may be negative
+        self.offsets, self.numbers = words - (numbers << _BITS), numbers.astype(np.int8)
         self.codes = np.concatenate([schedule.codes for schedule in schedules])
         self.starts = np.concatenate([begin + schedule.starts for begin, schedule in zip(begins, schedules)])
         self.kept = [schedule.kept for schedule in schedules]

@@ -21,8 +21,7 @@ from . import convolution_code, depthwise, direct, patches, winograd, winograd_c
 from .layout import MIN_BATCH, batch_last, empty_batch_last, fast
 from .products import product
 
-# Channels below which direct sums beat Winograd's algorithm: both by NumPy; direct sums in machine code; both in it.
-_FEW, _FEW_BESIDE_CODE, _FEW_IN_CODE = 12, 48, 16
+_FEW, _FEW_BESIDE_CODE = 12, 48  # channels below which direct sums, or those in machine code, beat Winograd by NumPy
 
 Sizes = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
@@ -116,7 +115,7 @@ def _winograd_pays(x: Array, weight: Sizes, out: Sizes, stride: Sizes, dilation:
                    sums: int = 0) -> bool:  # fmt: skip
     """``in_code``: by machine code; ``sums`` says how many sums direct machine code would have to keep."""
     direct_code = not in_code and convolution_code.handles(x, weight[2:], dilation) and sums <= direct.SUMS
-    few = _FEW_IN_CODE if in_code else _FEW_BESIDE_CODE if direct_code else _FEW
+    few = winograd_code.FEW if in_code else _FEW_BESIDE_CODE if direct_code else _FEW
     return groups == 1 and x.dtype == np.float32 and winograd.pays(weight, out, stride, dilation, few)
 
 

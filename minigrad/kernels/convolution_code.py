@@ -15,7 +15,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable
 from enum import IntEnum
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -112,7 +112,7 @@ _Forward = IntEnum(  # words of the arguments
 )
 
 
-@lru_cache(maxsize=16)
+@cache
 def _forward(rest: int) -> Callable[[int], None]:
     """The function for a number of features that leaves ``rest`` over full blocks."""
     asm = x86.Assembler()
@@ -233,7 +233,7 @@ _Backward = IntEnum(  # words of the arguments
 )
 
 
-@lru_cache(maxsize=16)
+@cache
 def _backward(rest: int) -> Callable[[int], None]:
     """The function for a number of features that leaves ``rest`` over full blocks."""
     asm = x86.Assembler()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ _Forward = IntEnum(  # words of the arguments
 )
 
 
-@lru_cache
+@cache
 def _forward() -> Callable[[int], None]:
     asm = x86.Assembler()
     word = asm.word
@@ -125,7 +125,7 @@ _Backward = IntEnum(  # words of the arguments
 )
 
 
-@lru_cache
+@cache
 def _backward(vectors: int) -> Callable[[int], None]:
     """The function that takes ``vectors`` registers of samples at a time."""
     asm = x86.Assembler()

@@ -37,7 +37,8 @@ _TOTALS: dict[str, Any] = {"column": None, "channel": float}  # sums over rows, 
 
 _FLOAT32 = np.dtype(np.float32)
 _NUMBERS = float, int, np.floating, np.integer
-_PARTS = bool, str, type(None)
+_PARTS = bool, str
+_OPTIONS = *_PARTS, *_NUMBERS, type(None)
 
 Sizes = tuple[int, int, int]  # outer, rows, columns
 
@@ -66,19 +67,17 @@ class fused:
         """The results, stored as the first operand is, or written to ``out``, which may be some of the operands."""
         first = operands[0]
         if type(first) is not np.ndarray or _is_small(first, self.steps):
-            found = self.formula(*operands, **options)
-            return _copied(found, out) if out else found
+            return self._plainly(operands, out, options)
         return self._computed(self._flat, operands, out, options)
 
     def rows(self, *operands: Any, out: Sequence[Array] = ()) -> Any:
         """The results for arrays of one float type, and numbers, that broadcast to (outer, rows, columns), or less.
 
         The first is as large as what they broadcast to. Results have as many dimensions, but those of "column" and
-        "channel" just one. The elements among them are written to ``out``, if given.
+        "channel" just one. Those that are written to ``out``, if given, must all be elements.
         """
         if _is_small(operands[0], _STEPS):
-            found = self.formula(*operands)
-            return _copied(found, out) if out else found
+            return self._plainly(operands, out, {})
         return self._computed(self._broadcast, operands, out, {})
 
     def _computed(self, arrange: Callable[..., _Work | None], operands: Sequence[Any], out: Sequence[Array],
@@ -89,8 +88,7 @@ class fused:
             return found
         work = None if key is None else arrange(_plain(operands), out, options)
         if work is None:
-            found = self.formula(*operands, **options)
-            return _copied(found, out) if out else found
+            return self._plainly(operands, out, options)
         if launch is None and work.fits_machine_code():
             if len(self._launches) >= _LAUNCHES:
                 self._launches.clear()
@@ -98,6 +96,14 @@ class fused:
             if (found := launch(operands, out)) is not None:
                 return found
         return work.by_numpy()
+
+    def _plainly(self, operands: Sequence[Any], out: Sequence[Array], options: dict[str, Any]) -> Any:
+        found = self.formula(*operands, **options)
+        if not out:
+            return found
+        for target, result in zip(out, found if isinstance(found, tuple) else (found,), strict=True):
+            np.copyto(target, result)
+        return out[0] if len(out) == 1 else tuple(out)
 
     def _flat(self, operands: Sequence[Any], out: Sequence[Array], options: dict[str, Any]) -> _Work | None:
         """What is to be done for arrays of one shape: one row of elements. None if they are not stored alike."""
@@ -122,12 +128,11 @@ class fused:
         case = self._case(given, [_kind(a, columns) for a in given], options)
         shapes = {"element": shape[missing:], "row": (outer, rows, 1)[missing:]}
         totals = {"column": (1, 1, columns), "channel": (1, rows, 1)}
-        targets = list(reversed(out))
-        results = [
-            np.zeros(math.prod(totals[kind]), _TOTALS[kind] or dtype) if kind in totals
-            else targets.pop() if targets and kind == "element" else np.empty(shapes[kind], dtype)
-            for kind in case.results
-        ]  # fmt: skip
+        assert not out or case.results == ["element"] * len(out)
+        results = list(out) or [
+            np.zeros(math.prod(totals[k]), _TOTALS[k] or dtype) if k in totals else np.empty(shapes[k], dtype)
+            for k in case.results
+        ]
         axis = 0 if outer >= 8 or (outer > 1 and rows == 1) else 1 if rows > 1 or case.stages > 1 else 2
         places = [a.reshape(totals[k]) if k in totals else _in_three(a) for a, k in zip(results, case.results)]
         return _Work(case, shape, axis, given, places, results)
@@ -314,7 +319,7 @@ def _key(kind: str, operands: Sequence[Any], out: Sequence[Array], options: dict
             return None
         key += a.shape, a.strides, a.dtype
     for option in options.items():
-        if not isinstance(option[1], _PARTS + _NUMBERS):
+        if not isinstance(option[1], _OPTIONS):
             return None
         key.append(option)
     return tuple(key)
@@ -340,13 +345,6 @@ def _in_three(a: Array) -> Array:
 def _plain(operands: Sequence[Any]) -> list[Any]:
     """The operands, with NumPy's numbers as Python's."""
     return [float(a) if isinstance(a, np.floating | np.integer) else a for a in operands]
-
-
-def _copied(found: Any, out: Sequence[Array]) -> Any:
-    """What was found, copied to ``out``."""
-    for target, result in zip(out, found if isinstance(found, tuple) else (found,), strict=True):
-        np.copyto(target, result)
-    return out[0] if len(out) == 1 else tuple(out)
 
 
 def _part(a: Any, axis: int, start: int, stop: int) -> Any:

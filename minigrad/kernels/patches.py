@@ -23,7 +23,6 @@ from .threads import parallel, scratch, shares
 Pairs = tuple[tuple[int, int], ...]
 
 _SCRATCH = 1 << 21  # bytes of patches at a time
-_FEW = 16  # channels below which Winograd's algorithm does not pay
 
 
 class _Patches:
@@ -100,7 +99,8 @@ class _Patches:
 def convolution(x: Array, w: Array, bias: Array | None, stride: Sizes, padding: Pairs, dilation: Sizes, out: Sizes,
                 groups: int) -> Array:  # fmt: skip
     """Cross-correlation of ``x`` (N, C, *spatial) with ``w`` (F, C / groups, *kernel): (N, F, *out)."""
-    if groups == 1 and winograd.pays(w.shape, out, stride, dilation, _FEW) and winograd_code.handles_few(x, w):
+    few = winograd_code.FEW
+    if groups == 1 and winograd.pays(w.shape, out, stride, dilation, few) and winograd_code.handles_few(x, w):
         return winograd_code.convolve_few(x, w, bias, tuple(before for before, _ in padding), out)
     patches = _Patches(x.shape, x.shape[2:], w.shape[2:], stride, padding, dilation, out, groups, x.dtype)
     x = np.ascontiguousarray(x) if patches.pointwise else x

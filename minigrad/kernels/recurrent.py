@@ -263,7 +263,7 @@ def _lstm_forward(steps: Spans, gates: Array, weight: Array, h: Array, c: Array,
     return y, y[last].copy(), cells[last].copy(), saved, cells
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _forward_plan(layouts: Any, starts: tuple[int, ...], shared: Shares) -> list[Plan]:
     gates, matrix, h, c, y, saved, cells = stand_ins(layouts)
     at, plans = np.array(starts), []
@@ -312,7 +312,7 @@ def _lstm_backward(steps: Spans, g: Array | None, y: Sequence[Array], weight: Ar
     return d_gates, (states[:n] if forwards else states[-n:]).copy()
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _backward_plan(layouts: Any, starts: tuple[int, ...], shared: Shares) -> list[Plan]:
     gates, cells, before, d, d_cells, d_gates, weight, earlier = stand_ins(layouts)
     at, plans = np.array(starts), []

@@ -29,6 +29,7 @@ def cross_entropy(x: Array, target: Array, keep: bool) -> tuple[Array, Array, Ar
     That are where the targets are, if ``keep``, the exponentials of the differences from the row's largest element,
     and the sum of those.
     """
+    x = np.ascontiguousarray(x)
     kept, sums, largest = _exponentials.rows(x) if keep else (None, *_sum_of_exponentials.rows(x))
     places = np.arange(len(x)) * x.shape[1] + target  # of x row after row: one index is quicker than two
     return np.log(sums[:, 0]) - (x.reshape(-1)[places] - largest[:, 0]), places, kept, sums

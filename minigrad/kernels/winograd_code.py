@@ -27,6 +27,8 @@ from .turning import transposed
 from .winograd import INPUT, OUTPUT, WEIGHT, M, T
 
 _LARGEST = 1 << 15  # features times channels for which the sums of the weight's gradient stay in the cache
+FEW = 16  # channels or features below which direct sums are faster
+_TRANSFORMED = 1 << 20  # numbers of few images and their results that are transformed at a time
 _PIXELS = 250  # of few images, for which it is worth to transform the weight
 
 Sizes = tuple[int, ...]
@@ -76,6 +78,24 @@ class _Share(NamedTuple):
     plan: Plan
     sizes: list[int]  # of each part of the memory
     written: list[tuple[int, list[Span]]]  # of the first parts: how many columns tiles have, and which are written to
+
+
+def _portions(own: list[_Tiles], most: int) -> list[list[tuple[int, _Tiles]]]:
+    """At most so many tiles at a time, with the numbers of their kinds."""
+    portions: list[list[tuple[int, _Tiles]]] = [[]]
+    space = most
+    for k, tiles in enumerate(own):
+        start = 0
+        while start < len(tiles.rows):
+            if not space:
+                portions.append([])
+                space = most
+            part = slice(start, start + space)
+            some = tiles._replace(samples=tiles.samples[part], rows=tiles.rows[part], columns=tiles.columns[part])
+            portions[-1].append((k, some))
+            start += len(some.rows)
+            space -= len(some.rows)
+    return portions
 
 
 def _tiles(image: Sizes, result: Sizes, before: Sizes, shared: tuple[Span, ...], images: int = 1) -> list[list[_Tiles]]:
@@ -209,7 +229,7 @@ def convolve(x: Array, u: Array, bias: Array | None, before: Sizes, out: Array) 
     _run(shares, [x, zeros, u, zeros if bias is None else np.ascontiguousarray(bias), out])
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def _forward(image: Sizes, result: Sizes, lines: tuple[int, int], u_strides: Sizes, before: Sizes,
              shared: tuple[Span, ...], has_bias: bool) -> list[_Share]:  # fmt: skip
     channels, features, n = image[2], *result[2:]
@@ -268,7 +288,7 @@ def convolve_weight(g: Array, x: Array, before: Sizes) -> Array:
     return taps_of(np.add.reduce(sums, axis=0))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def _backward(image: Sizes, result: Sizes, g_line: int, before: Sizes, shared: tuple[Span, ...]) -> list[_Share]:
     (_, width, n, channels), features = image, result[2]
     pixel, line = features * n, 4 * width * n * channels
@@ -306,7 +326,7 @@ def convolve_few(x: Array, w: Array, bias: Array | None, before: Sizes, out: Siz
     """Cross-correlation of ``x`` (N, C, H, W) with ``w`` (O, C, 3, 3): (N, O, *out).
 
     There are too few samples to be computed side by side: the channels are, of pixels as (N, H, W, C). So each thread
-    transforms all its tiles, and then multiplies them.
+    transforms many tiles, and then multiplies them.
     """
     (n, channels, height, width), features = x.shape, len(w)
     image, result = (height, width, channels, 1), (*out, features, 1)
@@ -318,28 +338,33 @@ def convolve_few(x: Array, w: Array, bias: Array | None, before: Sizes, out: Siz
     return transposed(y).reshape(n, features, *out)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def _few(images: int, image: Sizes, result: Sizes, u_strides: Sizes, before: Sizes, shared: tuple[Span, ...],
          has_bias: bool) -> list[_Share]:  # fmt: skip
     channels, features = image[2], result[2]
     u = Matrices((T * T, features, channels), u_strides, _U).T
     shares = []
     for own in _tiles(image, result, before, shared, images):
-        count, done = sum([len(tiles.rows) for tiles in own]), 0
-        front, back = [], []
-        for k, tiles in enumerate(own):
-            slots = np.arange(done, done := done + len(tiles.rows))
-            room, into = _ROOM + 4 * k * T * T * channels, _INPUT + 4 * slots * channels
-            calls = _transformed(tiles, image, 4 * image[1] * channels, before, room, into, 4 * count * channels)
-            front.append(scheduled(calls, len(slots)))
-            products = _PRODUCTS + 4 * slots * features
-            calls = _transformed_back(tiles, result, 4 * result[1] * features, products, 4 * count * features)
-            back.append(scheduled(calls, len(slots)))
-        middle = [
-            product_call(_matrices(count, channels, _INPUT), u, _matrices(count, features, _PRODUCTS), fresh=True),
-            *_biased(count, features, _rows(count, features, _BIAS, 0), has_bias),
-        ]
-        sizes = [len(own) * T * T * channels, count * T * T * channels, count * T * T * features, T * M * features,
+        schedules = []
+        most = max(1, _TRANSFORMED // (T * T * (channels + features)))
+        for portion in _portions(own, most):
+            count, done = sum([len(tiles.rows) for _, tiles in portion]), 0
+            back = []
+            for k, tiles in portion:
+                slots = np.arange(done, done := done + len(tiles.rows))
+                room, into = _ROOM + 4 * k * T * T * channels, _INPUT + 4 * slots * channels
+                calls = _transformed(tiles, image, 4 * image[1] * channels, before, room, into, 4 * count * channels)
+                schedules.append(scheduled(calls, len(slots)))
+                products = _PRODUCTS + 4 * slots * features
+                calls = _transformed_back(tiles, result, 4 * result[1] * features, products, 4 * count * features)
+                back.append(scheduled(calls, len(slots)))
+            schedules.append(scheduled([
+                product_call(_matrices(count, channels, _INPUT), u, _matrices(count, features, _PRODUCTS), fresh=True),
+                *_biased(count, features, _rows(count, features, _BIAS, 0), has_bias),
+            ], 1))  # fmt: skip
+            schedules += back
+        most = min(most, sum([len(tiles.rows) for tiles in own]))
+        sizes = [len(own) * T * T * channels, most * T * T * channels, most * T * T * features, T * M * features,
                  M * features]  # fmt: skip
-        shares.append(_Share(Plan([*front, scheduled(middle, 1), *back]), sizes, [_written(own)]))
+        shares.append(_Share(Plan(schedules), sizes, [_written(own)]))
     return shares

@@ -29,12 +29,13 @@ def _getitem_gradient(g: Array, input_shape: tuple[int, ...], index: tuple) -> A
     return getitem_adjoint(g, index, input_shape)
 
 
-def _add_gradient(total: Array, g: Array, input_shape: tuple[int, ...], index: tuple) -> bool:
-    """Add :func:`_getitem_gradient` to ``total`` where it is not 0, if no element is found twice."""
+def _add_gradient(total: Array, g: Array, input_shape: tuple[int, ...], index: tuple) -> Array | None:
+    """The part of ``total`` to which :func:`_getitem_gradient` has been added; None if elements may be found twice."""
     if any(map(_is_array, index)):
-        return False
-    total[index] += g
-    return True
+        return None
+    part = total[index]
+    part += g
+    return part
 
 
 _getitem_gradient.adds = _add_gradient  # type: ignore[attr-defined]
