@@ -219,6 +219,11 @@ class Assembler:
         return bytes(self.code.ljust(start, b"\xcc") + self.constants)
 
 
+def step_back(count: int) -> int:
+    """How many bytes the last full vector begins before what whole vectors leave of ``count`` numbers; 0 if nothing."""
+    return -4 * (LANES - count % LANES) if count % LANES else 0
+
+
 def executable(code: bytes) -> Callable[[int], None]:
     """Machine code as a function of an address, in memory of its own that can no longer be written to."""
     memory = mmap.mmap(-1, len(code))

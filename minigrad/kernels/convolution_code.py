@@ -43,7 +43,7 @@ class Run:
 def handles(x: Array, kernel: Sizes, dilation: Sizes, *others: Array) -> bool:
     """Whether images ``x`` and ``others`` (H, W, C, N) can be convolved here."""
     return (
-        machine_code_works() and not x.shape[3] % x86.LANES and (kernel[1] == 1 or dilation[1] == 1)
+        machine_code_works() and x.shape[3] >= x86.LANES and (kernel[1] == 1 or dilation[1] == 1)
         and all(a.dtype == np.float32 and a.strides[3] == 4 and a.strides[2] == 4 * a.shape[3] for a in (x, *others))
         and (kernel[1] == 1 or x.strides[1] == x.shape[2] * x.strides[2])
     )  # fmt: skip
@@ -106,7 +106,7 @@ def words_of(names: Any, given: list[int]) -> array[int]:
 
 _Forward = IntEnum(  # words of the arguments
     "_Forward",
-    "RUNS FIRST_RUN X Y WEIGHT BIAS WIDE NARROW BLOCKS X_ROW X_LINE X_PIXEL Y_CHANNEL Y_PIXEL W_LINE W_BLOCK "
+    "RUNS FIRST_RUN X Y WEIGHT BIAS WIDE NARROW BLOCKS X_ROW X_LINE X_PIXEL Y_CHANNEL Y_PIXEL W_LINE W_BLOCK BACK "
     "PIXELS_LEFT X_NOW Y_NOW SAMPLES_LEFT",
     start=0,
 )
@@ -176,11 +176,18 @@ def _forward(rest: int) -> Callable[[int], None]:
         asm.add(R15, 32 * vectors)
         asm.add(RBP, 32 * vectors)
 
+    def last() -> None:
+        """The last samples, with some of those before once more."""
+        asm.increase(R15, word(_Forward.BACK))
+        asm.increase(RBP, word(_Forward.BACK))
+        samples(1)
+
     def pixel() -> None:
         asm.load(R15, word(_Forward.X_NOW))
         asm.load(RBP, word(_Forward.Y_NOW))
         asm.repeat(word(_Forward.WIDE), word(_Forward.SAMPLES_LEFT), lambda: samples(2))
         asm.unless_zero(word(_Forward.NARROW), lambda: samples(1))
+        asm.unless_zero(word(_Forward.BACK), last)
         for place, step in ((_Forward.X_NOW, _Forward.X_PIXEL), (_Forward.Y_NOW, _Forward.Y_PIXEL)):
             asm.advance(word(place), word(step))
 
@@ -218,7 +225,7 @@ def convolve(x: Array, w: Array, bias: Array | None, taps: Any, out: Array) -> b
     call(_forward(rest), [words_of(_Forward, [
         len(runs), address(runs), address(x), address(out), address(packed), address(biases),
         n // x86.LANES // 2, n // x86.LANES % 2, full, x.strides[2], taps.dilation[0] * x.strides[0],
-        taps.stride[1] * x.strides[1], *out.strides[2:0:-1], packed.strides[1], packed.strides[0],
+        taps.stride[1] * x.strides[1], *out.strides[2:0:-1], packed.strides[1], packed.strides[0], x86.step_back(n),
     ]) for runs in shares])  # fmt: skip
     return True
 
@@ -329,7 +336,7 @@ def _backward(rest: int) -> Callable[[int], None]:
 
 def convolve_weight(g: Array, x: Array, taps: Any) -> Array | None:
     """The gradient of the weight, given that of the output, ``g`` (H', W', O, N); None if it is not possible here."""
-    if not handles(x, taps.kernel, taps.dilation, g):
+    if x.shape[3] % x86.LANES or not handles(x, taps.kernel, taps.dilation, g):
         return None
     (kh, kw), features, channels, n = taps.kernel, g.shape[2], x.shape[2], g.shape[3]
     full, rest = divmod(features, _ROWS)

@@ -24,7 +24,7 @@ _ELEMENTS = 3  # of a row of the kernel
 
 _Forward = IntEnum(  # words of the arguments
     "_Forward",
-    "RUNS FIRST_RUN X Y WEIGHT BIAS CHANNELS WIDE NARROW X_LINE X_PIXEL X_TAP Y_PIXEL W_LINE W_TAP "
+    "RUNS FIRST_RUN X Y WEIGHT BIAS CHANNELS WIDE NARROW X_LINE X_PIXEL X_TAP Y_PIXEL W_LINE W_TAP BACK "
     "PIXELS_LEFT X_NOW Y_NOW CHANNELS_LEFT",
     start=0,
 )
@@ -70,9 +70,16 @@ def _forward() -> Callable[[int], None]:
         asm.add(R15, 32 * vectors)
         asm.add(RBP, 32 * vectors)
 
+    def last() -> None:
+        """The last samples, with some of those before once more."""
+        asm.increase(R15, word(_Forward.BACK))
+        asm.increase(RBP, word(_Forward.BACK))
+        samples(1)
+
     def channel() -> None:
         asm.repeat(word(_Forward.WIDE), R14, lambda: samples(_WIDE))
         asm.repeat(word(_Forward.NARROW), R14, lambda: samples(1))
+        asm.unless_zero(word(_Forward.BACK), last)
         asm.add(R11, 4)
         asm.add(R13, 4)
 
@@ -112,7 +119,7 @@ def convolve(x: Array, w: Array, bias: Array | None, taps: Any, out: Array) -> b
     call(_forward(), [words_of(_Forward, [
         len(runs), address(runs), address(x), address(out), address(packed), address(biases), channels,
         n // x86.LANES // _WIDE, n // x86.LANES % _WIDE, taps.dilation[0] * x.strides[0],
-        taps.stride[1] * x.strides[1], x.strides[1], out.strides[1], *packed.strides[:2],
+        taps.stride[1] * x.strides[1], x.strides[1], out.strides[1], *packed.strides[:2], x86.step_back(n),
     ]) for runs in shares])  # fmt: skip
     return True
 
@@ -208,7 +215,7 @@ def _backward(vectors: int) -> Callable[[int], None]:
 
 def convolve_weight(g: Array, x: Array, taps: Any) -> Array | None:
     """The gradient of the weight, given that of the output, ``g`` (H', W', C, N); None if it is not possible here."""
-    if not handles(x, taps.kernel, taps.dilation, g):
+    if x.shape[3] % x86.LANES or not handles(x, taps.kernel, taps.dilation, g):
         return None
     (kh, kw), (channels, n) = taps.kernel, g.shape[2:]
     steps = kw * 4 * x86.LANES, 4 * x86.LANES

@@ -18,7 +18,7 @@ _ROWS = 6  # of a block, times two registers of columns
 
 _Words = IntEnum(  # words of the arguments
     "_Words",
-    "A A_ROW A_STEP B B_ROW C C_ROW LENGTH BLOCKS WIDE NARROW MATRICES NEXT_A NEXT_B NEXT_C WIDE_LEFT",
+    "A A_ROW A_STEP B B_ROW C C_ROW LENGTH BLOCKS WIDE NARROW MATRICES NEXT_A NEXT_B NEXT_C BACK WIDE_LEFT",
     start=0,
 )
 
@@ -90,11 +90,18 @@ def _product(rest: int, fresh: bool) -> Callable[[int], None]:
         asm.add(R15, 32 * vectors)
         asm.add(RBP, 32 * vectors)
 
+    def last() -> None:
+        """The last columns, with some of those before once more."""
+        asm.increase(R15, word(_Words.BACK))
+        asm.increase(RBP, word(_Words.BACK))
+        columns(1)
+
     def matrix() -> None:
         asm.load(R15, word(_Words.B))
         asm.load(RBP, word(_Words.C))
         asm.repeat(word(_Words.WIDE), word(_Words.WIDE_LEFT), lambda: columns(2))
         asm.unless_zero(word(_Words.NARROW), lambda: columns(1))
+        asm.unless_zero(word(_Words.BACK), last)
         for place, step in ((_Words.A, _Words.NEXT_A), (_Words.B, _Words.NEXT_B), (_Words.C, _Words.NEXT_C)):
             asm.advance(word(place), word(step))
 
@@ -107,11 +114,13 @@ def _product(rest: int, fresh: bool) -> Callable[[int], None]:
 def product_call(a: Matrices, b: Matrices, out: Matrices, fresh: bool = False) -> Call:
     """The call that adds ``a @ b`` to ``out``, or writes it there if ``fresh``; of each of some matrices.
 
-    All are float32, and rows of b and out contiguous, their length a multiple of 8.
+    All are float32, and rows of b and out contiguous. Their length is at least 8, and if it adds a multiple of that.
     """
     (count, m, k), n = a.shape, b.shape[2]
+    assert n >= x86.LANES
+    assert fresh or n % x86.LANES == 0
     blocks, rest = divmod(m, _ROWS)
     wide, narrow = divmod(n // x86.LANES, 2)
     words = [a.places, *a.strides[1:], b.places, b.strides[1], out.places, out.strides[1], k, blocks, wide, narrow,
-             count, a.strides[0], b.strides[0], out.strides[0], 0]  # fmt: skip
+             count, a.strides[0], b.strides[0], out.strides[0], x86.step_back(n), 0]  # fmt: skip
     return Call(_product(rest, fresh).address, words)  # type: ignore[attr-defined]

@@ -51,7 +51,7 @@ _to_input, _to_output, _to_gradient = map(_transformation, (INPUT, OUTPUT, OUTPU
 def handles(*arrays: Array) -> bool:
     """Whether images (H, W, C, N) are what this is for."""
     return machine_code_works() and all(
-        a.dtype == np.float32 and not a.shape[3] % x86.LANES and a[0].flags.c_contiguous for a in arrays
+        a.dtype == np.float32 and a.shape[3] >= x86.LANES and a[0].flags.c_contiguous for a in arrays
     )  # fmt: skip
 
 
