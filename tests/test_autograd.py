@@ -875,3 +875,12 @@ def test_a_view_of_what_became_constant_is_constant() -> None:
     assert not base.requires_grad
     assert not view.requires_grad
     assert view.tolist() == [1]
+
+
+@pytest.mark.parametrize("part", range(3))
+def test_anomalies_in_parts_that_add_to_one_gradient(part: int) -> None:
+    x = torch.ones(3, 4, requires_grad=True)
+    outs = [x[0], x[1], x[2]]
+    arriving = [torch.full((4,), np.nan if i == part else 1.0) for i in range(3)]
+    with autograd.detect_anomaly(), pytest.raises(RuntimeError, match="detect_anomaly: the gradient of getitem"):
+        autograd.backward(outs, arriving)
