@@ -154,6 +154,16 @@ class Assembler:
         body()
         self.land(nothing)
 
+    def last_vector(self, back: Memory, places: Iterable[int], body: Callable[[], None]) -> None:
+        """``body``, at addresses that begin so many bytes earlier, unless :func:`step_back` has found nothing left."""
+
+        def last() -> None:
+            for place in places:
+                self.increase(place, back)
+            body()
+
+        self.unless_zero(back, last)
+
     def push(self, registers: Iterable[int]) -> None:
         for register in registers:
             self.code += bytes([0x40 | register >> 3, 0x50 | register & 7])

@@ -47,8 +47,9 @@ def convolution(x: Array, w: Array, bias: Array | None, stride: Sizes, padding: 
     y, target = empty_batch_last((x.shape[0], w.shape[0], *out), x.dtype)
     x, before = batch_last(x), tuple(pair[0] for pair in padding)
     taps = direct.Taps(kernel, stride, before, dilation)
-    if _winograd_pays(x, w.shape, out, stride, dilation, groups, winograd_code.handles(x)):
-        way = _winograd(x)
+    in_code = winograd_code.handles(x)
+    if _winograd_pays(x, w.shape, out, stride, dilation, groups, in_code):
+        way: Any = winograd_code if in_code else winograd
         way.convolve(x, way.transformed_weight(w), bias, before, target)
     elif groups == len(w) == x.shape[2]:
         depthwise.convolve(x, w, bias, taps, target)
@@ -68,8 +69,9 @@ def convolution_input(g: Array, w: Array, spatial: Sizes, stride: Sizes, padding
         return patches.convolution_input(g, w, *options)
     y, target = empty_batch_last((g.shape[0], w.shape[1] * groups, *spatial), g.dtype)
     g, before = batch_last(g), tuple(pair[0] for pair in padding)
-    if _winograd_pays(g, w.shape, spatial, stride, dilation, groups, winograd_code.handles(g)):
-        way = _winograd(g)
+    in_code = winograd_code.handles(g)
+    if _winograd_pays(g, w.shape, spatial, stride, dilation, groups, in_code):
+        way: Any = winograd_code if in_code else winograd
         way.convolve(g, way.transformed_weight(w, adjoint=True), None, tuple(2 - b for b in before), target)
     elif groups == len(w) == y.shape[1]:
         depthwise.convolve_input(g, w, stride, before, dilation, target)
@@ -104,11 +106,6 @@ def convolution_weight(g: Array, x: Array, kernel: Sizes, stride: Sizes, padding
 def _takes_batch_last(x: Array) -> bool:
     """Whether there are enough samples of images for the kernels that store them next to each other."""
     return x.ndim == 4 and x.shape[0] >= MIN_BATCH
-
-
-def _winograd(x: Array) -> Any:
-    """What computes with images ``x`` by Winograd's algorithm."""
-    return winograd_code if winograd_code.handles(x) else winograd
 
 
 def _winograd_pays(x: Array, weight: Sizes, out: Sizes, stride: Sizes, dilation: Sizes, groups: int, in_code: bool,

@@ -176,18 +176,12 @@ def _forward(rest: int) -> Callable[[int], None]:
         asm.add(R15, 32 * vectors)
         asm.add(RBP, 32 * vectors)
 
-    def last() -> None:
-        """The last samples, with some of those before once more."""
-        asm.increase(R15, word(_Forward.BACK))
-        asm.increase(RBP, word(_Forward.BACK))
-        samples(1)
-
     def pixel() -> None:
         asm.load(R15, word(_Forward.X_NOW))
         asm.load(RBP, word(_Forward.Y_NOW))
         asm.repeat(word(_Forward.WIDE), word(_Forward.SAMPLES_LEFT), lambda: samples(2))
         asm.unless_zero(word(_Forward.NARROW), lambda: samples(1))
-        asm.unless_zero(word(_Forward.BACK), last)
+        asm.last_vector(word(_Forward.BACK), (R15, RBP), lambda: samples(1))
         for place, step in ((_Forward.X_NOW, _Forward.X_PIXEL), (_Forward.Y_NOW, _Forward.Y_PIXEL)):
             asm.advance(word(place), word(step))
 

@@ -70,16 +70,10 @@ def _forward() -> Callable[[int], None]:
         asm.add(R15, 32 * vectors)
         asm.add(RBP, 32 * vectors)
 
-    def last() -> None:
-        """The last samples, with some of those before once more."""
-        asm.increase(R15, word(_Forward.BACK))
-        asm.increase(RBP, word(_Forward.BACK))
-        samples(1)
-
     def channel() -> None:
         asm.repeat(word(_Forward.WIDE), R14, lambda: samples(_WIDE))
         asm.repeat(word(_Forward.NARROW), R14, lambda: samples(1))
-        asm.unless_zero(word(_Forward.BACK), last)
+        asm.last_vector(word(_Forward.BACK), (R15, RBP), lambda: samples(1))
         asm.add(R11, 4)
         asm.add(R13, 4)
 

@@ -90,18 +90,12 @@ def _product(rest: int, fresh: bool) -> Callable[[int], None]:
         asm.add(R15, 32 * vectors)
         asm.add(RBP, 32 * vectors)
 
-    def last() -> None:
-        """The last columns, with some of those before once more."""
-        asm.increase(R15, word(_Words.BACK))
-        asm.increase(RBP, word(_Words.BACK))
-        columns(1)
-
     def matrix() -> None:
         asm.load(R15, word(_Words.B))
         asm.load(RBP, word(_Words.C))
         asm.repeat(word(_Words.WIDE), word(_Words.WIDE_LEFT), lambda: columns(2))
         asm.unless_zero(word(_Words.NARROW), lambda: columns(1))
-        asm.unless_zero(word(_Words.BACK), last)
+        asm.last_vector(word(_Words.BACK), (R15, RBP), lambda: columns(1))
         for place, step in ((_Words.A, _Words.NEXT_A), (_Words.B, _Words.NEXT_B), (_Words.C, _Words.NEXT_C)):
             asm.advance(word(place), word(step))
 
