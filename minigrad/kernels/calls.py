@@ -12,8 +12,8 @@ import numpy as np
 
 from ..memory import Array
 from . import assembler as x86
-from .assembler import R12, R13, RBX, RDI, Assembler, Memory, address
-from .threads import call
+from .assembler import R12, RBP, RBX, RDI, Assembler, Memory, address
+from .threads import call, scratch
 
 
 class Matrices(NamedTuple):
@@ -60,19 +60,25 @@ class Call(NamedTuple):
 
 @cache
 def _in_sequence() -> Callable[[int], None]:
-    """Calls machine code: a block of how often, and for each call of its address and that of its arguments."""
+    """Calls machine code: a block of how often, the address of all arguments, and that of a table.
+
+    This has for each call its address, and how far behind the first its arguments begin.
+    """
     asm = Assembler()
-    asm.push((RBX, R12, R13))
-    asm.load(RBX, RDI)
+    saved = RBX, RBP, R12
+    asm.push(saved)
     asm.load(R12, Memory(RDI))
+    asm.load(RBP, Memory(RDI, 8))
+    asm.load(RBX, Memory(RDI, 16))
 
     def one() -> None:
-        asm.load(RDI, Memory(RBX, 16))
-        asm.call(Memory(RBX, 8))
+        asm.load(RDI, RBP)
+        asm.increase(RDI, Memory(RBX, 8))
+        asm.call(Memory(RBX))
         asm.add(RBX, 16)
 
     asm.times(R12, one)
-    asm.pop((R13, R12, RBX))
+    asm.pop(reversed(saved))
     asm.end()
     return x86.executable(asm.finished())
 
@@ -105,19 +111,8 @@ def scheduled(calls: Sequence[Call], times: int, first: int = 0) -> Schedule:
     return Schedule(block.reshape(-1), codes, begins, [(call.table, call.kept) for call in calls])
 
 
-def call_in_sequence(schedules: Sequence[Schedule]) -> None:
-    """Make the calls, those of each schedule in a thread."""
-    blocks = []
-    for words, codes, starts, _ in schedules:
-        block = np.empty((len(codes), 2), np.int64)
-        block[:, 0] = codes
-        np.add(starts, address(words), out=block[:, 1])
-        blocks.append(array("q", [len(codes)]))
-        blocks[-1].frombytes(block.tobytes())
-    call(_in_sequence(), blocks)
-
-
 _BITS = 48  # of an address; those above say of which array
+_LINE = 64  # bytes of a line of the cache
 
 
 def somewhere(number: int) -> int:
@@ -125,22 +120,38 @@ def somewhere(number: int) -> int:
     return number << _BITS
 
 
+class Parts:
+    """Parts of the memory that a plan needs for itself."""
+
+    def __init__(self) -> None:
+        self.nbytes = 0
+
+    def take(self, numbers: int) -> int:
+        """The place, in a plan, of so many float32 numbers."""
+        place = somewhere(-1) + self.nbytes
+        self.nbytes += -(-4 * numbers // _LINE) * _LINE
+        return place
+
+
 class Plan:
     """Schedules one after the other for arrays whose addresses are not known yet."""
 
-    def __init__(self, schedules: Sequence[Schedule]) -> None:
+    def __init__(self, schedules: Sequence[Schedule], memory: Parts | None = None) -> None:
         words = np.concatenate([schedule.words for schedule in schedules])
         begins = accumulate([schedule.words.nbytes for schedule in schedules], initial=0)
         numbers = words + (1 << _BITS - 1) >> _BITS  # rounded: what is added to an array's may be negative
         self.offsets, self.numbers = words - (numbers << _BITS), numbers.astype(np.int8)
-        self.codes = np.concatenate([schedule.codes for schedule in schedules])
-        self.starts = np.concatenate([begin + schedule.starts for begin, schedule in zip(begins, schedules)])
+        codes = np.concatenate([schedule.codes for schedule in schedules])
+        starts = np.concatenate([begin + schedule.starts for begin, schedule in zip(begins, schedules)])
+        self.table = np.stack([codes, starts], axis=1)
+        self.nbytes = memory.nbytes if memory else 0
         self.kept = [schedule.kept for schedule in schedules]
 
-    def at(self, addresses: Sequence[int]) -> Schedule:
-        words = np.array((0, *addresses))[self.numbers]
+    def words(self, addresses: Sequence[int]) -> Array:
+        """The arguments of all calls, for a 0, arrays and the plan's own memory at ``addresses``."""
+        words: Array = np.array(addresses)[self.numbers]
         words += self.offsets
-        return Schedule(words, self.codes, self.starts, self.kept)
+        return words
 
 
 def call_planned(plan: Callable[..., Sequence[Plan]], arrays: Sequence[Array], own: Sequence[Array],
@@ -151,9 +162,16 @@ def call_planned(plan: Callable[..., Sequence[Plan]], arrays: Sequence[Array], o
     which come last, each thread has a part: what the first dimension says.
     """
     layouts = *[(a.shape, a.strides) for a in arrays], *[(a.shape[1:], a.strides[1:]) for a in own]
-    addresses = [address(a) for a in arrays]
-    call_in_sequence([
-        thread.at(addresses + [address(a[k]) for a in own]) for k, thread in enumerate(plan(layouts, *options))
+    threads = plan(layouts, *options)
+    memory = scratch("plans", (len(threads), max([thread.nbytes for thread in threads])), np.uint8)
+    addresses, own = [0, *map(address, arrays)], [*own, memory]
+    starts, steps = [address(a) for a in own], [a.strides[0] for a in own]
+    words = [
+        thread.words(addresses + [start + k * step for start, step in zip(starts, steps)])
+        for k, thread in enumerate(threads)
+    ]
+    call(_in_sequence(), [
+        array("q", (len(thread.table), address(given), address(thread.table))) for thread, given in zip(threads, words)
     ])  # fmt: skip
 
 

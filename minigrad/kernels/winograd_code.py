@@ -7,9 +7,7 @@ planned by themselves: their rows beyond it are zeros, or are written to memory 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
-from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,11 +16,10 @@ from ..memory import Array
 from . import assembler as x86
 from . import winograd
 from .arithmetic import added
-from .assembler import address
-from .calls import Call, Matrices, Plan, call_in_sequence, scheduled, somewhere
+from .calls import Call, Matrices, Parts, Plan, call_planned, scheduled, somewhere
 from .few_rows import product_call
 from .fused import fused, machine_code_works
-from .threads import divided, scratch
+from .threads import divided
 from .turning import transposed
 from .winograd import INPUT, OUTPUT, WEIGHT, M, T
 
@@ -72,19 +69,11 @@ class _Tiles(NamedTuple):
     wide: int  # columns of the result
 
 
-class _Share(NamedTuple):
-    """What a thread does, and the memory it needs for that."""
-
-    plan: Plan
-    sizes: list[int]  # of each part of the memory
-    written: list[tuple[int, list[Span]]]  # of the first parts: how many columns tiles have, and which are written to
-
-
-def _portions(own: list[_Tiles], most: int) -> list[list[tuple[int, _Tiles]]]:
-    """At most so many tiles at a time, with the numbers of their kinds."""
-    portions: list[list[tuple[int, _Tiles]]] = [[]]
+def _portions(own: list[_Tiles], most: int) -> list[list[_Tiles]]:
+    """At most so many tiles at a time."""
+    portions: list[list[_Tiles]] = [[]]
     space = most
-    for k, tiles in enumerate(own):
+    for tiles in own:
         start = 0
         while start < len(tiles.rows):
             if not space:
@@ -92,7 +81,7 @@ def _portions(own: list[_Tiles], most: int) -> list[list[tuple[int, _Tiles]]]:
                 space = most
             part = slice(start, start + space)
             some = tiles._replace(samples=tiles.samples[part], rows=tiles.rows[part], columns=tiles.columns[part])
-            portions[-1].append((k, some))
+            portions[-1].append(some)
             start += len(some.rows)
             space -= len(some.rows)
     return portions
@@ -122,19 +111,12 @@ def _shared(result: Sizes, multiplications: int, images: int = 1) -> tuple[Span,
     return tuple(divided(count, count * T * T * multiplications / 40))
 
 
-def _run(shares: list[_Share], arrays: Sequence[Array], own: Sequence[Array] = ()) -> None:
-    """Let each thread do its share: with ``arrays``, memory, parts of its ``own`` arrays, numbered in this order."""
-    threads = []
-    for k, (plan, sizes, written) in enumerate(shares):
-        memory = [scratch(f"winograd {part} {k}", (size,), np.float32) for part, size in enumerate(sizes)]
-        for part, (columns, spans) in zip(memory, written):
-            for room, (first, last) in zip(part.reshape(len(spans), T, columns, -1), spans):
-                room[:, :first] = room[:, last:] = 0
-        threads.append(plan.at([address(a) for a in (*arrays, *memory, *[a[k] for a in own])]))
-    call_in_sequence(threads)
-
-
 _X, _ZEROS = map(somewhere, (1, 2))  # the arrays that all plans refer to
+
+
+@lru_cache(maxsize=16)
+def _zeros(count: int) -> Array:
+    return np.zeros(count, np.float32)
 
 
 def _rows(count: int, size: int, places: Any, step: int | None = None) -> Matrices:
@@ -142,12 +124,17 @@ def _rows(count: int, size: int, places: Any, step: int | None = None) -> Matric
     return Matrices((1, count, size), (0, 4 * size if step is None else step, 4), places)
 
 
-def _beside(place: Any, count: int, size: int, block: int, line: int) -> list[Matrices]:
+def _beside(place: Any, count: int, size: int, block: int, line: int, first: int = 0,
+            last: int = T) -> list[Matrices]:  # fmt: skip
     """For each of ``count`` columns its ``size`` numbers in each of 6 rows, of which one has ``line`` columns.
 
-    Numbers of one column and the next are ``block`` bytes apart.
+    Numbers of one column and the next are ``block`` bytes apart; before column ``first`` and from ``last`` on, all are
+    zeros.
     """
-    return [_rows(T, size, place + block * c, block * line) for c in range(count)]
+    return [
+        _rows(T, size, place + block * c, block * line) if first <= c < last else _rows(T, size, _ZEROS, 0)
+        for c in range(count)
+    ]
 
 
 def _matrices(rows: int, columns: int, place: int) -> Matrices:
@@ -168,8 +155,8 @@ def _transformed(tiles: _Tiles, image: Sizes, line: int, before: Sizes, room: in
                  for r in range(T)]  # fmt: skip
         found = [_rows(1, size, room + 4 * pixel * (r * T + first)) for r in range(T)]
         calls.append(_to_input.machine_call(given, found))
-    into = _beside(out, T, pixel, block or 4 * pixel, T)
-    return [*calls, _to_input.machine_call(_beside(room, T, pixel, 4 * pixel, T), into)]
+    columns = _beside(room, T, pixel, 4 * pixel, T, first, last)
+    return [*calls, _to_input.machine_call(columns, _beside(out, T, pixel, block or 4 * pixel, T))]
 
 
 def _of_result(tiles: _Tiles, result: Sizes, place: int, line: int, outside: int) -> list[Matrices]:
@@ -193,85 +180,98 @@ def transformed_weight(w: Array, adjoint: bool = False) -> Array:
         return winograd.transformed_weight(w, adjoint).reshape(T * T, -1, features if adjoint else channels)
     taps = transposed(w.reshape(1, features, -1)).reshape(channels, 9, features)
     u: Array = np.empty((channels, T * T, features), np.float32)
-    _each(WEIGHT[:, ::-1] if adjoint else WEIGHT, taps, u)
+    _each(WEIGHT[:, ::-1] if adjoint else WEIGHT, taps[None], u)
     return u.swapaxes(0, 1) if adjoint else u.transpose(1, 2, 0)
 
 
-def taps_of(transformed: Array) -> Array:
-    """The adjoint of :func:`transformed_weight`: (36, O, C) -> (O, C, 3, 3); a product for each feature."""
-    features, channels = transformed.shape[1:]
+def taps_of(sums: Array) -> Array:
+    """The adjoint of :func:`transformed_weight` of the sum of several (36, O, C): a product for each feature."""
+    features, channels = sums.shape[2:]
     taps: Array = np.empty((features, 9, channels), np.float32)
-    _each(WEIGHT.T, transformed.swapaxes(0, 1), taps)
+    _each(WEIGHT.T, sums.swapaxes(1, 2), taps)
     return transposed(taps).reshape(features, channels, 3, 3)
 
 
 def _each(a: Array, b: Array, out: Array) -> None:
-    """``out[i] = a @ b[i]``, shared among the threads."""
-    schedules = []
-    for start, stop in divided(len(b), out.size * a.shape[1] / 40):
-        given, found = (Matrices((stop - start, *x.shape[1:]), x.strides, address(x[start:])) for x in (b, out))
-        same = Matrices((stop - start, *a.shape), (0, *a.strides), address(a))
-        schedules.append(scheduled([product_call(same, given, found, fresh=True)], 1))
-    call_in_sequence(schedules)
+    """``out[i] = sum(a @ b[:, i])``, shared among the threads."""
+    call_planned(_each_plan, [a, b, out], [], tuple(divided(len(out), b.size * len(a) / 40)))
+
+
+@lru_cache(maxsize=32)
+def _each_plan(layouts: Any, shared: tuple[Span, ...]) -> list[Plan]:
+    (a_shape, a_strides), (b_shape, b_strides), (shape, strides) = layouts
+    plans = []
+    for start, stop in shared:
+        same = Matrices((stop - start, *a_shape), (0, *a_strides), somewhere(1))
+        found = Matrices((stop - start, *shape[1:]), strides, somewhere(3) + start * strides[0])
+        calls = []
+        for k in range(b_shape[0]):
+            place = somewhere(2) + k * b_strides[0] + start * b_strides[1]
+            given = Matrices((stop - start, *b_shape[2:]), b_strides[1:], place)
+            calls.append(product_call(same, given, found, fresh=not k))
+        plans.append(Plan([scheduled(calls, 1)]))
+    return plans
 
 
 # ------------------------------------------------------------------------------------ forward
 
-_U, _BIAS, _OUT, _ROOM, _INPUT, _PRODUCTS, _COLUMNS, _NOWHERE = map(somewhere, range(3, 11))
+_U, _BIAS, _OUT = map(somewhere, range(3, 6))
 
 
 def convolve(x: Array, u: Array, bias: Array | None, before: Sizes, out: Array) -> None:
     """:func:`.winograd.convolve` of images that :func:`handles` allows."""
     channels, features, n = x.shape[2], out.shape[2], x.shape[3]
-    shared = _shared(out.shape, channels * features * n)
-    zeros, lines = np.zeros((T, channels, n), np.float32), (x.strides[0], out.strides[0])
-    shares = _forward(x.shape, out.shape, lines, u.strides, before, shared, bias is not None)
-    _run(shares, [x, zeros, u, zeros if bias is None else np.ascontiguousarray(bias), out])
+    zeros, shared = _zeros(T * channels * n), _shared(out.shape, channels * features * n)
+    given = zeros if bias is None else np.ascontiguousarray(bias)
+    call_planned(_forward, [x, zeros, u, given, out], [], before, shared, bias is not None)
 
 
 @lru_cache(maxsize=32)
-def _forward(image: Sizes, result: Sizes, lines: tuple[int, int], u_strides: Sizes, before: Sizes,
-             shared: tuple[Span, ...], has_bias: bool) -> list[_Share]:  # fmt: skip
+def _forward(layouts: Any, before: Sizes, shared: tuple[Span, ...], has_bias: bool) -> list[Plan]:
+    (image, (x_line, *_)), _, (_, u_strides), _, (result, (line, *_)) = layouts
     channels, features, n = image[2], *result[2:]
-    shares = []
+    plans = []
     for own in _tiles(image, result, before, shared):
+        memory = Parts()
+        room, tile = memory.take(T * T * channels * n), memory.take(T * T * channels * n)
+        products, columns, outside = _for_results(memory, T * T, features * n)
         schedules = []
-        for k, tiles in enumerate(own):
-            room = _ROOM + k * 4 * T * T * channels * n
+        for tiles in own:
             schedules.append(scheduled([
-                *_transformed(tiles, image, lines[0], before, room, _INPUT),
-                product_call(Matrices((T * T, features, channels), u_strides, _U), _matrices(channels, n, _INPUT),
-                             _matrices(features, n, _PRODUCTS), fresh=True),
-                *_biased(features, n, _rows(features, 1, _BIAS), has_bias),
-                *_transformed_back(tiles, result, lines[1], _PRODUCTS),
+                *_transformed(tiles, image, x_line, before, room, tile),
+                product_call(Matrices((T * T, features, channels), u_strides, _U), _matrices(channels, n, tile),
+                             _matrices(features, n, products), fresh=True),
+                *_biased(features, n, products, _rows(features, 1, _BIAS), has_bias),
+                *_transformed_back(tiles, result, line, products, columns, outside),
             ], len(tiles.rows)))  # fmt: skip
-        sizes = len(own) * T * T * channels, T * T * channels, T * T * features, T * M * features, M * features
-        shares.append(_Share(Plan(schedules), [size * n for size in sizes], [_written(own)]))
-    return shares
+        plans.append(Plan(schedules, memory))
+    return plans
 
 
-def _written(own: list[_Tiles]) -> tuple[int, list[Span]]:
-    return T, [(tiles.first, tiles.last) for tiles in own]
+def _for_results(memory: Parts, count: int, pixel: int) -> list[int]:
+    """Room for so many products of a pixel, for a tile's columns transformed back, and for rows nobody reads."""
+    return [memory.take(n * pixel) for n in (count, T * M, M)]
 
 
-def _biased(rows: int, columns: int, bias: Matrices, has_bias: bool) -> list[Call]:
+def _biased(rows: int, columns: int, products: int, bias: Matrices, has_bias: bool) -> list[Call]:
     """One place in a tile is spread evenly over the results: there the bias is added."""
-    middle = _rows(rows, columns, _PRODUCTS + (T + 1) * 4 * rows * columns)
+    middle = _rows(rows, columns, products + (T + 1) * 4 * rows * columns)
     return [added.machine_call([middle, bias], [middle])] if has_bias else []
 
 
-def _transformed_back(tiles: _Tiles, result: Sizes, line: int, products: Any, block: int = 0) -> list[Call]:
+def _transformed_back(tiles: _Tiles, result: Sizes, line: int, products: Any, columns: int, outside: int,
+                      block: int = 0) -> list[Call]:  # fmt: skip
     """The calls that transform the products of tiles back to the result, whose rows are ``line`` bytes long."""
     pixel = result[2] * result[3]
-    given = [_rows(tiles.wide, pixel, _COLUMNS + 4 * pixel * M * r) for r in range(T)]
+    given = [_rows(tiles.wide, pixel, columns + 4 * pixel * M * r) for r in range(T)]
     return [_to_output.machine_call(_beside(products, T, pixel, block or 4 * pixel, T),
-                                    _beside(_COLUMNS, M, pixel, 4 * pixel, M)),
-            _to_output.machine_call(given, _of_result(tiles, result, _OUT, line, _NOWHERE))]  # fmt: skip
+                                    _beside(columns, M, pixel, 4 * pixel, M)),
+            _to_output.machine_call(given, _of_result(tiles, result, _OUT, line, outside))]  # fmt: skip
 
 
 # ------------------------------------------------------------------------ the weight's gradient
 
-_G, _X_ROOM, _G_ROOM, _TURNED, _GRADIENT, _SUMS = map(somewhere, range(3, 9))
+_G, _SUMS = map(somewhere, (3, 4))
 
 
 def convolve_weight(g: Array, x: Array, before: Sizes) -> Array:
@@ -281,36 +281,36 @@ def convolve_weight(g: Array, x: Array, before: Sizes) -> Array:
     """
     channels, features, n = x.shape[2], g.shape[2], x.shape[3]
     turned = transposed(x.reshape(-1, channels, n)).reshape(*x.shape[:2], n, channels)
-    shares = _backward(turned.shape, g.shape, g.strides[0], before, _shared(g.shape, channels * features * n))
-    zeros = np.zeros(max(T * channels, M * features) * n, np.float32)
-    sums = np.zeros((len(shares), T * T, features, channels), np.float32)
-    _run(shares, [turned, zeros, g], [sums])
-    return taps_of(np.add.reduce(sums, axis=0))
+    shared = _shared(g.shape, channels * features * n)
+    sums = np.zeros((len(shared), T * T, features, channels), np.float32)
+    call_planned(_backward, [turned, _zeros(max(T * channels, M * features) * n), g], [sums], before, shared)
+    return taps_of(sums)
 
 
 @lru_cache(maxsize=32)
-def _backward(image: Sizes, result: Sizes, g_line: int, before: Sizes, shared: tuple[Span, ...]) -> list[_Share]:
-    (_, width, n, channels), features = image, result[2]
-    pixel, line = features * n, 4 * width * n * channels
-    shares = []
+def _backward(layouts: Any, before: Sizes, shared: tuple[Span, ...]) -> list[Plan]:
+    (image, (x_line, *_)), _, (result, (line, *_)), _ = layouts
+    n, channels, features = *image[2:], result[2]
+    pixel = features * n
+    plans = []
     for own in _tiles(image, result, before, shared):
+        memory = Parts()
+        room, tile = memory.take(T * T * channels * n), memory.take(T * T * channels * n)
+        columns, gradient = memory.take(T * M * pixel), memory.take(T * T * pixel)
         schedules = []
-        for k, tiles in enumerate(own):
-            room, g_room = _X_ROOM + k * 4 * T * T * channels * n, _G_ROOM + k * 4 * T * M * pixel
-            found = [_rows(1, tiles.wide * pixel, g_room + 4 * pixel * M * r) for r in range(T)]
-            given = [rows._replace(shape=found[0].shape) for rows in _of_result(tiles, result, _G, g_line, _ZEROS)]
+        for tiles in own:
+            found = [_rows(1, tiles.wide * pixel, columns + 4 * pixel * M * r) for r in range(T)]
+            given = [rows._replace(shape=found[0].shape) for rows in _of_result(tiles, result, _G, line, _ZEROS)]
             schedules.append(scheduled([
-                *_transformed(tiles, image, line, before, room, _TURNED),
+                *_transformed(tiles, image, x_line, before, room, tile),
                 _to_gradient.machine_call(given, found),
-                _to_gradient.machine_call(_beside(g_room, M, pixel, 4 * pixel, M),
-                                          _beside(_GRADIENT, T, pixel, 4 * pixel, T)),
-                product_call(_matrices(features, n, _GRADIENT), _matrices(n, channels, _TURNED),
+                _to_gradient.machine_call(_beside(columns, M, pixel, 4 * pixel, M, 0, tiles.wide),
+                                          _beside(gradient, T, pixel, 4 * pixel, T)),
+                product_call(_matrices(features, n, gradient), _matrices(n, channels, tile),
                              _matrices(features, channels, _SUMS)),
             ], len(tiles.rows)))  # fmt: skip
-        sizes = len(own) * T * T * channels, len(own) * T * M * features, T * T * channels, T * T * features
-        written = [_written(own), (M, [(0, tiles.wide) for tiles in own])]
-        shares.append(_Share(Plan(schedules), [size * n for size in sizes], written))
-    return shares
+        plans.append(Plan(schedules, memory))
+    return plans
 
 
 # ------------------------------------------------------------------------------------ few images
@@ -329,42 +329,42 @@ def convolve_few(x: Array, w: Array, bias: Array | None, before: Sizes, out: Siz
     transforms many tiles, and then multiplies them.
     """
     (n, channels, height, width), features = x.shape, len(w)
-    image, result = (height, width, channels, 1), (*out, features, 1)
-    y: Array = np.empty((n, prod(out), features), np.float32)
-    zeros, u = np.zeros(T * channels, np.float32), transformed_weight(w)
-    shares = _few(n, image, result, u.strides, before, _shared(result, channels * features, n), bias is not None)
-    bias = zeros if bias is None else np.ascontiguousarray(bias)
-    _run(shares, [transposed(x.reshape(n, channels, -1)), zeros, u, bias, y])
-    return transposed(y).reshape(n, features, *out)
+    y: Array = np.empty((n, *out, features), np.float32)
+    images = transposed(x.reshape(n, channels, -1)).reshape(n, height, width, channels)
+    zeros, shared = _zeros(T * channels), _shared((*out, features), channels * features, n)
+    given = zeros if bias is None else np.ascontiguousarray(bias)
+    call_planned(_few, [images, zeros, transformed_weight(w), given, y], [], before, shared, bias is not None)
+    return transposed(y.reshape(n, -1, features)).reshape(n, features, *out)
 
 
 @lru_cache(maxsize=32)
-def _few(images: int, image: Sizes, result: Sizes, u_strides: Sizes, before: Sizes, shared: tuple[Span, ...],
-         has_bias: bool) -> list[_Share]:  # fmt: skip
-    channels, features = image[2], result[2]
+def _few(layouts: Any, before: Sizes, shared: tuple[Span, ...], has_bias: bool) -> list[Plan]:
+    (image, (_, x_line, *_)), _, (_, u_strides), _, (result, (_, line, *_)) = layouts
+    images, channels, features = image[0], image[3], result[3]
+    image, result = (*image[1:], 1), (*result[1:], 1)
     u = Matrices((T * T, features, channels), u_strides, _U).T
-    shares = []
+    plans = []
     for own in _tiles(image, result, before, shared, images):
+        portions = _portions(own, max(1, _TRANSFORMED // (T * T * (channels + features))))
+        memory, most = Parts(), max([sum([len(tiles.rows) for tiles in portion]) for portion in portions])
+        room, into = memory.take(T * T * channels), memory.take(most * T * T * channels)
+        products, columns, outside = _for_results(memory, most * T * T, features)
         schedules = []
-        most = max(1, _TRANSFORMED // (T * T * (channels + features)))
-        for portion in _portions(own, most):
-            count, done = sum([len(tiles.rows) for _, tiles in portion]), 0
+        for portion in portions:
+            count, done = sum([len(tiles.rows) for tiles in portion]), 0
             back = []
-            for k, tiles in portion:
+            for tiles in portion:
                 slots = np.arange(done, done := done + len(tiles.rows))
-                room, into = _ROOM + 4 * k * T * T * channels, _INPUT + 4 * slots * channels
-                calls = _transformed(tiles, image, 4 * image[1] * channels, before, room, into, 4 * count * channels)
+                calls = _transformed(tiles, image, x_line, before, room, into + 4 * slots * channels,
+                                     4 * count * channels)  # fmt: skip
                 schedules.append(scheduled(calls, len(slots)))
-                products = _PRODUCTS + 4 * slots * features
-                calls = _transformed_back(tiles, result, 4 * result[1] * features, products, 4 * count * features)
+                calls = _transformed_back(tiles, result, line, products + 4 * slots * features, columns, outside,
+                                          4 * count * features)  # fmt: skip
                 back.append(scheduled(calls, len(slots)))
             schedules.append(scheduled([
-                product_call(_matrices(count, channels, _INPUT), u, _matrices(count, features, _PRODUCTS), fresh=True),
-                *_biased(count, features, _rows(count, features, _BIAS, 0), has_bias),
+                product_call(_matrices(count, channels, into), u, _matrices(count, features, products), fresh=True),
+                *_biased(count, features, products, _rows(count, features, _BIAS, 0), has_bias),
             ], 1))  # fmt: skip
             schedules += back
-        most = min(most, sum([len(tiles.rows) for tiles in own]))
-        sizes = [len(own) * T * T * channels, most * T * T * channels, most * T * T * features, T * M * features,
-                 M * features]  # fmt: skip
-        shares.append(_Share(Plan(schedules), sizes, [_written(own)]))
-    return shares
+        plans.append(Plan(schedules, memory))
+    return plans
