@@ -234,29 +234,58 @@ def test_products_in_pieces(m: int, k: int, n: int, small_is_quick: bool, monkey
 # --------------------------------------------------------------- pooling, normalization, activation
 
 
-@settings(max_examples=40)
-@given(st.data())
-def test_max_pooling(data: Any) -> None:
+def unpadded_windows(data: Any) -> pooling.Windows:
     kernel, stride = (data.draw(st.tuples(st.integers(1, 3), st.integers(1, 3))) for _ in range(2))
     out = data.draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
     rest = data.draw(st.tuples(st.integers(0, 1), st.integers(0, 1)))
     spatial = tuple((o - 1) * s + k + r for o, s, k, r in zip(out, stride, kernel, rest))
     out = tuple((n - k) // s + 1 for n, k, s in zip(spatial, kernel, stride))
+    return pooling.Windows(spatial, kernel, stride, ((0, 0), (0, 0)), (1, 1), out)
+
+
+def each_window(shape: tuple[int, ...], w: pooling.Windows) -> Iterator[tuple[Any, Any]]:
+    """Where a window of an array (N, C, H, W) goes, and where it is."""
+    (kh, kw), (down, right) = w.kernel, w.stride
+    for i, c, h, v in np.ndindex(*shape[:2], *w.out):
+        yield (i, c, h, v), (i, c, slice(h * down, h * down + kh), slice(v * right, v * right + kw))
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_mean_pooling(data: Any) -> None:
+    windows = unpadded_windows(data)
     n, dtype = data.draw(st.sampled_from([1, 3, 16])), data.draw(st.sampled_from([np.float32, np.float64]))
-    x = np.round(numbers((n, 2, *spatial), dtype, 0))  # with many ties
+    x, g = numbers((n, 2, *windows.spatial), dtype, 0), numbers((n, 2, *windows.out), dtype, 1)
+    y, dx = np.empty_like(g), np.zeros_like(x)
+    for to, at in each_window(x.shape, windows):
+        y[to] = x[at].sum() / 3
+        dx[at] += g[to] / 3
+    with pytest.MonkeyPatch.context() as patch:
+        if data.draw(st.booleans()):
+            patch.setattr(pooling, "_LARGE", 1)
+            patch.setattr(fused, "SMALL", 1)
+        fast = pooling.window_mean(stored(x, data.draw(stores)), windows, 3)
+        spread = pooling.window_spread(stored(g, data.draw(stores)), windows, 3)
+    eps = np.finfo(dtype).eps  # up to 9 numbers are added up, in another order
+    np.testing.assert_allclose(fast, y, rtol=0, atol=9 * 9 * np.abs(x).max() * eps)
+    np.testing.assert_allclose(spread, dx, rtol=0, atol=9 * 9 * np.abs(g).max() * eps)
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_max_pooling(data: Any) -> None:
+    windows = unpadded_windows(data)
+    n, dtype = data.draw(st.sampled_from([1, 3, 16])), data.draw(st.sampled_from([np.float32, np.float64]))
+    x = np.round(numbers((n, 2, *windows.spatial), dtype, 0))  # with many ties
     for value in data.draw(st.sampled_from([(), (np.nan,), (np.inf, -np.inf)])):
         x.flat[data.draw(st.integers(0, x.size - 1))] = value
-    g = numbers((n, 2, *out), dtype, 1)
+    g = numbers((n, 2, *windows.out), dtype, 1)
     g.flat[0] = np.inf
     y, dx = np.empty_like(g), np.zeros_like(x)
-    for i, c, h, w in np.ndindex(*y.shape):
-        at = (i, c, slice(h * stride[0], h * stride[0] + kernel[0]), slice(w * stride[1], w * stride[1] + kernel[1]))
-        y[i, c, h, w] = np.max(x[at])
-        dx[at].flat[int(np.argmax(x[at]))] += 0
-        row, column = np.unravel_index(int(np.argmax(x[at])), x[at].shape)
-        dx[at][row, column] += g[i, c, h, w]
+    for to, at in each_window(x.shape, windows):
+        y[to] = np.max(x[at])
+        dx[at][np.unravel_index(int(np.argmax(x[at])), x[at].shape)] += g[to]
     how = data.draw(stores)
-    windows = pooling.Windows(spatial, kernel, stride, ((0, 0), (0, 0)), (1, 1), out)
     with pytest.MonkeyPatch.context() as patch:
         if data.draw(st.booleans()):
             patch.setattr(pooling, "_LARGE", 1)

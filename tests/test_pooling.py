@@ -58,8 +58,8 @@ def test_kernels_equal_their_twins(problem: Any) -> None:
     scattered = kernels.max_pool_scatter(g, x, y, windows)
     close(scattered, kernels.max_pool_scatter(Duck(g), Duck(x), Duck(y), windows))
     close(kernels.max_pool_gather(x, x, y, windows), kernels.max_pool_gather(Duck(x), Duck(x), Duck(y), windows))
-    close(kernels.window_sum(x, windows), kernels.window_sum(Duck(x), windows))
-    close(kernels.window_spread(g, windows), kernels.window_spread(Duck(g), windows))
+    close(kernels.window_mean(x, windows, 2), kernels.window_mean(Duck(x), windows, 2))
+    close(kernels.window_spread(g, windows, 2), kernels.window_spread(Duck(g), windows, 2))
 
 
 @given(problems())
@@ -71,7 +71,7 @@ def test_adjoint_pairs(problem: Any) -> None:
     v = np.cos(np.arange(x.size)).reshape(x.shape)
     pairs = [
         (kernels.max_pool_gather(v, x, y, windows), kernels.max_pool_scatter(g, x, y, windows)),
-        (kernels.window_sum(v, windows), kernels.window_spread(g, windows)),
+        (kernels.window_mean(v, windows, 2), kernels.window_spread(g, windows, 2)),
     ]
     for applied, adjoint in pairs:
         assert np.vdot(applied, g) == pytest.approx(np.vdot(v, adjoint), rel=1e-9, abs=1e-9)

@@ -7,7 +7,7 @@ after), ``out`` the number of windows. All other dimensions are left alone, howe
 from __future__ import annotations
 
 import math
-from functools import reduce
+from functools import cache, reduce
 from itertools import product
 from math import prod
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ import numpy as np
 from ..memory import Array
 from .convolution import col2im, spaced
 from .formula import masked, where_set
-from .fused import fused
+from .fused import PIECE, fused
 from .layout import MIN_BATCH, batch_last, empty_batch_last, fast, is_batch_last, stored_like
 from .threads import parallel
 
@@ -92,30 +92,43 @@ def _reduced(combine: np.ufunc, x: Array, w: Windows, filler: Any) -> Array:
     return x.copy() if max(w.kernel) == 1 else x
 
 
-def max_pool(x: Array, w: Windows) -> Array:
-    """The largest element of each window, NaN if there is one. Of large x (N, C, ...) threads share the channels."""
-    lowest = _lowest(x.dtype)
+def _pooled(combine: np.ufunc, formula: fused, x: Array, w: Windows, filler: Any, *numbers: float) -> Array:
+    """Of each window the elements combined: ``formula`` takes the first of them, numbers, and the others."""
     large = fast(x) and x.ndim == len(w.out) + 2 and x.size >= _LARGE
     if not large or not (x.flags.c_contiguous or x.shape[0] >= MIN_BATCH):
-        return _reduced(np.maximum, x, w, lowest)
-    if len(w.out) == 2 and is_batch_last(x) and prod(w.kernel) <= _FEW and not any(map(any, w.padding)):
+        return formula.formula(_reduced(combine, x, w, filler), *numbers)
+    if is_batch_last(x) and prod(w.kernel) <= _FEW and _handles(x, w):
         y, target = empty_batch_last((*x.shape[:2], *w.out), x.dtype)
-        _largest.rows(*_places(batch_last(x), w), out=[target.reshape(*w.out, -1)])
+        first, *others = _places(batch_last(x), w)
+        formula.rows(first, *numbers, *others, out=[target.reshape(*w.out, -1)])
         return y
     y = np.empty_like(x, shape=(*x.shape[:2], *w.out))
+    # Threads share the channels, some of which stay in the cache; of images one after the other those of all samples.
+    images, found = (a.reshape(1, -1, *a.shape[2:]) if x.flags.c_contiguous else a for a in (x, y))
+    step = max(1, PIECE * images.shape[1] // x.size)
 
     def body(start: int, stop: int) -> None:
-        y[:, start:stop] = _reduced(np.maximum, x[:, start:stop], w, lowest)
+        for first in range(start, stop, step):
+            part = slice(first, min(first + step, stop))
+            found[:, part] = formula.formula(_reduced(combine, images[:, part], w, filler), *numbers)
 
-    parallel(body, x.shape[1], x.size / 2)
+    parallel(body, images.shape[1], x.size / 2)
     return y
 
 
-def _handles(x: Array, w: Windows) -> bool:
-    """Whether these are windows of images that are stored batch last, or quickly brought into that order."""
-    if len(w.kernel) != 2 or x.ndim != 4 or not x.size or not fast(x):
+def max_pool(x: Array, w: Windows) -> Array:
+    """The largest element of each window, NaN if there is one."""
+    return _pooled(np.maximum, _largest, x, w, _lowest(x.dtype))
+
+
+def _handles(x: Array, w: Windows, times: int = 1) -> bool:
+    """Whether images of windows without padding are stored batch last, or large and quickly brought into that order.
+
+    They may be ``times`` as large as ``x``.
+    """
+    if len(w.kernel) != 2 or x.ndim != 4 or not x.size or not fast(x) or any(map(any, w.padding)):
         return False
-    return is_batch_last(x) or (x.shape[0] >= MIN_BATCH and x.size >= _LARGE)
+    return is_batch_last(x) or (x.shape[0] >= MIN_BATCH and x.size * times >= _LARGE)
 
 
 def _may_have_nan(y: Array) -> bool:
@@ -126,13 +139,22 @@ def _may_have_nan(y: Array) -> bool:
 
 def _scatter_batch_last(g: Array, x: Array, y: Array, w: Windows) -> Array:
     """:func:`max_pool_scatter` for windows apart from each other and a maximum that is no NaN."""
-    whole = np.empty_like(x) if is_batch_last(x) else empty_batch_last(x.shape, x.dtype)[0]
-    target, of_window = batch_last(whole), (*w.out, -1)
-    if not all(k == s and o * s == n for k, s, o, n in zip(w.kernel, w.stride, w.out, w.spatial)):
-        target[...] = 0
+    whole, target = _room_around(w, x)
+    of_window = (*w.out, -1)
     given = batch_last(g).reshape(of_window), batch_last(y).reshape(of_window), *_places(batch_last(x), w)
     _shares.rows(*given, out=_places(target, w))
     return whole
+
+
+def _room_around(w: Windows, like: Array) -> tuple[Array, Array]:
+    """For arrays (N, C, H, W) of windows apart from each other: a new one, stored batch last, with zeros between them.
+
+    And what :func:`batch_last` makes of it.
+    """
+    whole, target = empty_batch_last((*like.shape[:2], *w.spatial), like.dtype)
+    if not all(k == s and o * s == n for k, s, o, n in zip(w.kernel, w.stride, w.out, w.spatial)):
+        target[...] = 0
+    return whole, target
 
 
 def _places(x: Array, w: Windows) -> list[Array]:
@@ -180,8 +202,8 @@ def max_pool_scatter(g: Array, x: Array, y: Array, w: Windows) -> Array:
         parts = np.stack([np.where(here, g, 0) for _, here in _winners(x, y, w)])
         parts = np.reshape(np.moveaxis(parts, 0, len(lead)), (prod(lead), 1, *w.kernel, *w.out))
         return np.reshape(col2im(parts, *w[:5]), (*lead, *w.spatial))
-    apart = all(s >= d * (k - 1) + 1 for k, s, d in zip(w.kernel, w.stride, w.dilation))
-    if apart and _handles(x, w) and fast(g, y) and not any(map(any, w.padding)) and not _may_have_nan(y):
+    apart = _apart(w)
+    if apart and _handles(x, w) and fast(g, y) and not _may_have_nan(y):
         return _scatter_batch_last(g, x, y, w)
     g = stored_like(g, y)
     shape = (*g.shape[: g.ndim - len(w.out)], *(b + n + a for n, (b, a) in zip(w.spatial, w.padding)))
@@ -211,13 +233,44 @@ def max_pool_indices(x: Array, y: Array, w: Windows) -> Array:
     return max_pool_gather(np.reshape(places, w.spatial), x, y, w)
 
 
+def window_mean(x: Array, w: Windows, divisor: Any) -> Array:
+    """The sum of each window over ``divisor``, a number or an array."""
+    if w.kernel == w.spatial and w.dilation == (1,) * len(w.kernel) and not any(map(any, w.padding)):
+        return np.sum(x, axis=tuple(range(-len(w.kernel), 0)), keepdims=True) / divisor
+    if isinstance(divisor, int | float):
+        return _pooled(np.add, _mean, x, w, 0, divisor)
+    return window_sum(x, w) / divisor
+
+
 def window_sum(x: Array, w: Windows) -> Array:
-    """The sum of each window."""
     return _reduced(np.add, x, w, 0)
 
 
-def window_spread(g: Array, w: Windows) -> Array:
-    """``g`` of each window at each of its places, added where windows overlap: the adjoint of the sum."""
+@fused
+def _mean(first: Array, divisor: float, *others: Array) -> Array:
+    return sum(others, start=first) / divisor
+
+
+def _apart(w: Windows) -> bool:
+    return all(s >= d * (k - 1) + 1 for k, s, d in zip(w.kernel, w.stride, w.dilation))
+
+
+@cache
+def _copies(count: int) -> fused:
+    return fused(lambda g, divisor: (g / divisor,) * count)
+
+
+def window_spread(g: Array, w: Windows, divisor: Any) -> Array:
+    """``g / divisor`` of each window at each of its places, added where windows overlap: the adjoint of the mean."""
+    places, single = prod(w.kernel), prod(w.out) == 1
+    if (single or places <= _FEW) and isinstance(divisor, int | float) and _apart(w) and _handles(g, w, places):
+        whole, target = _room_around(w, g)
+        if single:
+            target[: w.kernel[0], : w.kernel[1]] = batch_last(g) / divisor
+        else:
+            _copies(places).rows(batch_last(g).reshape(*w.out, -1), divisor, out=_places(target, w))
+        return whole
+    g = g / divisor
     for axis, size, (before, after), parts in w.along():
         where = _section(axis, slice(before, before + size))
         shape = list(g.shape)

@@ -115,13 +115,13 @@ def _divisor(like: Array, windows: Windows, divisor: float | Pairs) -> Any:
 @primitive(input=lambda g, windows, divisor: _avg_pool_adjoint(g, windows=windows, divisor=divisor))
 def _avg_pool(input: Array, windows: Windows, divisor: float | Pairs) -> Array:
     """The sum of each window over ``divisor``: a number, or the padding that counts as elements."""
-    return kernels.window_sum(input, windows) / _divisor(input, windows, divisor)
+    return kernels.window_mean(input, windows, _divisor(input, windows, divisor))
 
 
 @primitive(grad=lambda g, windows, divisor: _avg_pool(g, windows=windows, divisor=divisor))
 def _avg_pool_adjoint(grad: Array, windows: Windows, divisor: float | Pairs) -> Array:
     """Each window's share of the gradient to each of its elements."""
-    return kernels.window_spread(grad / _divisor(grad, windows, divisor), windows)
+    return kernels.window_spread(grad, windows, _divisor(grad, windows, divisor))
 
 
 def _avg_pool_nd(n: int, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
