@@ -21,6 +21,7 @@ from .threads import call
 
 _WIDE = 4  # registers of samples
 _ELEMENTS = 3  # of a row of the kernel
+_TILE = 4  # pixels of a run for the weight's gradient, so that what they meet stays in the cache
 
 _Forward = IntEnum(  # words of the arguments
     "_Forward",
@@ -213,7 +214,7 @@ def convolve_weight(g: Array, x: Array, taps: Any) -> Array | None:
         return None
     (kh, kw), (channels, n) = taps.kernel, g.shape[2:]
     steps = kw * 4 * x86.LANES, 4 * x86.LANES
-    shares = shared_runs(taps, x, g, g.size * kh * kw / 16, g.shape[1], steps, 1, _ELEMENTS)
+    shares = shared_runs(taps, x, g, g.size * kh * kw / 16, _TILE, steps, 1, _ELEMENTS)
     if shares is None:
         return None
     totals = np.zeros((len(shares), channels, kh, kw, x86.LANES), np.float32)
