@@ -6,10 +6,10 @@ all who use it have sent their gradient, which are added up on the way. A heap k
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from heapq import heappop, heappush
-from operator import iadd
 from sys import getrefcount
 from typing import Any
 
@@ -20,7 +20,9 @@ from . import memory
 from .engine import Edge, Node, TensorBase, edge_of, grad_mode, new_tensor, sum_to, suspect, watched, watching
 from .memory import Array, exposed, stamps
 
-accumulate: Callable[[Any, Any], Any] = iadd  # minigrad.ops puts one here that shares large sums among threads
+# minigrad.ops puts here what shares large sums among threads
+accumulate: Callable[[Any, Any], Any] = operator.iadd
+add: Callable[[Any, Any], Any] = operator.add
 
 
 def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterable[Edge] | None = None,
@@ -115,7 +117,7 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
                             if edge in fresh:
                                 accumulate(present, gi)
                                 continue
-                            gi = present + gi
+                            gi = present + gi if create_graph else add(present, gi)
                             if not create_graph and gi.__class__ is ndarray:
                                 fresh.add(edge)
                         elif gi.__class__ is ndarray and _owns(gi) and _private(gi, g, saved, result):

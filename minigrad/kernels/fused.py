@@ -22,7 +22,7 @@ from . import assembler
 from .assembler import address, use_machine_code
 from .calls import Call, Matrices
 from .formula import Trace
-from .layout import fast, runs, use_fast_kernels
+from .layout import fast, is_batch_last, runs, stored_like, use_fast_kernels
 from .threads import call, divided, get_num_threads, parallel
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ class fused:
             return found
         work = None if key is None else arrange(_plain(operands), out, options)
         if work is None:
-            return self._plainly(operands, out, options)
+            alike = None if out else _stored_alike(operands)
+            return self._computed(arrange, alike, out, options) if alike else self._plainly(operands, out, options)
         if launch is None and work.fits_machine_code():
             if len(self._launches) >= _LAUNCHES:
                 self._launches.clear()
@@ -323,6 +324,15 @@ def _key(kind: str, operands: Sequence[Any], out: Sequence[Array], options: dict
             return None
         key.append(option)
     return tuple(key)
+
+
+def _stored_alike(operands: Sequence[Any]) -> list[Any] | None:
+    """The operands, arrays of one shape, all stored batch last as some of them are; None if none is, or all are."""
+    arrays = [a for a in operands if type(a) is np.ndarray]
+    first = next(filter(is_batch_last, arrays), None)
+    if first is None or any(a.shape != first.shape for a in arrays) or all(map(is_batch_last, arrays)):
+        return None
+    return [stored_like(a, first) if type(a) is np.ndarray else a for a in operands]
 
 
 def _maker(a: Array) -> Callable[[], Array]:

@@ -102,10 +102,17 @@ def stored_like(g: Array, y: Array) -> Array:
     return batch_last(g).transpose(_order(y.ndim)[1])
 
 
+def _pairs(a: Array, b: Array) -> bool:
+    """Whether arrays have one shape and order in memory; where there is one element, strides do not matter."""
+    return a.shape == b.shape and (
+        a.strides == b.strides or all(n == 1 or s == t for n, s, t in zip(a.shape, a.strides, b.strides))
+    )
+
+
 def runs(*arrays: Array) -> list[Array] | None:
     """The arrays as one-dimensional views that pair the same elements; None unless all are stored alike, densely."""
     first = arrays[0]
-    if not fast(*arrays) or any(a.shape != first.shape or a.strides != first.strides for a in arrays):
+    if not fast(*arrays) or not all(_pairs(a, first) for a in arrays):
         return None
     if not first.flags.c_contiguous:
         order = sorted(range(first.ndim), key=lambda d: -first.strides[d])

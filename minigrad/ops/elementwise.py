@@ -20,7 +20,7 @@ from ..kernels import arithmetic, special
 from ..kernels.fused import fused
 from ..memory import Array
 
-traversal.accumulate = arithmetic.accumulate
+traversal.accumulate, traversal.add = arithmetic.accumulate, arithmetic.add
 _arithmetic = partial(primitive, promotion="common", broadcasts=True)  # spares the most frequent calls what it costs
 elementwise = partial(_arithmetic, quiet=True)
 
