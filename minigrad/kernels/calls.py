@@ -155,16 +155,19 @@ class Plan:
 
 
 def call_planned(plan: Callable[..., Sequence[Plan]], arrays: Sequence[Array], own: Sequence[Array],
-                 *options: Any) -> None:  # fmt: skip
+                 *options: Any) -> bool:  # fmt: skip
     """Make the calls that ``plan`` gives, for each thread, for arrays like these; it should remember them.
 
     It is given their shapes and strides, in place of their addresses numbers from 1, and options. Of ``own`` arrays,
-    which come last, each thread has a part: what the first dimension says.
+    which come last, each thread has a part: what the first dimension says. Returns whether there is a plan.
     """
     layouts = *[(a.shape, a.strides) for a in arrays], *[(a.shape[1:], a.strides[1:]) for a in own]
     threads = plan(layouts, *options)
-    memory = scratch("plans", (len(threads), max([thread.nbytes for thread in threads])), np.uint8)
-    addresses, own = [0, *map(address, arrays)], [*own, memory]
+    if not threads:
+        return False
+    if nbytes := max([thread.nbytes for thread in threads]):
+        own = [*own, scratch("plans", (len(threads), nbytes), np.uint8)]
+    addresses = [0, *map(address, arrays)]
     starts, steps = [address(a) for a in own], [a.strides[0] for a in own]
     words = [
         thread.words(addresses + [start + k * step for start, step in zip(starts, steps)])
@@ -173,6 +176,13 @@ def call_planned(plan: Callable[..., Sequence[Plan]], arrays: Sequence[Array], o
     call(_in_sequence(), [
         array("q", (len(thread.table), address(given), address(thread.table))) for thread, given in zip(threads, words)
     ])  # fmt: skip
+    return True
+
+
+@lru_cache(maxsize=16)
+def zeros(count: int) -> Array:
+    """Numbers that nobody writes to."""
+    return np.zeros(count, np.float32)
 
 
 def stand_ins(layouts: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> list[Matrices]:

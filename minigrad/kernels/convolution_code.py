@@ -12,19 +12,20 @@ pixels of a row that meet the same part of the kernel.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable
 from enum import IntEnum
 from functools import cache, lru_cache
-from typing import Any
+from math import gcd, prod
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..memory import Array
 from . import assembler as x86
 from .assembler import R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDX, RSI, Memory, address
+from .calls import Call, Plan, call_planned, scheduled, somewhere, zeros
 from .fused import machine_code_works
-from .threads import call, divided
+from .threads import shares
 
 Sizes = tuple[int, ...]
 
@@ -40,16 +41,21 @@ class Run:
     X, Y, WEIGHT, PIXELS, ROWS, BLOCKS, REST, SIZE = range(0, 64, 8)
 
 
-def handles(x: Array, kernel: Sizes, dilation: Sizes, *others: Array) -> bool:
-    """Whether images ``x`` and ``others`` (H, W, C, N) can be convolved here."""
-    return (
-        machine_code_works() and x.shape[3] >= x86.LANES and (kernel[1] == 1 or dilation[1] == 1)
-        and all(a.dtype == np.float32 and a.strides[3] == 4 and a.strides[2] == 4 * a.shape[3] for a in (x, *others))
-        and (kernel[1] == 1 or x.strides[1] == x.shape[2] * x.strides[2])
+def fits(*images: Array) -> bool:
+    """Whether these are images (H, W, C, N) that machine code takes."""
+    return machine_code_works() and all(
+        a.shape[3] >= x86.LANES and a.dtype == np.float32 and a.strides[3] == 4 and a.strides[2] == 4 * a.shape[3]
+        for a in images
     )  # fmt: skip
 
 
-@lru_cache(maxsize=512)
+def handles(x: Array, kernel: Sizes, dilation: Sizes, *others: Array) -> bool:
+    """Whether images ``x`` and ``others`` can be convolved here."""
+    return fits(x, *others) and (
+        kernel[1] == 1 or (dilation[1] == 1 and x.strides[1] == x.shape[2] * x.strides[2])
+    )  # fmt: skip
+
+
 def _runs(kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, image: Sizes, rows: tuple[int, int],
           columns: int, most: int, steps: Sizes, of_element: int, block: int) -> Array | None:  # fmt: skip
     """The runs, of ``most`` pixels, of rows of the output; None if a pixel meets nothing of the image.
@@ -83,23 +89,100 @@ def _runs(kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, image: S
     return np.array(found, np.int64)
 
 
-def shared_runs(taps: Any, x: Array, y: Array, work: float, most: int, weight_steps: Sizes, of_element: int,
-                block: int) -> list[Array] | None:  # fmt: skip
-    """The runs for each thread; see :func:`_runs`."""
-    steps = *x.strides[:2], *y.strides[:2], *weight_steps
+class Class(NamedTuple):
+    """Pixels of a result, every ``step``-th from ``first``, that meet the same elements of a kernel, and where.
+
+    All pixels of a convolution do. Those of its adjoint in the input fall into stride * stride classes: those of a
+    class meet neighbours in the gradient, so that each is a convolution at stride 1.
+    """
+
+    first: Sizes
+    step: Sizes
+    elements: tuple[slice, slice]  # rows and columns of the kernel
+    kernel: Sizes  # how many
+    stride: Sizes
+    before: Sizes
+    dilation: Sizes
+
+    def of(self, result: Array) -> Array:
+        """Its part of a result (H, W, ...)."""
+        return result[self.first[0] :: self.step[0], self.first[1] :: self.step[1]]
+
+
+@lru_cache(maxsize=256)
+def classes(adjoint: bool, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes) -> list[Class]:
+    """Those of a convolution, or of its adjoint in the input."""
+    if not adjoint:
+        return [Class((0, 0), (1, 1), (slice(None), slice(None)), kernel, stride, before, dilation)]
+    rows, columns = (_adjoint_classes(*sizes) for sizes in zip(kernel, stride, before, dilation))
+    return [Class(*zip(row, column)) for row in rows for column in columns]
+
+
+def _adjoint_classes(kernel: int, stride: int, before: int, dilation: int) -> list[tuple[Any, ...]]:
+    """The fields of :class:`Class` in one dimension."""
     found = []
-    for rows in divided(y.shape[0], work):
-        runs = _runs(taps.kernel, taps.stride, taps.before, taps.dilation, x.shape[:2], rows, y.shape[1], most, steps,
-                     of_element, block)  # fmt: skip
-        if runs is None:
-            return None
-        found.append(runs)
+    for first in range(stride):
+        # Place p of the input is met by element u of the kernel at (p + before - u * dilation) / stride.
+        met = [u for u in reversed(range(kernel)) if (first + before - u * dilation) % stride == 0]
+        start = (first + before - met[0] * dilation) // stride if met else 0
+        step = met[1] - met[0] if len(met) > 1 else -1
+        elements = slice(met[0], met[-1] - 1 if met[-1] else None, step) if met else slice(0, 0)
+        found.append((first, stride, elements, len(met), 1, -start, dilation // gcd(stride, dilation)))
     return found
 
 
-def words_of(names: Any, given: list[int]) -> array[int]:
-    """The arguments of machine code: those given, and room for its own words."""
-    return array("q", given + [0] * (len(names) - len(given)))
+def convolved(plan: Callable[..., list[Plan]], packed: Callable[[Array], Array], work: float, x: Array, w: Array,
+              bias: Array | None, out: Array, *geometry: Any) -> bool:  # fmt: skip
+    """Convolve by the calls of ``plan``, with the weights of each class ``packed``, if that is possible.
+
+    ``geometry`` are the arguments of :func:`classes`.
+    """
+    parts = [packed(w[:, :, c.elements[0], c.elements[1]]).reshape(-1) for c in classes(*geometry) if all(c.kernel)]
+    weights = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    given = zeros(out.shape[2]) if bias is None else np.ascontiguousarray(bias, np.float32)
+    if not call_planned(plan, [x, out, weights, given], [], shares(work, True), geometry):
+        return False
+    for c in classes(*geometry):
+        if not all(c.kernel):
+            c.of(out)[...] = 0
+    return True
+
+
+X, _Y, _WEIGHT, BIAS = map(somewhere, range(1, 5))
+
+
+def plans(layouts: Any, threads: int, geometry: Any, words: type[IntEnum], pixel: int, of_element: int,
+          call_of: Callable[..., tuple[Any, list[Any]]], blocks: int = 1, most: int | None = None,
+          block: int = 1) -> list[Plan]:  # fmt: skip
+    """For each thread its rows of each class; none if that is not possible.
+
+    ``pixel`` are the bytes of a block of weights, or of their sums, for an element of the kernel. See :func:`_runs` for
+    the other numbers. ``call_of`` gives the code for a class, and its arguments but where its runs, input, output and
+    weights are, and but room for its own ``words``.
+    """
+    (image, x_strides), (result, y_strides) = layouts[:2]
+    own: list[list[Call]] = [[] for _ in range(threads)]
+    weight = _WEIGHT
+    for c in classes(*geometry):
+        (height, width), (kh, kw) = (len(range(*of)) for of in zip(c.first, result, c.step)), c.kernel
+        if not (kh and kw):
+            continue
+        if kw > 1 and (c.dilation[1] > 1 or x_strides[1] != image[2] * x_strides[2]):
+            return []
+        y = _Y + c.first[0] * y_strides[0] + c.first[1] * y_strides[1]
+        y_steps = c.step[0] * y_strides[0], c.step[1] * y_strides[1]
+        code, given = call_of(c, y_steps[1])
+        room = [0] * (len(words) - 5 - len(given))
+        for k, calls in enumerate(own):
+            rows = height * k // threads, height * (k + 1) // threads
+            if width and rows[0] < rows[1]:
+                runs = _runs(c.kernel, c.stride, c.before, c.dilation, image[:2], rows, width, most or width,
+                             (*x_strides[:2], *y_steps, kw * pixel, pixel), of_element, block)  # fmt: skip
+                if runs is None:
+                    return []
+                calls.append(Call(code.address, [len(runs), address(runs), X, y, weight, *given, *room], kept=runs))
+        weight += blocks * kh * kw * pixel
+    return [Plan([scheduled(calls, 1)]) for calls in own if calls]
 
 
 # ------------------------------------------------------------------------------------ forward
@@ -200,28 +283,45 @@ def _forward(rest: int) -> Callable[[int], None]:
 
 def convolve(x: Array, w: Array, bias: Array | None, taps: Any, out: Array) -> bool:
     """Write to ``out`` (H', W', O, N) the convolution of ``x`` with ``w`` (O, C, kh, kw), if that is possible here."""
-    if not handles(x, taps.kernel, taps.dilation, out):
+    return _convolve(x, w, bias, out, False, taps.kernel, taps.stride, taps.before, taps.dilation)
+
+
+def convolve_input(g: Array, w: Array, stride: Sizes, before: Sizes, dilation: Sizes, out: Array) -> bool:
+    """Write to ``out`` (H, W, C, N) the adjoint of the convolution in its input, if that is possible here."""
+    return _convolve(g, w.swapaxes(0, 1), None, out, True, w.shape[2:], stride, before, dilation)
+
+
+def _convolve(x: Array, w: Array, bias: Array | None, out: Array, *geometry: Any) -> bool:
+    if not fits(x, out):
         return False
-    (features, channels, kh, kw), n = w.shape, x.shape[3]
-    full, rest = divmod(features, _FEATURES)
-    blocks = full + (rest > 0)
-    packed = np.zeros((blocks, kh, kw, channels, _FEATURES), np.float32)
+    work = (x if geometry[0] else out).size * w.size / out.shape[2] / 45
+    return convolved(_forward_plans, _packed, work, x, w, bias, out, *geometry)
+
+
+def _packed(w: Array) -> Array:
+    """Weights (O, C, kh, kw) in blocks of features: (blocks, kh, kw, C, 6)."""
+    (features, channels, kh, kw), full = w.shape, len(w) // _FEATURES
+    packed: Array = np.empty((-(-features // _FEATURES), kh, kw, channels, _FEATURES), np.float32)
     whole = full * _FEATURES
     packed[:full] = w[:whole].reshape(full, _FEATURES, channels, kh, kw).transpose(0, 3, 4, 2, 1)
-    packed[full:, ..., :rest] = w[whole:].transpose(2, 3, 1, 0)
-    biases = np.zeros(blocks * _FEATURES, np.float32)
-    if bias is not None:
-        biases[:features] = bias
-    steps = packed.strides[1:3]
-    shares = shared_runs(taps, x, out, out.size * channels * kh * kw / 45, out.shape[1], steps, channels, 1)
-    if shares is None:
-        return False
-    call(_forward(rest), [words_of(_Forward, [
-        len(runs), address(runs), address(x), address(out), address(packed), address(biases),
-        n // x86.LANES // 2, n // x86.LANES % 2, full, x.strides[2], taps.dilation[0] * x.strides[0],
-        taps.stride[1] * x.strides[1], *out.strides[2:0:-1], packed.strides[1], packed.strides[0], x86.step_back(n),
-    ]) for runs in shares])  # fmt: skip
-    return True
+    packed[full:, ..., : features - whole] = w[whole:].transpose(2, 3, 1, 0)
+    return packed
+
+
+@lru_cache(maxsize=128)
+def _forward_plans(layouts: Any, threads: int, geometry: Any) -> list[Plan]:
+    (image, x_strides), (result, y_strides), *_ = layouts
+    (_, _, channels, n), (full, rest) = image, divmod(result[2], _FEATURES)
+    pixel = 4 * _FEATURES * channels
+
+    def call_of(c: Class, y_pixel: int) -> tuple[Any, list[int]]:
+        return _forward(rest), [
+            BIAS, n // x86.LANES // 2, n // x86.LANES % 2, full, x_strides[2], c.dilation[0] * x_strides[0],
+            c.stride[1] * x_strides[1], y_strides[2], y_pixel, c.kernel[1] * pixel, prod(c.kernel) * pixel,
+            x86.step_back(n),
+        ]  # fmt: skip
+
+    return plans(layouts, threads, geometry, _Forward, pixel, channels, call_of, full + (rest > 0))
 
 
 # ------------------------------------------------------------------------ the weight's gradient
@@ -330,20 +430,28 @@ def _backward(rest: int) -> Callable[[int], None]:
 
 def convolve_weight(g: Array, x: Array, taps: Any) -> Array | None:
     """The gradient of the weight, given that of the output, ``g`` (H', W', O, N); None if it is not possible here."""
-    if x.shape[3] % x86.LANES or not handles(x, taps.kernel, taps.dilation, g):
+    (kh, kw), features, (channels, n) = taps.kernel, g.shape[2], x.shape[2:]
+    if n % x86.LANES or not fits(x, g):
         return None
-    (kh, kw), features, channels, n = taps.kernel, g.shape[2], x.shape[2], g.shape[3]
-    full, rest = divmod(features, _ROWS)
-    of_pixel = 4 * channels * x86.LANES  # bytes of sums
-    steps, work = (kw * of_pixel, of_pixel), g.size * channels * kh * kw / 45
-    shares = shared_runs(taps, x, g, work, _TILE, steps, channels, _COLUMNS)
-    if shares is None:
+    threads = shares(g.size * channels * kh * kw / 45, True)
+    totals = np.zeros((threads, features, kh, kw * channels, x86.LANES), np.float32)
+    geometry = False, taps.kernel, taps.stride, taps.before, taps.dilation
+    if not call_planned(_backward_plans, [x, g], [totals], threads, geometry):
         return None
-    totals = np.zeros((len(shares), features, kh, kw * channels, x86.LANES), np.float32)
-    call(_backward(rest), [words_of(_Backward, [
-        len(runs), address(runs), address(x), address(g), address(total), full, n // x86.LANES, x.strides[2],
-        g.strides[1], taps.stride[1] * x.strides[1], taps.dilation[0] * x.strides[0], total.strides[1],
-        total.strides[0], _ROWS * g.strides[2], _ROWS * total.strides[0],
-    ]) for runs, total in zip(shares, totals)])  # fmt: skip
-    total = totals.reshape(len(totals), -1, x86.LANES) @ np.ones(x86.LANES, np.float32)
+    total = totals.reshape(threads, -1, x86.LANES) @ np.ones(x86.LANES, np.float32)
     return np.ascontiguousarray(total.sum(0).reshape(features, kh, kw, channels).transpose(0, 3, 1, 2))
+
+
+@lru_cache(maxsize=128)
+def _backward_plans(layouts: Any, threads: int, geometry: Any) -> list[Plan]:
+    (image, x_strides), (result, g_strides), (_, (feature, line, _, _)) = layouts
+    (_, _, channels, n), (full, rest) = image, divmod(result[2], _ROWS)
+
+    def call_of(c: Class, g_pixel: int) -> tuple[Any, list[int]]:
+        return _backward(rest), [
+            full, n // x86.LANES, x_strides[2], g_pixel, c.stride[1] * x_strides[1], c.dilation[0] * x_strides[0], line,
+            feature, _ROWS * g_strides[2], _ROWS * feature,
+        ]  # fmt: skip
+
+    pixel = 4 * channels * x86.LANES
+    return plans(layouts, threads, geometry, _Backward, pixel, channels, call_of, most=_TILE, block=_COLUMNS)

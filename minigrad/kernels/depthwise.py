@@ -103,5 +103,7 @@ def convolve_weight(g: Array, x: Array, kernel: Sizes, taps: Taps) -> Array:
 
 def convolve_input(g: Array, w: Array, stride: Sizes, before: Sizes, dilation: Sizes, out: Array) -> None:
     """Write to ``out`` (H, W, C, N) the adjoint of the convolution in its input: see :func:`direct.convolve_input`."""
-    for part, kernel_rows, kernel_columns, taps in phases(w.shape[2:], stride, before, dilation, out):
-        convolve(g, w[:, :, kernel_rows][:, :, :, kernel_columns], None, taps, part)
+    if depthwise_code.convolve_input(g, w, stride, before, dilation, out):
+        return
+    for elements, taps, part in phases(w, stride, before, dilation, out):
+        convolve(g, elements, None, taps, part)

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 
 from ..memory import Array
 from . import assembler as x86
-from .assembler import R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDX, RSI, Memory, address
-from .convolution_code import Run, handles, shared_runs, words_of
-from .threads import call
+from .assembler import R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDX, RSI, Memory
+from .calls import Plan, call_planned
+from .convolution_code import BIAS, Class, Run, Sizes, convolved, fits, plans
+from .threads import shares
 
 _WIDE = 4  # registers of samples
 _ELEMENTS = 3  # of a row of the kernel
@@ -103,20 +104,37 @@ def _forward() -> Callable[[int], None]:
 
 def convolve(x: Array, w: Array, bias: Array | None, taps: Any, out: Array) -> bool:
     """Write to ``out`` (H', W', C, N) the convolution of each channel with its kernel of ``w``, if possible here."""
-    if not handles(x, taps.kernel, taps.dilation, out):
-        return False
-    (channels, _, kh, kw), n = w.shape, x.shape[3]
-    shares = shared_runs(taps, x, out, out.size * kh * kw / 16, out.shape[1], (kw * channels * 4, channels * 4), 1, 1)
-    if shares is None:
-        return False
-    packed = np.ascontiguousarray(w[:, 0].transpose(1, 2, 0), np.float32)
-    biases = np.zeros(channels, np.float32) if bias is None else np.ascontiguousarray(bias, np.float32)
-    call(_forward(), [words_of(_Forward, [
-        len(runs), address(runs), address(x), address(out), address(packed), address(biases), channels,
-        n // x86.LANES // _WIDE, n // x86.LANES % _WIDE, taps.dilation[0] * x.strides[0],
-        taps.stride[1] * x.strides[1], x.strides[1], out.strides[1], *packed.strides[:2], x86.step_back(n),
-    ]) for runs in shares])  # fmt: skip
-    return True
+    return _convolve(x, w, bias, out, False, taps.kernel, taps.stride, taps.before, taps.dilation)
+
+
+def convolve_input(g: Array, w: Array, stride: Sizes, before: Sizes, dilation: Sizes, out: Array) -> bool:
+    """Write to ``out`` (H, W, C, N) the adjoint of the convolution in its input, if that is possible here."""
+    return _convolve(g, w, None, out, True, w.shape[2:], stride, before, dilation)
+
+
+def _convolve(x: Array, w: Array, bias: Array | None, out: Array, *geometry: Any) -> bool:
+    work = (x if geometry[0] else out).size * w.size / len(w) / 16
+    return fits(x, out) and convolved(_forward_plans, _packed, work, x, w, bias, out, *geometry)
+
+
+def _packed(w: Array) -> Array:
+    """Weights (C, 1, kh, kw) as (kh, kw, C)."""
+    return np.ascontiguousarray(w[:, 0].transpose(1, 2, 0), np.float32)
+
+
+@lru_cache(maxsize=128)
+def _forward_plans(layouts: Any, threads: int, geometry: Any) -> list[Plan]:
+    (image, x_strides), *_ = layouts
+    channels, n = image[2:]
+    pixel, vectors = 4 * channels, n // x86.LANES
+
+    def call_of(c: Class, y_pixel: int) -> tuple[Any, list[int]]:
+        return _forward(), [
+            BIAS, channels, vectors // _WIDE, vectors % _WIDE, c.dilation[0] * x_strides[0], c.stride[1] * x_strides[1],
+            x_strides[1], y_pixel, c.kernel[1] * pixel, pixel, x86.step_back(n),
+        ]  # fmt: skip
+
+    return plans(layouts, threads, geometry, _Forward, pixel, 1, call_of)
 
 
 _Backward = IntEnum(  # words of the arguments
@@ -210,18 +228,27 @@ def _backward(vectors: int) -> Callable[[int], None]:
 
 def convolve_weight(g: Array, x: Array, taps: Any) -> Array | None:
     """The gradient of the weight, given that of the output, ``g`` (H', W', C, N); None if it is not possible here."""
-    if x.shape[3] % x86.LANES or not handles(x, taps.kernel, taps.dilation, g):
-        return None
     (kh, kw), (channels, n) = taps.kernel, g.shape[2:]
-    steps = kw * 4 * x86.LANES, 4 * x86.LANES
-    shares = shared_runs(taps, x, g, g.size * kh * kw / 16, _TILE, steps, 1, _ELEMENTS)
-    if shares is None:
+    if n % x86.LANES or not fits(x, g):
         return None
-    totals = np.zeros((len(shares), channels, kh, kw, x86.LANES), np.float32)
-    vectors = 2 - n // x86.LANES % 2
-    call(_backward(vectors), [words_of(_Backward, [
-        len(runs), address(runs), address(x), address(g), address(total), channels, n // x86.LANES // vectors,
-        x.strides[1], g.strides[1] - 4 * n, taps.stride[1] * x.strides[1] - 4 * n, taps.dilation[0] * x.strides[0],
-        total.strides[1], total.strides[0], 4 * n,
-    ]) for runs, total in zip(shares, totals)])  # fmt: skip
+    threads = shares(g.size * kh * kw / 16, True)
+    totals = np.zeros((threads, channels, kh, kw, x86.LANES), np.float32)
+    geometry = False, taps.kernel, taps.stride, taps.before, taps.dilation
+    if not call_planned(_backward_plans, [x, g], [totals], threads, geometry):
+        return None
     return totals.sum((0, 4))[:, None]
+
+
+@lru_cache(maxsize=128)
+def _backward_plans(layouts: Any, threads: int, geometry: Any) -> list[Plan]:
+    (image, x_strides), _, (_, (channel, line, _, _)) = layouts
+    channels, n = image[2:]
+    vectors = 2 - n // x86.LANES % 2
+
+    def call_of(c: Class, g_pixel: int) -> tuple[Any, list[int]]:
+        return _backward(vectors), [
+            channels, n // x86.LANES // vectors, x_strides[1], g_pixel - 4 * n, c.stride[1] * x_strides[1] - 4 * n,
+            c.dilation[0] * x_strides[0], line, channel, 4 * n,
+        ]  # fmt: skip
+
+    return plans(layouts, threads, geometry, _Backward, 4 * x86.LANES, 1, call_of, most=_TILE, block=_ELEMENTS)

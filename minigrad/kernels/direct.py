@@ -7,8 +7,9 @@ after the other in memory: (kw, kh, C, N) seen as a matrix (K, N) without copyin
 
 from __future__ import annotations
 
-from functools import lru_cache, reduce
-from math import gcd, prod
+from collections.abc import Iterator
+from functools import reduce
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -186,16 +187,17 @@ def convolve_weight(g: Array, x: Array, kernel: Sizes, taps: Taps) -> Array:
 def convolve_input(g: Array, w: Array, stride: Sizes, before: Sizes, dilation: Sizes, out: Array) -> None:
     """Write to ``out`` (H, W, C, N) the adjoint of the convolution in its input.
 
-    The pixels of ``out`` fall into stride * stride classes. Those of a class meet the same elements of the
-    kernel, and neighbours in the class neighbours in ``g``: each class is a convolution at stride 1.
+    The pixels of ``out`` fall into classes, each of which is a convolution: see :class:`.convolution_code.Class`.
     """
     # Pixels beyond the edge of g count as zeros; and a product with few rows is slow for BLAS.
     slow = out.shape[2] < 4 and not convolution_code.handles(g, w.shape[2:], dilation)
     if slow or 2 * prod(g.shape[:2]) * prod(stride) < prod(out.shape[:2]):
         _spread(g, w, stride, before, dilation, out)
         return
-    for part, kernel_rows, kernel_columns, taps in phases(w.shape[2:], stride, before, dilation, out):
-        convolve(g, w[:, :, kernel_rows][:, :, :, kernel_columns].swapaxes(0, 1), None, taps, part)
+    if convolution_code.convolve_input(g, w, stride, before, dilation, out):
+        return
+    for elements, taps, part in phases(w, stride, before, dilation, out):
+        convolve(g, elements.swapaxes(0, 1), None, taps, part)
 
 
 def _spread(g: Array, w: Array, stride: Sizes, before: Sizes, dilation: Sizes, out: Array) -> None:
@@ -222,26 +224,11 @@ def _spread(g: Array, w: Array, stride: Sizes, before: Sizes, dilation: Sizes, o
     parallel(body, channels, g.size * w[0].size / 40)
 
 
-def phases(kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, out: Array) -> Any:
-    """For each class: its part of ``out``, the rows and columns of the kernel it meets, and how it does."""
-    row_classes, column_classes = [_phases(*sizes) for sizes in zip(kernel, stride, before, dilation)]
-    for first_row, kernel_rows, above, di in row_classes:
-        for first_column, kernel_columns, left, dj in column_classes:
-            part = out[first_row :: stride[0], first_column :: stride[1]]
-            if not kernel_rows or not kernel_columns:
-                part[...] = 0
-            elif part.size:
-                taps = Taps((len(kernel_rows), len(kernel_columns)), (1, 1), (above, left), (di, dj))
-                yield part, kernel_rows, kernel_columns, taps
-
-
-@lru_cache(maxsize=256)
-def _phases(kernel: int, stride: int, before: int, dilation: int) -> list[tuple[int, list[int], int, int]]:
-    """Per class of places in a dimension: the first, the kernel's elements it meets, zeros before, dilation."""
-    found = []
-    for first in range(stride):
-        # Place p of the input is met by element u of the kernel at (p + before - u * dilation) / stride.
-        elements = [u for u in reversed(range(kernel)) if (first + before - u * dilation) % stride == 0]
-        start = (first + before - elements[0] * dilation) // stride if elements else 0
-        found.append((first, elements, -start, dilation // gcd(stride, dilation)))
-    return found
+def phases(w: Array, stride: Sizes, before: Sizes, dilation: Sizes, out: Array) -> Iterator[tuple[Array, Taps, Array]]:
+    """For each class: the elements of kernels (O, C, kh, kw) it meets, how it does, and its part of ``out``."""
+    for c in convolution_code.classes(True, w.shape[2:], stride, before, dilation):
+        part = c.of(out)
+        if not all(c.kernel):
+            part[...] = 0
+        elif part.size:
+            yield w[:, :, c.elements[0], c.elements[1]], Taps(c.kernel, c.stride, c.before, c.dilation), part

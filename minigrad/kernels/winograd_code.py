@@ -16,7 +16,7 @@ from ..memory import Array
 from . import assembler as x86
 from . import winograd
 from .arithmetic import added
-from .calls import Call, Matrices, Parts, Plan, call_planned, scheduled, somewhere
+from .calls import Call, Matrices, Parts, Plan, call_planned, scheduled, somewhere, zeros
 from .few_rows import product_call
 from .fused import fused, machine_code_works
 from .threads import divided
@@ -112,11 +112,6 @@ def _shared(result: Sizes, multiplications: int, images: int = 1) -> tuple[Span,
 
 
 _X, _ZEROS = map(somewhere, (1, 2))  # the arrays that all plans refer to
-
-
-@lru_cache(maxsize=16)
-def _zeros(count: int) -> Array:
-    return np.zeros(count, np.float32)
 
 
 def _rows(count: int, size: int, places: Any, step: int | None = None) -> Matrices:
@@ -221,15 +216,15 @@ _U, _BIAS, _OUT = map(somewhere, range(3, 6))
 def convolve(x: Array, u: Array, bias: Array | None, before: Sizes, out: Array) -> None:
     """:func:`.winograd.convolve` of images that :func:`handles` allows."""
     channels, features, n = x.shape[2], out.shape[2], x.shape[3]
-    zeros, shared = _zeros(T * channels * n), _shared(out.shape, channels * features * n)
-    given = zeros if bias is None else np.ascontiguousarray(bias)
-    call_planned(_forward, [x, zeros, u, given, out], [], before, shared, bias is not None)
+    nothing, shared = zeros(T * channels * n), _shared(out.shape, channels * features * n)
+    given = nothing if bias is None else np.ascontiguousarray(bias)
+    call_planned(_forward, [x, nothing, u, given, out], [], before, shared, bias is not None)
 
 
 @lru_cache(maxsize=32)
 def _forward(layouts: Any, before: Sizes, shared: tuple[Span, ...], has_bias: bool) -> list[Plan]:
     (image, (x_line, *_)), _, (_, u_strides), _, (result, (line, *_)) = layouts
-    channels, features, n = image[2], *result[2:]
+    channels, (features, n) = image[2], result[2:]
     plans = []
     for own in _tiles(image, result, before, shared):
         memory = Parts()
@@ -283,14 +278,14 @@ def convolve_weight(g: Array, x: Array, before: Sizes) -> Array:
     turned = transposed(x.reshape(-1, channels, n)).reshape(*x.shape[:2], n, channels)
     shared = _shared(g.shape, channels * features * n)
     sums = np.zeros((len(shared), T * T, features, channels), np.float32)
-    call_planned(_backward, [turned, _zeros(max(T * channels, M * features) * n), g], [sums], before, shared)
+    call_planned(_backward, [turned, zeros(max(T * channels, M * features) * n), g], [sums], before, shared)
     return taps_of(sums)
 
 
 @lru_cache(maxsize=32)
 def _backward(layouts: Any, before: Sizes, shared: tuple[Span, ...]) -> list[Plan]:
     (image, (x_line, *_)), _, (result, (line, *_)), _ = layouts
-    n, channels, features = *image[2:], result[2]
+    (n, channels), features = image[2:], result[2]
     pixel = features * n
     plans = []
     for own in _tiles(image, result, before, shared):
@@ -331,9 +326,9 @@ def convolve_few(x: Array, w: Array, bias: Array | None, before: Sizes, out: Siz
     (n, channels, height, width), features = x.shape, len(w)
     y: Array = np.empty((n, *out, features), np.float32)
     images = transposed(x.reshape(n, channels, -1)).reshape(n, height, width, channels)
-    zeros, shared = _zeros(T * channels), _shared((*out, features), channels * features, n)
-    given = zeros if bias is None else np.ascontiguousarray(bias)
-    call_planned(_few, [images, zeros, transformed_weight(w), given, y], [], before, shared, bias is not None)
+    nothing, shared = zeros(T * channels), _shared((*out, features), channels * features, n)
+    given = nothing if bias is None else np.ascontiguousarray(bias)
+    call_planned(_few, [images, nothing, transformed_weight(w), given, y], [], before, shared, bias is not None)
     return transposed(y.reshape(n, -1, features)).reshape(n, features, *out)
 
 
