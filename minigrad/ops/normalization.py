@@ -18,8 +18,8 @@ from ..kernels import normalization as kernels
 from ..kernels import rows as by_row
 from ..kernels.layout import fast
 from ..memory import Array
-from .elementwise import clamp, pow, rsqrt, square
-from .inplace import copy_
+from .elementwise import clamp, pow, square
+from .inplace import copy_, records
 from .reduction import norm
 
 
@@ -110,8 +110,8 @@ def _standardized(input: Any, weight: Any, bias: Any, dims: tuple[int, ...], sha
 def _update(running: Any, value: Array, momentum: float) -> None:
     """Move a running average towards the mean of ``value`` over samples, in place and outside the graph."""
     if running is not None:
-        old = running._array
-        copy_(running, new_tensor(old + momentum * (np.reshape(np.mean(value, axis=0), old.shape) - old)))
+        old, value = running._array, value[0] if len(value) == 1 else np.mean(value, axis=0)
+        copy_(running, new_tensor(old + momentum * (np.reshape(value, old.shape) - old)))
 
 
 @primitive(input=lambda g, scale: g * scale,
@@ -130,11 +130,14 @@ def _with_running(name: str, input: Any, running_mean: Any, running_var: Any, we
     """Normalization by given statistics: one affine function for each channel."""
     if running_mean is None or running_var is None:
         raise ValueError(f"{name}: outside of training, running_mean and running_var must be given")
-    scale = rsqrt(running_var + eps)
+    given, recording = (running_mean, running_var, weight, bias), records(running_mean, running_var, weight, bias)
+    mean, var, weight, bias = given if recording else [a if a is None else a._array for a in given]
+    scale = (var + eps) ** -0.5
     scale = scale if weight is None else scale * weight
-    shift = -running_mean * scale if bias is None else bias - running_mean * scale
+    shift = -mean * scale if bias is None else bias - mean * scale
     shape = (-1,) + (1,) * (input.ndim - 2)
-    return _affine(input, scale.reshape(shape), shift.reshape(shape))
+    factors = scale.reshape(shape), shift.reshape(shape)
+    return _affine(input, *(factors if recording else map(new_tensor, factors)))
 
 
 def _check_channels(name: str, input: Any, eps: float, **parameters: Any) -> None:
