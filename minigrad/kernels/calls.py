@@ -60,16 +60,16 @@ class Call(NamedTuple):
 
 @cache
 def _in_sequence() -> Callable[[int], None]:
-    """Calls machine code: a block of how often, the address of all arguments, and that of a table.
+    """Calls machine code: a block of how often, the address of a table, and that of all arguments.
 
-    This has for each call its address, and how far behind the first its arguments begin.
+    The table has for each call its code, and how far behind the first its arguments begin.
     """
     asm = Assembler()
     saved = RBX, RBP, R12
     asm.push(saved)
     asm.load(R12, Memory(RDI))
-    asm.load(RBP, Memory(RDI, 8))
-    asm.load(RBX, Memory(RDI, 16))
+    asm.load(RBX, Memory(RDI, 8))
+    asm.load(RBP, Memory(RDI, 16))
 
     def one() -> None:
         asm.load(RDI, RBP)
@@ -144,6 +144,7 @@ class Plan:
         codes = np.concatenate([schedule.codes for schedule in schedules])
         starts = np.concatenate([begin + schedule.starts for begin, schedule in zip(begins, schedules)])
         self.table = np.stack([codes, starts], axis=1)
+        self.start = len(codes), address(self.table)
         self.nbytes = memory.nbytes if memory else 0
         self.kept = [schedule.kept for schedule in schedules]
 
@@ -167,15 +168,13 @@ def call_planned(plan: Callable[..., Sequence[Plan]], arrays: Sequence[Array], o
         return False
     if nbytes := max([thread.nbytes for thread in threads]):
         own = [*own, scratch("plans", (len(threads), nbytes), np.uint8)]
-    addresses = [0, *map(address, arrays)]
-    starts, steps = [address(a) for a in own], [a.strides[0] for a in own]
-    words = [
-        thread.words(addresses + [start + k * step for start, step in zip(starts, steps)])
-        for k, thread in enumerate(threads)
-    ]
-    call(_in_sequence(), [
-        array("q", (len(thread.table), address(given), address(thread.table))) for thread, given in zip(threads, words)
-    ])  # fmt: skip
+    addresses, own_parts = [0, *map(address, arrays)], [(address(a), a.strides[0]) for a in own]
+    blocks, kept = [], []
+    for k, thread in enumerate(threads):
+        words = thread.words(addresses + [start + k * step for start, step in own_parts])
+        blocks.append(array("q", (*thread.start, address(words))))
+        kept.append(words)
+    call(_in_sequence(), blocks)
     return True
 
 

@@ -137,12 +137,13 @@ def convolved(plan: Callable[..., list[Plan]], packed: Callable[[Array], Array],
 
     ``geometry`` are the arguments of :func:`classes`.
     """
-    parts = [packed(w[:, :, c.elements[0], c.elements[1]]).reshape(-1) for c in classes(*geometry) if all(c.kernel)]
-    weights = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    found = classes(*geometry)
+    parts = [packed(w[:, :, c.elements[0], c.elements[1]]) for c in found if all(c.kernel)]
+    weights = parts[0] if len(parts) == 1 else np.concatenate([part.reshape(-1) for part in parts])
     given = zeros(out.shape[2]) if bias is None else np.ascontiguousarray(bias, np.float32)
     if not call_planned(plan, [x, out, weights, given], [], shares(work, True), geometry):
         return False
-    for c in classes(*geometry):
+    for c in found:
         if not all(c.kernel):
             c.of(out)[...] = 0
     return True

@@ -97,7 +97,7 @@ def _pooled(combine: np.ufunc, formula: fused, x: Array, w: Windows, filler: Any
     large = fast(x) and x.ndim == len(w.out) + 2 and x.size >= _LARGE
     if not large or not (x.flags.c_contiguous or x.shape[0] >= MIN_BATCH):
         return formula.formula(_reduced(combine, x, w, filler), *numbers)
-    if is_batch_last(x) and prod(w.kernel) <= _FEW and _handles(x, w):
+    if is_batch_last(x) and prod(w.kernel) <= _FEW and handles(x, w):
         y, target = empty_batch_last((*x.shape[:2], *w.out), x.dtype)
         first, *others = _places(batch_last(x), w)
         formula.rows(first, *numbers, *others, out=[target.reshape(*w.out, -1)])
@@ -121,7 +121,7 @@ def max_pool(x: Array, w: Windows) -> Array:
     return _pooled(np.maximum, _largest, x, w, _lowest(x.dtype))
 
 
-def _handles(x: Array, w: Windows, times: int = 1) -> bool:
+def handles(x: Array, w: Windows, times: int = 1) -> bool:
     """Whether images of windows without padding are stored batch last, or large and quickly brought into that order.
 
     They may be ``times`` as large as ``x``.
@@ -203,7 +203,7 @@ def max_pool_scatter(g: Array, x: Array, y: Array, w: Windows) -> Array:
         parts = np.reshape(np.moveaxis(parts, 0, len(lead)), (prod(lead), 1, *w.kernel, *w.out))
         return np.reshape(col2im(parts, *w[:5]), (*lead, *w.spatial))
     apart = _apart(w)
-    if apart and _handles(x, w) and fast(g, y) and not _may_have_nan(y):
+    if apart and handles(x, w) and fast(g, y) and not _may_have_nan(y):
         return _scatter_batch_last(g, x, y, w)
     g = stored_like(g, y)
     shape = (*g.shape[: g.ndim - len(w.out)], *(b + n + a for n, (b, a) in zip(w.spatial, w.padding)))
@@ -263,7 +263,7 @@ def _copies(count: int) -> fused:
 def window_spread(g: Array, w: Windows, divisor: Any) -> Array:
     """``g / divisor`` of each window at each of its places, added where windows overlap: the adjoint of the mean."""
     places, single = prod(w.kernel), prod(w.out) == 1
-    if (single or places <= _FEW) and isinstance(divisor, int | float) and _apart(w) and _handles(g, w, places):
+    if (single or places <= _FEW) and isinstance(divisor, int | float) and _apart(w) and handles(g, w, places):
         whole, target = _room_around(w, g)
         if single:
             target[: w.kernel[0], : w.kernel[1]] = batch_last(g) / divisor

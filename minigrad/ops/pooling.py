@@ -7,6 +7,7 @@ from typing import Any
 
 from ..arguments import check_kind, check_spatial, ntuple, specialize
 from ..engine import primitive
+from ..kernels import layout
 from ..kernels import pooling as kernels
 from ..kernels.convolution import Pairs
 from ..kernels.pooling import Sizes, Windows
@@ -51,8 +52,13 @@ def _no_change(g: Array) -> None:
     """The gradient with respect to what only decides where the maximum is."""
 
 
-@primitive(input=lambda g, input, y, windows: _max_pool_scatter(g, input, y, windows=windows))
-def _max_pool(input: Array, windows: Windows) -> Array:
+@primitive(input=lambda g, input, y, windows, memory: _max_pool_scatter(
+    g, memory[0] if memory else input, y, windows=windows
+))  # fmt: skip
+def _max_pool(input: Array, windows: Windows, memory: list | None = None) -> Array:
+    if memory is not None and kernels.handles(input, windows):
+        input = layout.arranged(input)
+        memory.append(input)
     return kernels.max_pool(input, windows)
 
 
@@ -96,7 +102,7 @@ def _max_pool_nd(n: int, input: Any, kernel_size: Any, stride: Any = None, paddi
 
 
 def _maxima(input: Any, windows: Windows, return_indices: bool) -> Any:
-    y = _max_pool(input, windows=windows)
+    y = _max_pool(input, windows=windows, memory=None)
     return (y, _max_pool_indices(input, y, windows=windows)) if return_indices else y
 
 
