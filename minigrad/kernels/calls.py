@@ -113,6 +113,7 @@ def scheduled(calls: Sequence[Call], times: int, first: int = 0) -> Schedule:
 
 _BITS = 48  # of an address; those above say of which array
 _LINE = 64  # bytes of a line of the cache
+_APART = 17 * _LINE  # bytes
 
 
 def somewhere(number: int) -> int:
@@ -126,10 +127,10 @@ class Parts:
     def __init__(self) -> None:
         self.nbytes = 0
 
-    def take(self, numbers: int) -> int:
-        """The place, in a plan, of so many float32 numbers."""
+    def take(self, nbytes: int) -> int:
+        """The place, in a plan, of so many bytes, from the beginning of a line; no two begin at the same of a page."""
         place = somewhere(-1) + self.nbytes
-        self.nbytes += -(-4 * numbers // _LINE) * _LINE
+        self.nbytes += -(-nbytes // _LINE) * _LINE + _APART
         return place
 
 
@@ -166,9 +167,10 @@ def call_planned(plan: Callable[..., Sequence[Plan]], arrays: Sequence[Array], o
     threads = plan(layouts, *options)
     if not threads:
         return False
-    if nbytes := max([thread.nbytes for thread in threads]):
-        own = [*own, scratch("plans", (len(threads), nbytes), np.uint8)]
     addresses, own_parts = [0, *map(address, arrays)], [(address(a), a.strides[0]) for a in own]
+    if nbytes := max([thread.nbytes for thread in threads]):
+        place = address(scratch("plans", (len(threads) * nbytes + _LINE,), np.uint8))
+        own_parts.append((-(-place // _LINE) * _LINE, nbytes))
     blocks, kept = [], []
     for k, thread in enumerate(threads):
         words = thread.words(addresses + [start + k * step for start, step in own_parts])

@@ -23,9 +23,20 @@ _Words = IntEnum(  # words of the arguments
 )
 
 
+def in_blocks(count: int, block: int = _ROWS) -> tuple[int, tuple[int, ...]]:
+    """How many full blocks of rows to make, and which more.
+
+    A block of one or two would have too few sums, each of which waits for itself: two of about the half do not.
+    """
+    full, rest = divmod(count, block)
+    if full and rest in (1, 2):
+        return full - 1, (block // 2 + 1, block // 2 - 1 + rest)
+    return full, (rest,) if rest else ()
+
+
 @cache
-def _product(rest: int, fresh: bool) -> Callable[[int], None]:
-    """The function for a number of rows that leaves ``rest`` over full blocks; not ``fresh``, it adds to C."""
+def _product(rest: tuple[int, ...], fresh: bool) -> Callable[[int], None]:
+    """The function for a number of rows that leaves blocks of ``rest`` over full ones; not ``fresh``, it adds to C."""
     asm = x86.Assembler()
     word = asm.word
     asm.push(x86.SAVED)
@@ -78,15 +89,15 @@ def _product(rest: int, fresh: bool) -> Callable[[int], None]:
         asm.load(R11, word(_Words.A))
         asm.load(R12, RBP)
 
-        def full_block() -> None:
-            block(_ROWS, vectors)
+        def next_block(rows: int) -> None:
+            block(rows, vectors)
             asm.load(R12, RAX)
-            for _ in range(_ROWS // 2):
+            for _ in range(rows // 2):
                 asm.increase(R11, R9)
 
-        asm.repeat(word(_Words.BLOCKS), R14, full_block)
-        if rest:
-            block(rest, vectors)
+        asm.repeat(word(_Words.BLOCKS), R14, lambda: next_block(_ROWS))
+        for rows in rest:
+            next_block(rows)
         asm.add(R15, 32 * vectors)
         asm.add(RBP, 32 * vectors)
 
@@ -113,7 +124,7 @@ def product_call(a: Matrices, b: Matrices, out: Matrices, fresh: bool = False) -
     (count, m, k), n = a.shape, b.shape[2]
     assert n >= x86.LANES
     assert fresh or n % x86.LANES == 0
-    blocks, rest = divmod(m, _ROWS)
+    blocks, rest = in_blocks(m)
     wide, narrow = divmod(n // x86.LANES, 2)
     words = [a.places, *a.strides[1:], b.places, b.strides[1], out.places, out.strides[1], k, blocks, wide, narrow,
              count, a.strides[0], b.strides[0], out.strides[0], x86.step_back(n), 0]  # fmt: skip

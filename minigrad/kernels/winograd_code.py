@@ -25,6 +25,7 @@ from .winograd import INPUT, OUTPUT, WEIGHT, M, T
 
 _LARGEST = 1 << 15  # features times channels for which the sums of the weight's gradient stay in the cache
 FEW = 16  # channels or features below which direct sums are faster
+_GAP = 64  # bytes; else pixels lie a power of two apart, and compete for a few places in the cache
 _TRANSFORMED = 1 << 20  # numbers of few images and their results that are transformed at a time
 _PIXELS = 250  # of few images, for which it is worth to transform the weight
 
@@ -119,39 +120,48 @@ def _rows(count: int, size: int, places: Any, step: int | None = None) -> Matric
     return Matrices((1, count, size), (0, 4 * size if step is None else step, 4), places)
 
 
-def _beside(place: Any, count: int, size: int, block: int, line: int, first: int = 0,
-            last: int = T) -> list[Matrices]:  # fmt: skip
-    """For each of ``count`` columns its ``size`` numbers in each of 6 rows, of which one has ``line`` columns.
+class _Pixels(NamedTuple):
+    """Memory of a thread for the pixels of a tile: 6 rows."""
 
-    Numbers of one column and the next are ``block`` bytes apart; before column ``first`` and from ``last`` on, all are
-    zeros.
-    """
-    return [
-        _rows(T, size, place + block * c, block * line) if first <= c < last else _rows(T, size, _ZEROS, 0)
-        for c in range(count)
-    ]
+    place: Any
+    size: int  # numbers of a pixel
+    step: int  # bytes from one to the next
+    columns: int  # of each row
+
+    def row(self, r: int, first: int, last: int) -> Matrices:
+        """The pixels of a row from column ``first`` to ``last``."""
+        return _rows(last - first, self.size, self.place + self.step * (r * self.columns + first), self.step)
+
+    def by_column(self, first: int = 0, last: int = T) -> list[Matrices]:
+        """The pixels of each column; before ``first`` and from ``last`` on, zeros."""
+        return [
+            _rows(T, self.size, *((self.place + self.step * c, self.step * self.columns) if first <= c < last
+                                  else (_ZEROS, 0)))
+            for c in range(self.columns)
+        ]  # fmt: skip
+
+    def matrices(self, rows: int) -> Matrices:
+        """The pixels as matrices."""
+        length = self.size // rows
+        return Matrices((T * self.columns, rows, length), (self.step, 4 * length, 4), self.place)
 
 
-def _matrices(rows: int, columns: int, place: int) -> Matrices:
-    """36 of them."""
-    return Matrices((T * T, rows, columns), (4 * rows * columns, 4 * columns, 4), place)
+def _room(memory: Parts, size: int, columns: int = T) -> _Pixels:
+    step = 4 * size + _GAP
+    return _Pixels(memory.take(T * columns * step), size, step, columns)
 
 
-def _transformed(tiles: _Tiles, image: Sizes, line: int, before: Sizes, room: int, out: Any,
-                 block: int = 0) -> list[Call]:  # fmt: skip
+def _transformed(tiles: _Tiles, image: Sizes, line: int, before: Sizes, room: _Pixels, out: _Pixels) -> list[Call]:
     """The calls that transform tiles of the image, whose rows are ``line`` bytes long, to ``out``."""
     pixel, (first, last) = image[2] * image[3], (tiles.first, tiles.last)
     top, left = tiles.rows * M - before[0], tiles.columns * M - before[1]
     calls = []
     if first < last:
-        size = (last - first) * pixel
         start = _X + tiles.samples * image[0] * line + (left + first) * 4 * pixel
-        given = [_rows(1, size, np.where((top + r >= 0) & (top + r < image[0]), start + (top + r) * line, _ZEROS))
-                 for r in range(T)]  # fmt: skip
-        found = [_rows(1, size, room + 4 * pixel * (r * T + first)) for r in range(T)]
-        calls.append(_to_input.machine_call(given, found))
-    columns = _beside(room, T, pixel, 4 * pixel, T, first, last)
-    return [*calls, _to_input.machine_call(columns, _beside(out, T, pixel, block or 4 * pixel, T))]
+        places = [np.where((top + r >= 0) & (top + r < image[0]), start + (top + r) * line, _ZEROS) for r in range(T)]
+        given = [_rows(last - first, pixel, place) for place in places]
+        calls.append(_to_input.machine_call(given, [room.row(r, first, last) for r in range(T)]))
+    return [*calls, _to_input.machine_call(room.by_column(first, last), out.by_column())]
 
 
 def _of_result(tiles: _Tiles, result: Sizes, place: int, line: int, outside: int) -> list[Matrices]:
@@ -228,39 +238,32 @@ def _forward(layouts: Any, before: Sizes, shared: tuple[Span, ...], has_bias: bo
     plans = []
     for own in _tiles(image, result, before, shared):
         memory = Parts()
-        room, tile = memory.take(T * T * channels * n), memory.take(T * T * channels * n)
-        products, columns, outside = _for_results(memory, T * T, features * n)
+        room, tile, products = (_room(memory, size * n) for size in (channels, channels, features))
+        columns, outside = _room(memory, features * n, M), memory.take(4 * M * features * n)
         schedules = []
         for tiles in own:
             schedules.append(scheduled([
                 *_transformed(tiles, image, x_line, before, room, tile),
-                product_call(Matrices((T * T, features, channels), u_strides, _U), _matrices(channels, n, tile),
-                             _matrices(features, n, products), fresh=True),
-                *_biased(features, n, products, _rows(features, 1, _BIAS), has_bias),
+                product_call(Matrices((T * T, features, channels), u_strides, _U), tile.matrices(channels),
+                             products.matrices(features), fresh=True),
+                *_biased(products, _rows(features, n, 0), _rows(features, 1, _BIAS), has_bias),
                 *_transformed_back(tiles, result, line, products, columns, outside),
             ], len(tiles.rows)))  # fmt: skip
         plans.append(Plan(schedules, memory))
     return plans
 
 
-def _for_results(memory: Parts, count: int, pixel: int) -> list[int]:
-    """Room for so many products of a pixel, for a tile's columns transformed back, and for rows nobody reads."""
-    return [memory.take(n * pixel) for n in (count, T * M, M)]
-
-
-def _biased(rows: int, columns: int, products: int, bias: Matrices, has_bias: bool) -> list[Call]:
-    """One place in a tile is spread evenly over the results: there the bias is added."""
-    middle = _rows(rows, columns, products + (T + 1) * 4 * rows * columns)
+def _biased(products: _Pixels, rows: Matrices, bias: Matrices, has_bias: bool) -> list[Call]:
+    """One place in a tile is spread evenly over the results: there the bias is added, to ``rows`` as of the first."""
+    middle = rows._replace(places=products.place + products.step * (T + 1))
     return [added.machine_call([middle, bias], [middle])] if has_bias else []
 
 
-def _transformed_back(tiles: _Tiles, result: Sizes, line: int, products: Any, columns: int, outside: int,
-                      block: int = 0) -> list[Call]:  # fmt: skip
+def _transformed_back(tiles: _Tiles, result: Sizes, line: int, products: _Pixels, columns: _Pixels,
+                      outside: int) -> list[Call]:  # fmt: skip
     """The calls that transform the products of tiles back to the result, whose rows are ``line`` bytes long."""
-    pixel = result[2] * result[3]
-    given = [_rows(tiles.wide, pixel, columns + 4 * pixel * M * r) for r in range(T)]
-    return [_to_output.machine_call(_beside(products, T, pixel, block or 4 * pixel, T),
-                                    _beside(columns, M, pixel, 4 * pixel, M)),
+    given = [columns.row(r, 0, tiles.wide) for r in range(T)]
+    return [_to_output.machine_call(products.by_column(), columns.by_column()),
             _to_output.machine_call(given, _of_result(tiles, result, _OUT, line, outside))]  # fmt: skip
 
 
@@ -282,27 +285,27 @@ def convolve_weight(g: Array, x: Array, before: Sizes) -> Array:
     return taps_of(sums)
 
 
+def _sums(features: int, channels: int) -> Matrices:
+    return Matrices((T * T, features, channels), (4 * features * channels, 4 * channels, 4), _SUMS)
+
+
 @lru_cache(maxsize=32)
 def _backward(layouts: Any, before: Sizes, shared: tuple[Span, ...]) -> list[Plan]:
     (image, (x_line, *_)), _, (result, (line, *_)), _ = layouts
     (n, channels), features = image[2:], result[2]
-    pixel = features * n
     plans = []
     for own in _tiles(image, result, before, shared):
         memory = Parts()
-        room, tile = memory.take(T * T * channels * n), memory.take(T * T * channels * n)
-        columns, gradient = memory.take(T * M * pixel), memory.take(T * T * pixel)
+        room, tile, gradient = (_room(memory, size * n) for size in (channels, channels, features))
+        columns = _room(memory, features * n, M)
         schedules = []
         for tiles in own:
-            found = [_rows(1, tiles.wide * pixel, columns + 4 * pixel * M * r) for r in range(T)]
-            given = [rows._replace(shape=found[0].shape) for rows in _of_result(tiles, result, _G, line, _ZEROS)]
+            given = _of_result(tiles, result, _G, line, _ZEROS)
             schedules.append(scheduled([
                 *_transformed(tiles, image, x_line, before, room, tile),
-                _to_gradient.machine_call(given, found),
-                _to_gradient.machine_call(_beside(columns, M, pixel, 4 * pixel, M, 0, tiles.wide),
-                                          _beside(gradient, T, pixel, 4 * pixel, T)),
-                product_call(_matrices(features, n, gradient), _matrices(n, channels, tile),
-                             _matrices(features, channels, _SUMS)),
+                _to_gradient.machine_call(given, [columns.row(r, 0, tiles.wide) for r in range(T)]),
+                _to_gradient.machine_call(columns.by_column(0, tiles.wide), gradient.by_column()),
+                product_call(gradient.matrices(features), tile.matrices(n), _sums(features, channels)),
             ], len(tiles.rows)))  # fmt: skip
         plans.append(Plan(schedules, memory))
     return plans
@@ -342,23 +345,26 @@ def _few(layouts: Any, before: Sizes, shared: tuple[Span, ...], has_bias: bool) 
     for own in _tiles(image, result, before, shared, images):
         portions = _portions(own, max(1, _TRANSFORMED // (T * T * (channels + features))))
         memory, most = Parts(), max([sum([len(tiles.rows) for tiles in portion]) for portion in portions])
-        room, into = memory.take(T * T * channels), memory.take(most * T * T * channels)
-        products, columns, outside = _for_results(memory, most * T * T, features)
+        room, columns = _room(memory, channels), _room(memory, features, M)
+        into, products = _room(memory, most * channels), _room(memory, most * features)
+        outside = memory.take(4 * M * features)
         schedules = []
         for portion in portions:
             count, done = sum([len(tiles.rows) for tiles in portion]), 0
             back = []
             for tiles in portion:
                 slots = np.arange(done, done := done + len(tiles.rows))
-                calls = _transformed(tiles, image, x_line, before, room, into + 4 * slots * channels,
-                                     4 * count * channels)  # fmt: skip
-                schedules.append(scheduled(calls, len(slots)))
-                calls = _transformed_back(tiles, result, line, products + 4 * slots * features, columns, outside,
-                                          4 * count * features)  # fmt: skip
+                one, other = (
+                    pixels._replace(place=pixels.place + 4 * slots * size, size=size)
+                    for pixels, size in ((into, channels), (products, features))
+                )
+                schedules.append(scheduled(_transformed(tiles, image, x_line, before, room, one), len(slots)))
+                calls = _transformed_back(tiles, result, line, other, columns, outside)
                 back.append(scheduled(calls, len(slots)))
+            all_in, all_out = into._replace(size=count * channels), products._replace(size=count * features)
             schedules.append(scheduled([
-                product_call(_matrices(count, channels, into), u, _matrices(count, features, products), fresh=True),
-                *_biased(count, features, products, _rows(count, features, _BIAS, 0), has_bias),
+                product_call(all_in.matrices(count), u, all_out.matrices(count), fresh=True),
+                *_biased(all_out, _rows(count, features, 0), _rows(count, features, _BIAS, 0), has_bias),
             ], 1))  # fmt: skip
             schedules += back
         plans.append(Plan(schedules, memory))
