@@ -146,9 +146,11 @@ class _Pixels(NamedTuple):
         return Matrices((T * self.columns, rows, length), (self.step, 4 * length, 4), self.place)
 
 
-def _room(memory: Parts, size: int, columns: int = T) -> _Pixels:
-    step = 4 * size + _GAP
-    return _Pixels(memory.take(T * columns * step), size, step, columns)
+def _room(memory: Parts, *kinds: tuple[int, int]) -> list[_Pixels]:
+    """Memory for pixels of so many numbers, in so many columns; for one kind of them at a time."""
+    steps = [4 * size + _GAP for size, _ in kinds]
+    place = memory.take(max([T * columns * step for step, (_, columns) in zip(steps, kinds)]))
+    return [_Pixels(place, size, step, columns) for step, (size, columns) in zip(steps, kinds)]
 
 
 def _transformed(tiles: _Tiles, image: Sizes, line: int, before: Sizes, room: _Pixels, out: _Pixels) -> list[Call]:
@@ -238,8 +240,9 @@ def _forward(layouts: Any, before: Sizes, shared: tuple[Span, ...], has_bias: bo
     plans = []
     for own in _tiles(image, result, before, shared):
         memory = Parts()
-        room, tile, products = (_room(memory, size * n) for size in (channels, channels, features))
-        columns, outside = _room(memory, features * n, M), memory.take(4 * M * features * n)
+        room, products = _room(memory, (channels * n, T), (features * n, T))
+        tile, columns = _room(memory, (channels * n, T), (features * n, M))
+        outside = memory.take(4 * M * features * n)
         schedules = []
         for tiles in own:
             schedules.append(scheduled([
@@ -296,8 +299,8 @@ def _backward(layouts: Any, before: Sizes, shared: tuple[Span, ...]) -> list[Pla
     plans = []
     for own in _tiles(image, result, before, shared):
         memory = Parts()
-        room, tile, gradient = (_room(memory, size * n) for size in (channels, channels, features))
-        columns = _room(memory, features * n, M)
+        room, columns = _room(memory, (channels * n, T), (features * n, M))
+        tile, gradient = *_room(memory, (channels * n, T)), *_room(memory, (features * n, T))
         schedules = []
         for tiles in own:
             given = _of_result(tiles, result, _G, line, _ZEROS)
@@ -345,8 +348,8 @@ def _few(layouts: Any, before: Sizes, shared: tuple[Span, ...], has_bias: bool) 
     for own in _tiles(image, result, before, shared, images):
         portions = _portions(own, max(1, _TRANSFORMED // (T * T * (channels + features))))
         memory, most = Parts(), max([sum([len(tiles.rows) for tiles in portion]) for portion in portions])
-        room, columns = _room(memory, channels), _room(memory, features, M)
-        into, products = _room(memory, most * channels), _room(memory, most * features)
+        room, columns = _room(memory, (channels, T), (features, M))
+        into, products = *_room(memory, (most * channels, T)), *_room(memory, (most * features, T))
         outside = memory.take(4 * M * features)
         schedules = []
         for portion in portions:

@@ -130,8 +130,11 @@ def _with_running(name: str, input: Any, running_mean: Any, running_var: Any, we
     """Normalization by given statistics: one affine function for each channel."""
     if running_mean is None or running_var is None:
         raise ValueError(f"{name}: outside of training, running_mean and running_var must be given")
-    given, recording = (running_mean, running_var, weight, bias), records(running_mean, running_var, weight, bias)
-    mean, var, weight, bias = given if recording else [a if a is None else a._array for a in given]
+    given: list[Any] = [running_mean, running_var, weight, bias]
+    recording = records(*given)
+    if not recording:
+        given = [a if a is None else a._array for a in given]
+    mean, var, weight, bias = given
     scale = (var + eps) ** -0.5
     scale = scale if weight is None else scale * weight
     shift = -mean * scale if bias is None else bias - mean * scale
