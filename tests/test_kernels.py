@@ -174,6 +174,16 @@ def test_winograd_with_few_images(n: int, transformed: int, monkeypatch: pytest.
     winograd_code._few.cache_clear()
 
 
+@pytest.mark.parametrize("tiles", [1, 100_000, 1 << 22])  # numbers at a time
+@pytest.mark.parametrize("size", [(9, 14), (17, 4)])
+def test_winograd_with_large_weights(tiles: int, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(winograd_code, "_LARGEST", 1)
+    monkeypatch.setattr(winograd_code, "_TILES", tiles)
+    x, w = numbers((17, 24, *size), np.float32, 0), numbers((18, 24, 3, 3), np.float32, 1)
+    bias, g = numbers((18,), np.float32, 2), numbers((17, 18, *size), np.float32, 3)
+    check_convolution(x, w, bias, g, ((1, 1), ((1, 1), (1, 1)), (1, 1), 1))
+
+
 def test_precision_of_convolutions() -> None:
     x, w = numbers((16, 48, 12, 12), np.float32, 0), numbers((48, 48, 3, 3), np.float32, 1)
     wide = [a.astype(np.float64) for a in (x, w)]

@@ -8,6 +8,7 @@ planned by themselves: their rows beyond it are zeros, or are written to memory 
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +24,8 @@ from .threads import divided
 from .turning import transposed
 from .winograd import INPUT, OUTPUT, WEIGHT, M, T
 
-_LARGEST = 1 << 15  # features times channels for which the sums of the weight's gradient stay in the cache
+_LARGEST = 1 << 14  # features times channels for which the sums of the weight's gradient stay in the cache
+_TILES = 1 << 22  # numbers of tiles that are kept where they do not
 FEW = 16  # channels or features below which direct sums are faster
 _GAP = 64  # bytes; else pixels lie a power of two apart, and compete for a few places in the cache
 _TRANSFORMED = 1 << 20  # numbers of few images and their results that are transformed at a time
@@ -55,8 +57,7 @@ def handles(*arrays: Array) -> bool:
 
 def handles_weight(g: Array, x: Array) -> bool:
     """Whether :func:`convolve_weight` is for these."""
-    features, channels = g.shape[2], x.shape[2]
-    return handles(g, x) and channels % x86.LANES == 0 and features * channels <= _LARGEST
+    return handles(g, x) and x.shape[2] % x86.LANES == 0
 
 
 class _Tiles(NamedTuple):
@@ -283,8 +284,11 @@ def convolve_weight(g: Array, x: Array, before: Sizes) -> Array:
     channels, features, n = x.shape[2], g.shape[2], x.shape[3]
     turned = transposed(x.reshape(-1, channels, n)).reshape(*x.shape[:2], n, channels)
     shared = _shared(g.shape, channels * features * n)
+    given = turned, zeros(max(T * channels, M * features) * n), g
+    if features * channels > _LARGEST:
+        return taps_of(_products_by_place(given, before, shared))
     sums = np.zeros((len(shared), T * T, features, channels), np.float32)
-    call_planned(_backward, [turned, zeros(max(T * channels, M * features) * n), g], [sums], before, shared)
+    call_planned(_backward, given, [sums], before, shared)
     return taps_of(sums)
 
 
@@ -303,14 +307,86 @@ def _backward(layouts: Any, before: Sizes, shared: tuple[Span, ...]) -> list[Pla
         tile, gradient = *_room(memory, (channels * n, T)), *_room(memory, (features * n, T))
         schedules = []
         for tiles in own:
-            given = _of_result(tiles, result, _G, line, _ZEROS)
             schedules.append(scheduled([
                 *_transformed(tiles, image, x_line, before, room, tile),
-                _to_gradient.machine_call(given, [columns.row(r, 0, tiles.wide) for r in range(T)]),
-                _to_gradient.machine_call(columns.by_column(0, tiles.wide), gradient.by_column()),
+                *_transformed_gradient(tiles, result, line, columns, gradient),
                 product_call(gradient.matrices(features), tile.matrices(n), _sums(features, channels)),
             ], len(tiles.rows)))  # fmt: skip
         plans.append(Plan(schedules, memory))
+    return plans
+
+
+def _transformed_gradient(tiles: _Tiles, result: Sizes, line: int, columns: _Pixels, gradient: _Pixels) -> list[Call]:
+    given = _of_result(tiles, result, _G, line, _ZEROS)
+    return [_to_gradient.machine_call(given, [columns.row(r, 0, tiles.wide) for r in range(T)]),
+            _to_gradient.machine_call(columns.by_column(0, tiles.wide), gradient.by_column())]  # fmt: skip
+
+
+_X_TILES, _G_TILES = map(somewhere, (4, 5))  # each place of all tiles, one after the other
+
+
+def _products_by_place(given: tuple[Array, ...], before: Sizes, shared: tuple[Span, ...]) -> Array:
+    """The sums, as (1, 36, O, C), of weights so large that only those of one place in a tile stay in the cache.
+
+    So many tiles are transformed first, and then the threads share the places.
+    """
+    (n, channels), features = given[0].shape[2:], given[2].shape[2]
+    most = max(1, _TILES // (T * T * n * (channels + features) * len(shared)))
+    x_tiles, g_tiles = (
+        np.empty((T * T, most * len(shared), n * size + _GAP // 4), np.float32) for size in (channels, features)
+    )
+    sums = np.empty((1, T * T, features, channels), np.float32)
+    places = tuple(divided(T * T, T * T * n * channels * features * len(shared) / 40))
+    for k, turn in enumerate(_turns(given[0].shape, given[2].shape, before, shared, most)):
+        count = sum([len(tiles.rows) for portion in turn for tiles in portion])
+        call_planned(_tiles_transformed, [*given, x_tiles, g_tiles], [], before, shared, most, k)
+        call_planned(_tiles_multiplied, [x_tiles, g_tiles, sums], [], n, count, places, k == 0)
+    return sums
+
+
+@lru_cache(maxsize=32)
+def _turns(image: Sizes, result: Sizes, before: Sizes, shared: tuple[Span, ...], most: int) -> list[Any]:
+    """The tiles of each thread, ``most`` at a time."""
+    return list(zip_longest(*[_portions(own, most) for own in _tiles(image, result, before, shared)], fillvalue=[]))
+
+
+@lru_cache(maxsize=32)
+def _tiles_transformed(layouts: Any, before: Sizes, shared: tuple[Span, ...], most: int, turn: int) -> list[Plan]:
+    (image, (x_line, *_)), _, (result, (line, *_)), (_, x_steps), (_, g_steps) = layouts
+    (n, channels), features = image[2:], result[2]
+    plans, done = [], 0
+    for portion in filter(None, _turns(image, result, before, shared, most)[turn]):
+        memory = Parts()
+        room, columns = _room(memory, (channels * n, T), (features * n, M))
+        schedules = []
+        for tiles in portion:
+            slots = np.arange(done, done := done + len(tiles.rows))
+            x_tile = _Pixels(_X_TILES + slots * x_steps[1], channels * n, x_steps[0], T)
+            g_tile = _Pixels(_G_TILES + slots * g_steps[1], features * n, g_steps[0], T)
+            schedules.append(scheduled([
+                *_transformed(tiles, image, x_line, before, room, x_tile),
+                *_transformed_gradient(tiles, result, line, columns, g_tile),
+            ], len(slots)))  # fmt: skip
+        plans.append(Plan(schedules, memory))
+    return plans
+
+
+@lru_cache(maxsize=32)
+def _tiles_multiplied(layouts: Any, n: int, count: int, places: tuple[Span, ...], fresh: bool) -> list[Plan]:
+    (_, x_steps), (_, g_steps), ((_, _, features, channels), (_, step, row, _)) = layouts
+    plans = []
+    for span in places:
+        calls = []
+        for place in range(*span):
+            for first, last in ((0, 1), (1, count)) if fresh else ((0, count),):
+                if first < last:
+                    g = Matrices((last - first, features, n), (g_steps[1], 4 * n, 4),
+                                 somewhere(2) + place * g_steps[0] + first * g_steps[1])  # fmt: skip
+                    x = Matrices((last - first, n, channels), (x_steps[1], 4 * channels, 4),
+                                 somewhere(1) + place * x_steps[0] + first * x_steps[1])  # fmt: skip
+                    sums = Matrices((last - first, features, channels), (0, row, 4), somewhere(3) + place * step)
+                    calls.append(product_call(g, x, sums, fresh=fresh and not first))
+        plans.append(Plan([scheduled(calls, 1)]))
     return plans
 
 
