@@ -7,8 +7,10 @@ planned by themselves: their rows beyond it are zeros, or are written to memory 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import zip_longest
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +32,8 @@ FEW = 16  # channels or features below which direct sums are faster
 _GAP = 64  # bytes; else pixels lie a power of two apart, and compete for a few places in the cache
 _TRANSFORMED = 1 << 20  # numbers of few images and their results that are transformed at a time
 _PIXELS = 250  # of few images, for which it is worth to transform the weight
+
+_MIDDLE = T + 1  # the place in a tile that is spread evenly over the results
 
 Sizes = tuple[int, ...]
 Span = tuple[int, int]
@@ -141,6 +145,11 @@ class _Pixels(NamedTuple):
             for c in range(self.columns)
         ]  # fmt: skip
 
+    def of_each(self, count: int, rows: int, k: int) -> Matrices:
+        """The pixel at place ``k`` of each of ``count`` tiles that lie one after the other, as matrices."""
+        size = self.size // count
+        return Matrices((count, rows, size // rows), (4 * size, 4 * size // rows, 4), self.place + self.step * k)
+
     def matrices(self, rows: int) -> Matrices:
         """The pixels as matrices."""
         length = self.size // rows
@@ -238,8 +247,23 @@ def convolve(x: Array, u: Array, bias: Array | None, before: Sizes, out: Array) 
 def _forward(layouts: Any, before: Sizes, shared: tuple[Span, ...], has_bias: bool) -> list[Plan]:
     (image, (x_line, *_)), _, (_, u_strides), _, (result, (line, *_)) = layouts
     channels, (features, n) = image[2], result[2:]
+
+    def by_place(count: int, tiles: _Pixels, products: _Pixels) -> list[Call]:
+        """The products of some tiles: one place after the other, whose part of the weight stays in the cache."""
+        calls = []
+        for k in range(T * T):
+            u = Matrices((count, features, channels), (0, *u_strides[1:]), _U + k * u_strides[0])
+            calls.append(product_call(u, tiles.of_each(count, channels, k), products.of_each(count, features, k),
+                                      fresh=True))  # fmt: skip
+        bias = Matrices((count, features, 1), (0, 4, 4), _BIAS)
+        return calls + _biased(products.of_each(count, features, _MIDDLE), bias, has_bias)
+
     plans = []
     for own in _tiles(image, result, before, shared):
+        if features * channels > _LARGEST:
+            most = _TILES // (T * T * n * (channels + features) * len(shared))
+            plans.append(_in_portions(own, image, result, (x_line, line), before, most, by_place))
+            continue
         memory = Parts()
         room, products = _room(memory, (channels * n, T), (features * n, T))
         tile, columns = _room(memory, (channels * n, T), (features * n, M))
@@ -250,17 +274,43 @@ def _forward(layouts: Any, before: Sizes, shared: tuple[Span, ...], has_bias: bo
                 *_transformed(tiles, image, x_line, before, room, tile),
                 product_call(Matrices((T * T, features, channels), u_strides, _U), tile.matrices(channels),
                              products.matrices(features), fresh=True),
-                *_biased(products, _rows(features, n, 0), _rows(features, 1, _BIAS), has_bias),
+                *_biased(products.of_each(1, features, _MIDDLE), _rows(features, 1, _BIAS), has_bias),
                 *_transformed_back(tiles, result, line, products, columns, outside),
             ], len(tiles.rows)))  # fmt: skip
         plans.append(Plan(schedules, memory))
     return plans
 
 
-def _biased(products: _Pixels, rows: Matrices, bias: Matrices, has_bias: bool) -> list[Call]:
-    """One place in a tile is spread evenly over the results: there the bias is added, to ``rows`` as of the first."""
-    middle = rows._replace(places=products.place + products.step * (T + 1))
+def _biased(middle: Matrices, bias: Matrices, has_bias: bool) -> list[Call]:
+    """The call that adds the bias, if there is one, to the products of the place in the middle."""
     return [added.machine_call([middle, bias], [middle])] if has_bias else []
+
+
+def _in_portions(own: list[_Tiles], image: Sizes, result: Sizes, lines: tuple[int, int], before: Sizes, most: int,
+                 multiplied: Callable[[int, _Pixels, _Pixels], list[Call]]) -> Plan:  # fmt: skip
+    """The plan of a thread that transforms up to ``most`` tiles, multiplies them all, and transforms them back.
+
+    ``multiplied`` gives the calls for a number of tiles and their products, which lie one after the other.
+    """
+    size, size_of_result = prod(image[2:]), prod(result[2:])
+    portions = _portions(own, max(1, most))
+    memory, most = Parts(), max([sum([len(tiles.rows) for tiles in portion]) for portion in portions])
+    room, columns = _room(memory, (size, T), (size_of_result, M))
+    all_tiles, products = *_room(memory, (most * size, T)), *_room(memory, (most * size_of_result, T))
+    outside = memory.take(4 * M * size_of_result)
+    schedules = []
+    for portion in portions:
+        done, back = 0, []
+        for tiles in portion:
+            slots = np.arange(done, done := done + len(tiles.rows))
+            tile = all_tiles._replace(place=all_tiles.place + 4 * slots * size, size=size)
+            product = products._replace(place=products.place + 4 * slots * size_of_result, size=size_of_result)
+            schedules.append(scheduled(_transformed(tiles, image, lines[0], before, room, tile), len(slots)))
+            calls = _transformed_back(tiles, result, lines[1], product, columns, outside)
+            back.append(scheduled(calls, len(slots)))
+        calls = multiplied(done, all_tiles._replace(size=done * size), products._replace(size=done * size_of_result))
+        schedules += [scheduled(calls, 1), *back]
+    return Plan(schedules, memory)
 
 
 def _transformed_back(tiles: _Tiles, result: Sizes, line: int, products: _Pixels, columns: _Pixels,
@@ -420,31 +470,15 @@ def _few(layouts: Any, before: Sizes, shared: tuple[Span, ...], has_bias: bool) 
     images, channels, features = image[0], image[3], result[3]
     image, result = (*image[1:], 1), (*result[1:], 1)
     u = Matrices((T * T, features, channels), u_strides, _U).T
-    plans = []
-    for own in _tiles(image, result, before, shared, images):
-        portions = _portions(own, max(1, _TRANSFORMED // (T * T * (channels + features))))
-        memory, most = Parts(), max([sum([len(tiles.rows) for tiles in portion]) for portion in portions])
-        room, columns = _room(memory, (channels, T), (features, M))
-        into, products = *_room(memory, (most * channels, T)), *_room(memory, (most * features, T))
-        outside = memory.take(4 * M * features)
-        schedules = []
-        for portion in portions:
-            count, done = sum([len(tiles.rows) for tiles in portion]), 0
-            back = []
-            for tiles in portion:
-                slots = np.arange(done, done := done + len(tiles.rows))
-                one, other = (
-                    pixels._replace(place=pixels.place + 4 * slots * size, size=size)
-                    for pixels, size in ((into, channels), (products, features))
-                )
-                schedules.append(scheduled(_transformed(tiles, image, x_line, before, room, one), len(slots)))
-                calls = _transformed_back(tiles, result, line, other, columns, outside)
-                back.append(scheduled(calls, len(slots)))
-            all_in, all_out = into._replace(size=count * channels), products._replace(size=count * features)
-            schedules.append(scheduled([
-                product_call(all_in.matrices(count), u, all_out.matrices(count), fresh=True),
-                *_biased(all_out, _rows(count, features, 0), _rows(count, features, _BIAS, 0), has_bias),
-            ], 1))  # fmt: skip
-            schedules += back
-        plans.append(Plan(schedules, memory))
-    return plans
+
+    def multiplied(count: int, tiles: _Pixels, products: _Pixels) -> list[Call]:
+        """The products of some tiles, whose channels are the rows of one matrix for each place."""
+        middle, bias = products.of_each(1, count, _MIDDLE), _rows(count, features, _BIAS, 0)
+        return [product_call(tiles.matrices(count), u, products.matrices(count), fresh=True),
+                *_biased(middle, bias, has_bias)]  # fmt: skip
+
+    most = _TRANSFORMED // (T * T * (channels + features))
+    return [
+        _in_portions(own, image, result, (x_line, line), before, most, multiplied)
+        for own in _tiles(image, result, before, shared, images)
+    ]
