@@ -24,6 +24,7 @@ from ..memory import Array
 from . import assembler as x86
 from .assembler import R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDX, RSI, Memory, address
 from .calls import Call, Plan, call_planned, scheduled, somewhere, zeros
+from .few_rows import in_blocks
 from .fused import machine_code_works
 from .threads import shares
 
@@ -197,8 +198,8 @@ _Forward = IntEnum(  # words of the arguments
 
 
 @cache
-def _forward(rest: int) -> Callable[[int], None]:
-    """The function for a number of features that leaves ``rest`` over full blocks."""
+def _forward(rest: tuple[int, ...]) -> Callable[[int], None]:
+    """The function for a number of features that leaves blocks of ``rest`` over full ones."""
     asm = x86.Assembler()
     word = asm.word
     asm.push(x86.SAVED)
@@ -248,15 +249,15 @@ def _forward(rest: int) -> Callable[[int], None]:
         asm.load(R13, word(_Forward.BIAS))
         asm.load(RBX, word(_Forward.X_ROW))
 
-        def full_block() -> None:
-            block(_FEATURES, vectors)
+        def next_block(features: int) -> None:
+            block(features, vectors)
             asm.load(R12, RAX)
             asm.increase(R11, word(_Forward.W_BLOCK))
-            asm.add(R13, 4 * _FEATURES)
+            asm.add(R13, 4 * features)
 
-        asm.repeat(word(_Forward.BLOCKS), R14, full_block)
-        if rest:
-            block(rest, vectors)
+        asm.repeat(word(_Forward.BLOCKS), R14, lambda: next_block(_FEATURES))
+        for features in rest:
+            next_block(features)
         asm.add(R15, 32 * vectors)
         asm.add(RBP, 32 * vectors)
 
@@ -300,19 +301,21 @@ def _convolve(x: Array, w: Array, bias: Array | None, out: Array, *geometry: Any
 
 
 def _packed(w: Array) -> Array:
-    """Weights (O, C, kh, kw) in blocks of features: (blocks, kh, kw, C, 6)."""
-    (features, channels, kh, kw), full = w.shape, len(w) // _FEATURES
-    packed: Array = np.empty((-(-features // _FEATURES), kh, kw, channels, _FEATURES), np.float32)
-    whole = full * _FEATURES
-    packed[:full] = w[:whole].reshape(full, _FEATURES, channels, kh, kw).transpose(0, 3, 4, 2, 1)
-    packed[full:, ..., : features - whole] = w[whole:].transpose(2, 3, 1, 0)
+    """Weights (O, C, kh, kw) in blocks of features: (blocks, kh, kw, C, 6), where some may have fewer than 6."""
+    (features, channels, kh, kw), (full, rest) = w.shape, in_blocks(len(w), _FEATURES)
+    packed: Array = np.empty((full + len(rest), kh, kw, channels, _FEATURES), np.float32)
+    done = full * _FEATURES
+    packed[:full] = w[:done].reshape(full, _FEATURES, channels, kh, kw).transpose(0, 3, 4, 2, 1)
+    for block, size in zip(packed[full:], rest):
+        block[..., :size] = w[done : done + size].transpose(2, 3, 1, 0)
+        done += size
     return packed
 
 
 @lru_cache(maxsize=128)
 def _forward_plans(layouts: Any, threads: int, geometry: Any) -> list[Plan]:
     (image, x_strides), (result, y_strides), *_ = layouts
-    (_, _, channels, n), (full, rest) = image, divmod(result[2], _FEATURES)
+    (_, _, channels, n), (full, rest) = image, in_blocks(result[2], _FEATURES)
     pixel = 4 * _FEATURES * channels
 
     def call_of(c: Class, y_pixel: int) -> tuple[Any, list[int]]:
@@ -322,7 +325,7 @@ def _forward_plans(layouts: Any, threads: int, geometry: Any) -> list[Plan]:
             x86.step_back(n),
         ]  # fmt: skip
 
-    return plans(layouts, threads, geometry, _Forward, pixel, channels, call_of, full + (rest > 0))
+    return plans(layouts, threads, geometry, _Forward, pixel, channels, call_of, full + len(rest))
 
 
 # ------------------------------------------------------------------------ the weight's gradient
