@@ -302,7 +302,7 @@ def _convolve(x: Array, w: Array, bias: Array | None, out: Array, *geometry: Any
 
 def _packed(w: Array) -> Array:
     """Weights (O, C, kh, kw) in blocks of features: (blocks, kh, kw, C, 6), where some may have fewer than 6."""
-    (features, channels, kh, kw), (full, rest) = w.shape, in_blocks(len(w), _FEATURES)
+    (_, channels, kh, kw), (full, rest) = w.shape, in_blocks(len(w), _FEATURES)
     packed: Array = np.empty((full + len(rest), kh, kw, channels, _FEATURES), np.float32)
     done = full * _FEATURES
     packed[:full] = w[:done].reshape(full, _FEATURES, channels, kh, kw).transpose(0, 3, 4, 2, 1)
