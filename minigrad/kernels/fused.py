@@ -102,9 +102,12 @@ class fused:
         found = self.formula(*operands, **options)
         if not out:
             return found
-        for target, result in zip(out, found if isinstance(found, tuple) else (found,), strict=True):
+        if not isinstance(found, tuple):
+            np.copyto(out[0], found)
+            return out[0]
+        for target, result in zip(out, found, strict=True):
             np.copyto(target, result)
-        return out[0] if len(out) == 1 else tuple(out)
+        return tuple(out)
 
     def _flat(self, operands: Sequence[Any], out: Sequence[Array], options: dict[str, Any]) -> _Work | None:
         """What is to be done for arrays of one shape: one row of elements. None if they are not stored alike."""
