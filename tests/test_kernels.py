@@ -281,6 +281,13 @@ def test_mean_pooling(data: Any) -> None:
     np.testing.assert_allclose(spread, dx, rtol=0, atol=9 * 9 * np.abs(g).max() * eps)
 
 
+@pytest.mark.parametrize("how", ["C", "batch last"])
+def test_mean_of_a_large_image_in_float16(how: str) -> None:
+    windows = pooling.Windows((64, 64), (64, 64), (64, 64), ((0, 0), (0, 0)), (1, 1), (1, 1))
+    x = stored(np.ones((2, 3, 64, 64), np.float16), how)  # whose sum, one after the other, would stay at 2048
+    np.testing.assert_array_equal(pooling.window_mean(x, windows, 64.0 * 64.0), np.ones((2, 3, 1, 1)))
+
+
 @settings(max_examples=40)
 @given(st.data())
 def test_max_pooling(data: Any) -> None:

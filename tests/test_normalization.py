@@ -95,3 +95,14 @@ def test_normalize_zeros() -> None:
     y.sum().backward()
     assert not y.detach().numpy().any()
     np.testing.assert_allclose(x.grad.numpy(), 1e12)
+
+
+@pytest.mark.filterwarnings("error")
+def test_fixed_statistics_may_be_arrays_and_odd() -> None:
+    """Where nothing is recorded, no operation is either; what they take stays the same."""
+    x, mean, var = mg.ones(4, 3, 2, 2), np.float32([0, 1, 2]), np.float32([1, 4, 0.25])
+    y = F.batch_norm(x, mean, var, eps=0.0)
+    np.testing.assert_allclose(y.numpy()[0, :, 0, 0], [1, 0, -2])
+    assert np.isnan(F.batch_norm(x, mg.zeros(3), -mg.ones(3)).numpy()).all()
+    weight = mg.ones(3, requires_grad=True)
+    assert F.batch_norm(x, mg.zeros(3), mg.ones(3), weight).requires_grad

@@ -64,7 +64,10 @@ class fused:
         self._calls: dict[Any, tuple[Loops, array[int]]] = {}
 
     def __call__(self, *operands: Any, out: Sequence[Array] = (), **options: Any) -> Any:
-        """The results, stored as the first operand is, or written to ``out``, which may be some of the operands."""
+        """The results, stored as the first operand is, or written to ``out``, which may be some of the operands.
+
+        Where operands are stored in different orders, one of them batch last, so are the results.
+        """
         first = operands[0]
         if type(first) is not np.ndarray or _is_small(first, self.steps):
             return self._plainly(operands, out, options)
@@ -107,7 +110,7 @@ class fused:
             return out[0]
         for target, result in zip(out, found, strict=True):
             np.copyto(target, result)
-        return tuple(out)
+        return out[0] if len(out) == 1 else tuple(out)
 
     def _flat(self, operands: Sequence[Any], out: Sequence[Array], options: dict[str, Any]) -> _Work | None:
         """What is to be done for arrays of one shape: one row of elements. None if they are not stored alike."""

@@ -236,7 +236,9 @@ def max_pool_indices(x: Array, y: Array, w: Windows) -> Array:
 def window_mean(x: Array, w: Windows, divisor: Any) -> Array:
     """The sum of each window over ``divisor``, a number or an array."""
     if w.kernel == w.spatial and w.dilation == (1,) * len(w.kernel) and not any(map(any, w.padding)):
-        return np.sum(x, axis=tuple(range(-len(w.kernel), 0)), keepdims=True) / divisor
+        for axis in range(-1, -1 - len(w.kernel), -1):  # one after the other: sums of many numbers in turn lose digits
+            x = np.sum(x, axis=axis, keepdims=True)
+        return x / divisor
     if isinstance(divisor, int | float):
         return _pooled(np.add, _mean, x, w, 0, divisor)
     return window_sum(x, w) / divisor

@@ -1,8 +1,9 @@
 """Winograd's algorithm (:mod:`.winograd`) in machine code, tile by tile, so that a tile stays in the cache.
 
 Each thread makes the same few calls for each of its tiles: two transform the tile, one multiplies 36 matrices, two
-transform the products back. What those calls are given is planned once for images of a shape. Tiles at the edge are
-planned by themselves: their rows beyond it are zeros, or are written to memory that nobody reads.
+transform the products back. Where weights are large, or images few, it does so for some tiles at a time. What the calls
+are given is planned once for images of a shape. Tiles at the edge are planned by themselves: their rows beyond it are
+zeros, or are written to memory that nobody reads.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from .threads import divided
 from .turning import transposed
 from .winograd import INPUT, OUTPUT, WEIGHT, M, T
 
-_LARGEST = 1 << 14  # features times channels for which the sums of the weight's gradient stay in the cache
-_TILES = 1 << 22  # numbers of tiles that are kept where they do not
 FEW = 16  # channels or features below which direct sums are faster
+_LARGEST = 1 << 14  # features times channels of a weight that stays in the cache with a tile, as do its gradient's sums
+_TILES = 1 << 22  # numbers of tiles that are transformed before they are multiplied with larger ones
 _GAP = 64  # bytes; else pixels lie a power of two apart, and compete for a few places in the cache
 _TRANSFORMED = 1 << 20  # numbers of few images and their results that are transformed at a time
 _PIXELS = 250  # of few images, for which it is worth to transform the weight
@@ -400,7 +401,7 @@ def _turns(image: Sizes, result: Sizes, before: Sizes, shared: tuple[Span, ...],
     return list(zip_longest(*[_portions(own, most) for own in _tiles(image, result, before, shared)], fillvalue=[]))
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=256)
 def _tiles_transformed(layouts: Any, before: Sizes, shared: tuple[Span, ...], most: int, turn: int) -> list[Plan]:
     (image, (x_line, *_)), _, (result, (line, *_)), (_, x_steps), (_, g_steps) = layouts
     (n, channels), features = image[2:], result[2]
@@ -421,7 +422,7 @@ def _tiles_transformed(layouts: Any, before: Sizes, shared: tuple[Span, ...], mo
     return plans
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=256)
 def _tiles_multiplied(layouts: Any, n: int, count: int, places: tuple[Span, ...], fresh: bool) -> list[Plan]:
     (_, x_steps), (_, g_steps), ((_, _, features, channels), (_, step, row, _)) = layouts
     plans = []

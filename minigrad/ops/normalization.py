@@ -18,7 +18,7 @@ from ..kernels import normalization as kernels
 from ..kernels import rows as by_row
 from ..kernels.layout import fast
 from ..memory import Array
-from .elementwise import clamp, pow, square
+from .elementwise import clamp, pow, rsqrt, square
 from .inplace import copy_, records
 from .reduction import norm
 
@@ -133,9 +133,9 @@ def _with_running(name: str, input: Any, running_mean: Any, running_var: Any, we
     given: list[Any] = [running_mean, running_var, weight, bias]
     recording = records(*given)
     if not recording:
-        given = [a if a is None else a._array for a in given]
+        given = [getattr(a, "_array", a) for a in given]
     mean, var, weight, bias = given
-    scale = (var + eps) ** -0.5
+    scale = rsqrt(var + eps)
     scale = scale if weight is None else scale * weight
     shift = -mean * scale if bias is None else bias - mean * scale
     shape = (-1,) + (1,) * (input.ndim - 2)
