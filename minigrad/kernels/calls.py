@@ -175,7 +175,7 @@ def call_planned(plan: Callable[..., Sequence[Plan]], arrays: Sequence[Array], o
     for k, thread in enumerate(threads):
         words = thread.words(addresses + [start + k * step for start, step in own_parts])
         blocks.append(array("q", (*thread.start, address(words))))
-        kept.append(words)
+        kept.append(words)  # until the calls are made
     call(_in_sequence(), blocks)
     return True
 
