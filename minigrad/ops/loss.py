@@ -200,7 +200,7 @@ def _shares(name: str, input: Any, rows: Any, target: Any, weight: Any, ignore_i
 
 def _all_within(index: Array, classes: int) -> bool:
     """Whether all are from 0 to ``classes - 1``: as unsigned numbers, the negative are the largest."""
-    return not index.size or bool(np.maximum.reduce(index.view(np.uint64)) < classes)
+    return not index.size or bool(np.maximum.reduce(index.astype(np.uint64)) < classes)
 
 
 def nll_loss(input: Any, target: Any, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean") -> Any:
