@@ -50,11 +50,14 @@ def fits(*images: Array) -> bool:
     )  # fmt: skip
 
 
-def handles(x: Array, kernel: Sizes, dilation: Sizes, *others: Array) -> bool:
-    """Whether images ``x`` and ``others`` can be convolved here."""
-    return fits(x, *others) and (
-        kernel[1] == 1 or (dilation[1] == 1 and x.strides[1] == x.shape[2] * x.strides[2])
-    )  # fmt: skip
+def handles(x: Array, kernel: Sizes, dilation: Sizes) -> bool:
+    """Whether images ``x`` can be convolved here."""
+    return fits(x) and _one_piece(kernel, dilation, x.shape, x.strides)
+
+
+def _one_piece(kernel: Sizes, dilation: Sizes, image: Sizes, strides: Sizes) -> bool:
+    """Whether what a pixel meets in a row of the kernel is one piece of memory."""
+    return kernel[1] == 1 or (dilation[1] == 1 and strides[1] == image[2] * strides[2])
 
 
 def _runs(kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, image: Sizes, rows: tuple[int, int],
@@ -169,7 +172,7 @@ def plans(layouts: Any, threads: int, geometry: Any, words: type[IntEnum], pixel
         (height, width), (kh, kw) = (len(range(*of)) for of in zip(c.first, result, c.step)), c.kernel
         if not (kh and kw):
             continue
-        if kw > 1 and (c.dilation[1] > 1 or x_strides[1] != image[2] * x_strides[2]):
+        if not _one_piece(c.kernel, c.dilation, image, x_strides):
             return []
         y = _Y + c.first[0] * y_strides[0] + c.first[1] * y_strides[1]
         y_steps = c.step[0] * y_strides[0], c.step[1] * y_strides[1]
