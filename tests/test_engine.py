@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import minigrad as torch
@@ -632,6 +632,7 @@ def test_second_derivatives_of_random_graphs(program: Any, seed: int) -> None:
             np.subtract(slope(points + np.eye(count)[k] * h), slope(points - np.eye(count)[k] * h)) / (2 * h)
             for h in (1e-5, 5e-6)
         )
+        assume(np.allclose(coarse, fine, rtol=1e-2, atol=1e-2))  # else the graph turns within a step: no reference
         numeric = fine + (fine - coarse) / 3  # a quarter of the error is left with half the step: without it
         if not first[k].requires_grad:
             np.testing.assert_allclose(numeric, 0, atol=1e-6)
