@@ -400,11 +400,11 @@ ALL, NOTHING = 1000, 1001  # values of Plan.shortcut
 class Plan:
     """For one operation and one choice of inputs that require a gradient: what backward needs."""
 
-    arrange: Callable | None = None
+    arrange: tuple[Callable, list[int]] | None = None  # and the positions of what it takes of what is saved
     expands = False  # whether the rule records another graph, and returns what arrives at its ends as a dict
 
     def __init__(self, primitive: Primitive, mask: int) -> None:
-        self.primitive, self.arrange = primitive, primitive.arrange
+        self.primitive = primitive
         inputs, joint = primitive.inputs, primitive.joint is not None
         # What a rule can ask for, and where it comes from: an input by its number, the output as -1, the rest by name.
         known: dict[str, int | str] = {name: i for i, name in enumerate(inputs)}
@@ -419,6 +419,8 @@ class Plan:
                     raise NotImplementedError(f"{primitive.name}: has no gradient with respect to {name!r}")
                 chosen.append((i, primitive.rules[name]))
         needs = {rule: list(inspect.signature(rule).parameters)[1 + told :] for rule in {rule for _, rule in chosen}}
+        if arrange := primitive.arrange:
+            needs[arrange] = list(inspect.signature(arrange).parameters)[1:]
         asked = {name for names in needs.values() for name in names}
         if unknown := asked - known.keys():
             raise TypeError(f"{primitive.name}: a rule asks for {min(unknown)!r}; it may ask for {', '.join(known)}")
@@ -432,6 +434,8 @@ class Plan:
             k = [self.names.index(name) for name in needs[rule]]
             takes = k[0] if len(k) == 1 else k or None
             self.rules.append((target, partial(_for_input, rule, target) if told else rule, takes))
+        if arrange:
+            self.arrange = arrange, [self.names.index(name) for name in needs[arrange]]
         # To save all inputs, nothing, one input (by its number) or the output (-1) is done in one step.
         steps: dict[tuple, int] = {(i,): i for i in range(-1, len(inputs))}
         steps |= {tuple(range(len(inputs))): ALL, (): NOTHING}
@@ -503,7 +507,7 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
         quiet: what is outside the function's domain becomes infinite or NaN without a warning.
         joint: one rule that returns the gradients of all ``inputs`` together, where they share work.
             It may ask for ``needs``, a tuple that tells which of them are wanted.
-        arrange: how to store the arriving gradient, an array, before all rules take it.
+        arrange: how to store the arriving gradient, an array, before all rules take it; it asks like a rule.
     """
 
     def define(forward: Callable[P, Any]) -> Callable[P, Any]:

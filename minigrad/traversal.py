@@ -81,7 +81,8 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
             if create_graph:
                 saved = node.plan.as_tensors(node, saved)
             elif node.plan.arrange is not None:
-                g = node.plan.arrange(g)
+                arrange, takes = node.plan.arrange
+                g = arrange(g, *[saved[k] for k in takes])
             edges: Sequence[Edge | None] = node.edges
             if targets is not None:
                 edges = [edge if edge in targets or edge in leading else None for edge in edges]  # type: ignore[operator]

@@ -149,6 +149,19 @@ def test_convolution_of_few_samples_in_portions(case: Any, nbytes: int, shared: 
         check_convolution(x[:3], w, bias, g[:3], options)
 
 
+@settings(max_examples=40)
+@given(st.sampled_from([1, 2, 16, 17]), st.tuples(*[st.integers(1, 20)] * 4), stores, stores)
+def test_kernel_of_one_pixel(n: int, sizes: tuple[int, ...], how: str, other: str) -> None:
+    """A product of matrices, whose images stay in the order in which they come."""
+    channels, features, *spatial = sizes
+    x = stored(numbers((n, channels, *spatial), np.float32, 0), how)
+    g = stored(numbers((n, features, *spatial), np.float32, 1), other)
+    w, bias = numbers((features, channels, 1, 1), np.float32, 2), numbers((features,), np.float32, 3)
+    check_convolution(x, w, bias, g, ((1, 1), ((0, 0), (0, 0)), (1, 1), 1))
+    if how == "C" and not layout.is_batch_last(x):
+        assert convolution.convolution(x, w, bias, (1, 1), ((0, 0), (0, 0)), (1, 1), 1).flags.c_contiguous
+
+
 @pytest.mark.parametrize("n", [16, 19])
 @pytest.mark.parametrize("size", [(7, 8, 1, 1), (9, 6, 0, 2), (6, 6, 0, 0), (5, 9, 2, 1), (2, 9, 8, 1), (4, 15, 1, 1)])
 @pytest.mark.parametrize("channels", [13, 24])
@@ -239,6 +252,21 @@ def test_products_in_pieces(m: int, k: int, n: int, small_is_quick: bool, monkey
     out[...] = 0
     products.multiply_transposed(a, np.ascontiguousarray(b.swapaxes(1, 2)), out)
     np.testing.assert_allclose(out, np.einsum("bmk,bkn->bmn", a, b), atol=1e-10)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=2), st.tuples(*[st.integers(1, 40)] * 3), st.booleans(),
+       st.booleans(), st.booleans())  # fmt: skip
+def test_products_of_many_matrices(batch: list[int], sizes: tuple[int, ...], same: bool, turned: bool, more: bool,
+                                   ) -> None:  # fmt: skip
+    m, k, n = sizes
+    a = numbers((m, k) if same else (*batch, m, k), np.float32, 0)
+    a = np.broadcast_to(a, (*batch, m, k))
+    a = np.ascontiguousarray(a.swapaxes(-1, -2)).swapaxes(-1, -2) if turned else a
+    b, column = numbers((*batch, k, n), np.float32, 1), numbers((m, 1), np.float32, 2)
+    out = np.full((*batch, m, n), np.nan, np.float32)
+    products.multiply_each(a, b, out, column if more else None)
+    close(out, (a.astype(float) @ b + (column if more else 0)).astype(np.float32))
 
 
 # --------------------------------------------------------------- pooling, normalization, activation

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from ..memory import Array
-from . import convolution_code, depthwise, direct, patches, winograd, winograd_code
-from .layout import MIN_BATCH, batch_last, empty_batch_last, fast
+from . import convolution_code, depthwise, direct, layout, patches, winograd, winograd_code
+from .layout import MIN_BATCH, batch_last, empty_batch_last, fast, is_batch_last
 from .products import product
 
 _FEW, _FEW_BESIDE_CODE = 12, 48  # channels below which direct sums, or those in machine code, beat Winograd by NumPy
@@ -42,7 +42,7 @@ def convolution(x: Array, w: Array, bias: Array | None, stride: Sizes, padding: 
     if not (fast(x, w) and x.size and w.size):
         return generic_convolution(x, w, bias, *options)
     kernel, out = w.shape[2:], positions(x.shape[2:], w.shape[2:], stride, padding, dilation)
-    if not _takes_batch_last(x):
+    if not _takes_batch_last(x, kernel, stride, padding, groups):
         return patches.convolution(x, w, bias, *options[:3], out, groups)
     y, target = empty_batch_last((x.shape[0], w.shape[0], *out), x.dtype)
     x, before = batch_last(x), tuple(pair[0] for pair in padding)
@@ -65,7 +65,7 @@ def convolution_input(g: Array, w: Array, spatial: Sizes, stride: Sizes, padding
     options = spatial, stride, padding, dilation, groups
     if not (fast(g, w) and g.size and w.size):
         return generic_convolution_input(g, w, *options)
-    if not _takes_batch_last(g):
+    if not _takes_batch_last(g, w.shape[2:], stride, padding, groups):
         return patches.convolution_input(g, w, *options)
     y, target = empty_batch_last((g.shape[0], w.shape[1] * groups, *spatial), g.dtype)
     g, before = batch_last(g), tuple(pair[0] for pair in padding)
@@ -87,7 +87,7 @@ def convolution_weight(g: Array, x: Array, kernel: Sizes, stride: Sizes, padding
     options = kernel, stride, padding, dilation, groups
     if not (fast(g, x) and g.size and x.size):
         return generic_convolution_weight(g, x, *options)
-    if not _takes_batch_last(x):
+    if not any(_takes_batch_last(a, kernel, stride, padding, groups) for a in (g, x)):
         return patches.convolution_weight(g, x, *options)
     shape, out = (g.shape[1], x.shape[1] // groups, *kernel), g.shape[2:]
     g, x, before = batch_last(g), batch_last(x), tuple(pair[0] for pair in padding)
@@ -103,9 +103,19 @@ def convolution_weight(g: Array, x: Array, kernel: Sizes, stride: Sizes, padding
     return y
 
 
-def _takes_batch_last(x: Array) -> bool:
-    """Whether there are enough samples of images for the kernels that store them next to each other."""
-    return x.ndim == 4 and x.shape[0] >= MIN_BATCH
+def _takes_batch_last(x: Array, kernel: Sizes, stride: Sizes, padding: Pairs, groups: int) -> bool:
+    """Whether there are enough samples of images for the kernels that store them next to each other.
+
+    With a kernel of one pixel, convolution is a product of matrices in either order: ``x`` stays as it is.
+    """
+    if x.ndim != 4 or x.shape[0] < MIN_BATCH:
+        return False
+    return groups > 1 or is_batch_last(x) or not patches.pointwise(kernel, stride, padding)
+
+
+def arranged(x: Array, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int) -> Array:
+    """An input, or the gradient of an output, stored as the routines here take it."""
+    return layout.arranged(x) if _takes_batch_last(x, kernel, stride, padding, groups) else x
 
 
 def _winograd_pays(x: Array, weight: Sizes, out: Sizes, stride: Sizes, dilation: Sizes, groups: int, in_code: bool,

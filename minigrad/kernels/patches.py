@@ -17,12 +17,17 @@ from numpy.lib.stride_tricks import as_strided
 from ..memory import Array
 from . import winograd, winograd_code
 from .direct import Sizes, inside
-from .products import multiply_shared
+from .products import multiply_each, multiply_shared
 from .threads import parallel, scratch, shares
 
 Pairs = tuple[tuple[int, int], ...]
 
 _SCRATCH = 1 << 21  # bytes of patches at a time
+
+
+def pointwise(kernel: Sizes, stride: Sizes, padding: Pairs) -> bool:
+    """Whether each pixel of the output meets the one of the input at the same place."""
+    return prod(kernel) == prod(stride) == 1 and not any(map(any, padding))
 
 
 class _Patches:
@@ -38,7 +43,7 @@ class _Patches:
         # What lies behind the input does not matter: it is what `out` makes of it.
         self.sides = list(zip(kernel, stride, (before for before, _ in padding), dilation, spatial))
         # The input itself is the matrix:
-        self.pointwise = prod(kernel) == prod(stride) == 1 and not any(map(any, padding))
+        self.pointwise = pointwise(kernel, stride, padding)
 
     def nanoseconds(self, features: int) -> float:
         """About how long a product with all patches takes."""
@@ -106,6 +111,11 @@ def convolution(x: Array, w: Array, bias: Array | None, stride: Sizes, padding: 
     x = np.ascontiguousarray(x) if patches.pointwise else x
     y: Array = np.empty((len(x), len(w), *out), x.dtype)
     matrix, shift = w.reshape(groups, -1, patches.length), None if bias is None else bias.reshape(groups, -1, 1)
+    if patches.pointwise and groups == 1 < len(x):
+        given, into = (a.reshape(*a.shape[:2], -1) for a in (x, y))
+        same = np.broadcast_to(matrix[0], (len(x), *matrix.shape[1:]))
+        multiply_each(same, given, into, None if shift is None else shift[0])
+        return y
     if len(x) == groups == 1 and prod(out) < len(w):  # BLAS copies both matrices: share the larger one
         whole = slice(0, 1), slice(0, out[0])
         multiply_shared(matrix[0], patches.of(x, *whole)[0, 0], y.reshape(len(w), -1))
@@ -138,6 +148,8 @@ def convolution_input(g: Array, w: Array, spatial: Sizes, stride: Sizes, padding
         turned = np.flip(w.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2), tuple(range(3, w.ndim + 1)))
         around = tuple((d * (k - 1) - before, 0) for d, k, (before, _) in zip(dilation, kernel, padding))
         return convolution(g, turned.reshape(channels, -1, *kernel), None, stride, around, dilation, spatial, groups)
+    if groups == 1 < n and pointwise(kernel, stride, padding):
+        return convolution(g, w.swapaxes(0, 1), None, stride, padding, dilation, spatial, groups)
     patches = _Patches((n, channels), spatial, kernel, stride, padding, dilation, out, groups, g.dtype)
     g = np.ascontiguousarray(g)
     y: Array = np.zeros((n, channels, *spatial), g.dtype)

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
+from math import prod
 
 import numpy as np
 
 from ..memory import Array
 from . import assembler as x86
 from .arithmetic import added
-from .assembler import RAX, RBX, RCX, RDI, RDX, RSI, RSP, Memory, address
+from .assembler import LANES, RAX, RBX, RCX, RDI, RDX, RSI, RSP, Memory, address
+from .calls import Plan, call_planned, scheduled, stand_ins
+from .few_rows import product_call
 from .formula import column_sum
 from .fused import fused, machine_code_works
 from .threads import blas_cores, blas_function, call, divided, parallel, prepare
@@ -24,6 +27,8 @@ from .threads import blas_cores, blas_function, call, divided, parallel, prepare
 _MULTIPLICATIONS = 1_000_000  # in a @ b: the limit for small kernels
 _RESULTS = 1152  # in a @ b.T
 _LONG, _LONG_FOR_NUMPY = 20_000, 300_000  # nanoseconds from which a product is worth sharing
+_IN_CACHE = 1 << 14  # elements of a matrix that machine code reads again for every few columns of the result
+_CALLS = 1 << 10  # that a plan lists at most
 _SMALL = 1 << 17  # multiplications for which no BLAS wakes a thread of its own
 
 
@@ -149,6 +154,34 @@ def multiply_transposed(a: Array, b: Array, out: Array) -> None:
         np.matmul(a, b[..., None, :, start : start + step], out=out[..., start : start + step])
 
 
+def multiply_each(a: Array, b: Array, out: Array, column: Array | None = None) -> None:
+    """``np.matmul(a, b, out=out)`` of equally many matrices, plus a ``column`` (rows, 1). Threads share them."""
+    (*batch, m, n), k = out.shape, a.shape[-1]
+    nanoseconds = out.size * k / 45
+    given = [a, b, out] if column is None else [a, b, out, column]
+    small = n >= LANES and m * k <= _IN_CACHE and k <= _IN_CACHE // 64 and prod(batch) <= _CALLS
+    by_rows = b.strides[-1] == out.strides[-1] == out.itemsize and all(x.dtype == np.float32 for x in given)
+    if small and by_rows and machine_code_works():
+        call_planned(_each, given, [], tuple(divided(prod(batch), nanoseconds)))
+        return
+
+    def some(start: int, stop: int) -> None:
+        np.matmul(a[start:stop], b[start:stop], out=out[start:stop])
+        if column is not None:
+            out[start:stop] += column
+
+    parallel(some, len(out), nanoseconds)
+
+
+@lru_cache(maxsize=64)
+def _each(layouts: tuple, shared: tuple[tuple[int, int], ...]) -> list[Plan]:
+    a, b, out, *column = stand_ins(layouts)
+    calls = [product_call(a, b, out, fresh=True)]
+    if column:
+        calls.append(added.machine_call([out, *column], [out]))
+    return [Plan([scheduled(calls, stop - start, start)]) for start, stop in shared]
+
+
 def product(a: Array, b: Array) -> Array:
     """``np.matmul(a, b)``; of a large product each thread computes some rows, columns or matrices."""
     if a.__class__ is not np.ndarray or b.__class__ is not np.ndarray or a.dtype.kind != "f":
@@ -164,7 +197,7 @@ def product(a: Array, b: Array) -> Array:
         return np.matmul(a, b)
     out: Array = np.empty((*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1]), a.dtype)
     if a.ndim == b.ndim > 2 and a.shape[:-2] == b.shape[:-2]:
-        parallel(lambda i, j: np.matmul(a[i:j], b[i:j], out=out[i:j]), len(a), nanoseconds)
+        multiply_each(a, b, out)
     else:
         multiply_shared(a, b, out)
     return out

@@ -14,7 +14,7 @@ import numpy as np
 from ..arguments import SPATIAL, check_spatial, ntuple, specialize
 from ..engine import primitive
 from ..kernels import convolution as kernels
-from ..kernels import layout, normalization
+from ..kernels import normalization
 from ..kernels.convolution import Pairs, Sizes
 from ..memory import Array
 from .elementwise import _add
@@ -42,11 +42,11 @@ class Geometry(NamedTuple):
         g, memory[0] if memory else input, weight_shape[2:], geometry
     ),
     bias=_bias_rule,
-    arrange=layout.arranged,
+    arrange=lambda g, weight_shape, geometry: kernels.arranged(g, weight_shape[2:], *geometry),
 )
 def _convolution(input: Array, weight: Array, bias: Array | None, geometry: Geometry,
                  memory: list | None = None) -> Array:  # fmt: skip
-    arranged = layout.arranged(input)
+    arranged = kernels.arranged(input, weight.shape[2:], *geometry)
     if memory is not None and arranged is not input:
         memory.append(arranged)
     return kernels.convolution(arranged, weight, bias, *geometry)
