@@ -401,6 +401,7 @@ class Plan:
     """For one operation and one choice of inputs that require a gradient: what backward needs."""
 
     arrange: tuple[Callable, list[int]] | None = None  # and the positions of what it takes of what is saved
+    overwriting: list[tuple[int | None, Callable, Any]] | None = None  # what to do if the gradient may be overwritten
     expands = False  # whether the rule records another graph, and returns what arrives at its ends as a dict
 
     def __init__(self, primitive: Primitive, mask: int) -> None:
@@ -418,9 +419,8 @@ class Plan:
                 if name not in primitive.rules:
                     raise NotImplementedError(f"{primitive.name}: has no gradient with respect to {name!r}")
                 chosen.append((i, primitive.rules[name]))
-        needs = {rule: list(inspect.signature(rule).parameters)[1 + told :] for rule in {rule for _, rule in chosen}}
-        if arrange := primitive.arrange:
-            needs[arrange] = list(inspect.signature(arrange).parameters)[1:]
+        functions = {rule for _, rule in chosen} | ({primitive.arrange} if primitive.arrange else set())
+        needs = {rule: list(inspect.signature(rule).parameters)[1 + told :] for rule in functions}
         asked = {name for names in needs.values() for name in names}
         if unknown := asked - known.keys():
             raise TypeError(f"{primitive.name}: a rule asks for {min(unknown)!r}; it may ask for {', '.join(known)}")
@@ -434,7 +434,9 @@ class Plan:
             k = [self.names.index(name) for name in needs[rule]]
             takes = k[0] if len(k) == 1 else k or None
             self.rules.append((target, partial(_for_input, rule, target) if told else rule, takes))
-        if arrange:
+        if len(self.rules) == 1 and hasattr(chosen[0][1], "overwrites"):
+            self.overwriting = [(self.rules[0][0], chosen[0][1].overwrites, self.rules[0][2])]
+        if arrange := primitive.arrange:
             self.arrange = arrange, [self.names.index(name) for name in needs[arrange]]
         # To save all inputs, nothing, one input (by its number) or the output (-1) is done in one step.
         steps: dict[tuple, int] = {(i,): i for i in range(-1, len(inputs))}
@@ -498,6 +500,10 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
     A function with the option ``memory`` can spare its rule work. That is None, or when a gradient is
     required a list, to which the function may append; the rule asks for it like for any option, and gets
     None when the gradient is to be differentiated again: then it must compute everything anew.
+
+    Rules can have two attributes that spare passes over memory, functions called in their place. ``adds`` gets the sum
+    of what has arrived at the input, before the gradient, to add to it; if it cannot it returns None. ``overwrites``,
+    of an only rule, may write to the gradient it gets.
 
     Args:
         promotion: ``"common"`` casts all inputs to their common dtype by PyTorch's rules, ``"float"``

@@ -63,9 +63,11 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
         while heap:
             node = heappop(heap)[1]
             g = grads.pop(node)
+            private = targets is None and node in fresh  # nobody else refers to g: a rule may overwrite it
             if node._hooks or node._retain:
                 g = _run_hooks(node, g, create_graph)
                 fresh.discard(node)
+                private = False
             if targets is not None:
                 if node in targets:
                     finish(node, g)
@@ -86,7 +88,11 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
             edges: Sequence[Edge | None] = node.edges
             if targets is not None:
                 edges = [edge if edge in targets or edge in leading else None for edge in edges]  # type: ignore[operator]
-            for target, rule, takes in node.plan.rules:
+            if private and node.plan.overwriting:
+                rules = node.plan.overwriting
+            else:
+                rules, private = node.plan.rules, False
+            for target, rule, takes in rules:
                 if target is not None:
                     if (edge := edges[target]) is None:
                         continue
@@ -121,7 +127,9 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
                             gi = present + gi if create_graph else add(present, gi)
                             if not create_graph and gi.__class__ is ndarray:
                                 fresh.add(edge)
-                        elif gi.__class__ is ndarray and _owns(gi) and _private(gi, g, saved, result):
+                        elif gi.__class__ is ndarray and (
+                            (private and gi is g) or (_owns(gi) and _private(gi, g, saved, result))
+                        ):
                             fresh.add(edge)
                     if present is None and edge.__class__ is Node:
                         heappush(heap, (-edge.order, edge))

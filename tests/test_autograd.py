@@ -70,6 +70,38 @@ def test_no_gradient_shares_memory_with_anything(create_graph: bool) -> None:
     assert (b.grad.tolist(), arriving.tolist()) == ([1, 1], [1, 1])
 
 
+@pytest.mark.parametrize("function", [torch.relu, torch.exp, torch.tanh, lambda x: x * x, lambda x: 1 - x])
+def test_rules_overwrite_only_gradients_that_nobody_else_sees(function: Any) -> None:
+    """Of large arrays: in hooks, retained, asked for, given by the caller, or returned by a user's own rule."""
+    kept = torch.full((200, 300), 3.0)
+
+    class Keeping(autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return x * 2
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            return kept
+
+    x = torch.linspace(-1, 1, 60_000).reshape(200, 300).requires_grad_()
+    arriving, seen = torch.full((200, 300), 5.0), []
+    hooked, retained = function(x * 1), function(x * 1)
+    hooked.register_hook(seen.append)
+    retained.retain_grad()
+    (function(hooked) + function(retained)).backward(arriving)
+    between = function(x * 1)
+    asked = autograd.grad(function(between), [between, x], arriving)
+    Keeping.apply(function(x)).backward(arriving)
+    middle = x.detach().double()
+    middle = function(middle).requires_grad_()
+    function(middle).backward(arriving.double())
+    for gradient in (seen[0], retained.grad, asked[0]):
+        np.testing.assert_allclose(gradient.numpy(), middle.grad.numpy(), rtol=1e-4, atol=1e-6)
+    assert np.all(arriving.numpy() == 5)
+    assert np.all(kept.numpy() == 3)
+
+
 def test_a_leaf_as_root() -> None:
     x = leaf(1.0, 2.0)
     arriving = constant(3.0, 4.0)

@@ -20,3 +20,6 @@ def _gate(g: Array, y: Array) -> Array:
 def gate(g: Array, y: Array) -> Array:
     """``g`` where ``y`` is not 0, and 0 elsewhere, whatever ``g`` is there; of Tensors too."""
     return _gate(stored_like(g, y), y)
+
+
+gate.overwrites = lambda g, y: _gate.overwrites(stored_like(g, y), y)  # type: ignore[attr-defined]

@@ -9,8 +9,8 @@ from .fused import fused
 
 _LARGE = 1 << 15  # elements: below, NumPy is quicker at a single step
 
-added, subtracted, multiplied = (fused(function) for function in (
-    lambda a, b: a + b, lambda a, b: a - b, lambda a, b: a * b
+added, subtracted, multiplied, negated = (fused(function) for function in (
+    lambda a, b: a + b, lambda a, b: a - b, lambda a, b: a * b, lambda a: -a
 ))  # fmt: skip
 
 

@@ -73,6 +73,22 @@ class fused:
             return self._plainly(operands, out, options)
         return self._computed(self._flat, operands, out, options)
 
+    def overwrites(self, first: Array, *operands: Any) -> Array:
+        """The result, in the memory of the first operand if that is worth while."""
+        large = type(first) is np.ndarray and not _is_small(first, self.steps)
+        return self(first, *operands, out=(first,) if large else ())
+
+    def adds(self, total: Array, first: Any, *operands: Any) -> Array | None:
+        """``total``, to which the result has been added; None if it is not worth while to do both at once."""
+        alike = type(first) is np.ndarray and total.shape == first.shape and total.dtype is first.dtype
+        if not alike or _is_small(first, self.steps):
+            return None
+        return self._adding(total, first, *operands, out=(total,))
+
+    @cached_property
+    def _adding(self) -> fused:
+        return fused(lambda total, *operands: total + self.formula(*operands))
+
     def rows(self, *operands: Any, out: Sequence[Array] = ()) -> Any:
         """The results for arrays of one float type, and numbers, that broadcast to (outer, rows, columns), or less.
 

@@ -27,7 +27,7 @@ def _result(y: Any, input: Any, inplace: bool, name: str) -> Any:
 # ------------------------------------------------------------------------------ piecewise linear
 
 
-@elementwise(input=lambda g, y: activation.gate(g, y))
+@elementwise(input=activation.gate)
 def _relu(input: Array) -> Array:
     return activation.relu(input)
 

@@ -107,7 +107,7 @@ def _scaled(name: str, input: Any, other: Any, alpha: float) -> Any:
     return other * alpha
 
 
-@_arithmetic(input=lambda g: g, other=lambda g: -g)
+@_arithmetic(input=lambda g: g, other=arithmetic.negated)
 def _sub(input: Array, other: Array) -> Array:
     _refuse_bools("sub", input, other, hint="use ^ or logical_xor")
     return arithmetic.subtract(input, other)
@@ -123,7 +123,18 @@ def rsub(input: Any, other: Any, *, alpha: float = 1) -> Any:
     return sub(other, input, alpha=alpha)
 
 
-@_arithmetic(input=lambda g, other: arithmetic.multiply(g, other), other=lambda g, input: arithmetic.multiply(g, input))
+def _times_other(g: Array, other: Array) -> Array:
+    return arithmetic.multiply(g, other)
+
+
+def _times_input(g: Array, input: Array) -> Array:
+    return arithmetic.multiply(g, input)
+
+
+_times_other.adds = _times_input.adds = arithmetic.multiplied.adds  # type: ignore[attr-defined]
+
+
+@_arithmetic(input=_times_other, other=_times_input)
 def mul(input: Array, other: Array) -> Array:
     """Product of each pair of elements."""
     return arithmetic.multiply(input, other)
