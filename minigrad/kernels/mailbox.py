@@ -52,20 +52,16 @@ class Mailbox:
                 self.wait()
         return self.messages.get()
 
-    def rouse(self) -> None:
-        """Let the thread look for calls."""
-        if self.words[0] == _AWAY:
-            self.messages.put(AWAKE)
 
-
-def call_all(calls: Sequence[tuple[int, int]], mailboxes: Sequence[Mailbox]) -> None:
-    """Call machine code (address, its argument): the first here, the others where threads wait or come in time."""
-    assert 1 < len(calls) <= len(mailboxes) + 1  # the loops run at least once
-    others = [(box.address, *call) for box, call in zip(mailboxes, calls[1:])]
-    block = array("q", [len(others), *calls[0], *(word for other in others for word in other)])
-    for box, _ in zip(mailboxes, others):
-        box.rouse()
-    _call_all()(block.buffer_info()[0])
+def call_all(code: int, blocks: Sequence[array[int]], mailboxes: Sequence[Mailbox]) -> None:
+    """Call machine code with each block: the first here, the others where threads wait or come in time."""
+    assert 1 < len(blocks) <= len(mailboxes) + 1  # the loops run at least once
+    words = array("q", (len(blocks) - 1, code, blocks[0].buffer_info()[0]))
+    for box, block in zip(mailboxes, blocks[1:]):
+        words.extend((box.address, code, block.buffer_info()[0]))
+        if box.words[0] == _AWAY:
+            box.messages.put(AWAKE)
+    _call_all()(words.buffer_info()[0])
 
 
 def _change(asm: Assembler, mailbox: int, state: int, new: int) -> None:

@@ -120,18 +120,17 @@ def parallel(body: Callable[[int, int], Any], n: int, work: float = math.inf) ->
 
 def call(code: Callable[[int], None], blocks: Sequence[array[int]]) -> None:
     """Call machine code with the address of each block, each in a thread."""
-    prepare()
-
-    def alone() -> None:
-        for block in blocks:
-            code(block.buffer_info()[0])
-
-    if len(blocks) == 1:
-        alone()
+    if not _ready:
+        prepare()
+    if len(blocks) > 1:
+        _in_turn(partial(_Pool.call, code=code, blocks=blocks), partial(_call_each, code, blocks))
     else:
-        address: int = code.address  # type: ignore[attr-defined]
-        calls = [(address, block.buffer_info()[0]) for block in blocks]
-        _in_turn(lambda pool: pool.call(calls) if len(calls) <= len(pool.start) + 1 else alone(), alone)
+        code(blocks[0].buffer_info()[0])
+
+
+def _call_each(code: Callable[[int], None], blocks: Sequence[array[int]]) -> None:
+    for block in blocks:
+        code(block.buffer_info()[0])
 
 
 def _in_turn(use: Callable[[_Pool], None], alone: Callable[[], None]) -> None:
@@ -224,10 +223,12 @@ class _Pool:
             if error is not None:
                 raise error
 
-    def call(self, calls: Sequence[tuple[int, int]]) -> None:
-        """Call machine code, each (address, argument) in a thread."""
-        self._keep_apart()
-        call_all(calls, self.start)
+    def call(self, code: Callable[[int], None], blocks: Sequence[array[int]]) -> None:
+        if len(blocks) > len(self.start) + 1:  # fewer threads than when they were counted
+            _call_each(code, blocks)
+        else:
+            self._keep_apart()
+            call_all(code.address, blocks, self.start)  # type: ignore[attr-defined]
 
     def stop(self) -> None:
         for mailbox in self.start:
