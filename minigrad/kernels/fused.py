@@ -34,6 +34,7 @@ PIECE = 1 << 18  # elements that NumPy computes at a time: in smaller pieces, th
 _CASES = 64  # of a formula, with machine code for each
 _LAUNCHES = 256  # of a formula, for arrays of certain shapes
 _TOTALS: dict[str, Any] = {"column": None, "channel": float}  # sums over rows, and their dtype
+_APART = 128  # bytes, two lines of the cache: two threads that write to the same ones wait for each other
 
 _FLOAT32 = np.dtype(np.float32)
 _NUMBERS = float, int, np.floating, np.integer
@@ -249,8 +250,8 @@ class _Work(NamedTuple):
                     places.append((next(numbers), 0, 0))
             for a, kind in zip(self.places, self.case.results):
                 first, along, down = _steps(a, self.axis, start)
-                places.append((first + k * a.nbytes * (kind in _TOTALS), along, down))
-            places += [(k * columns * 4, 0, 0)] * self.case.loops.temporaries
+                places.append((first + k * (a.nbytes + _APART) * (kind in _TOTALS), along, down))
+            places += [(k * (columns * 4 + _APART), 0, 0)] * self.case.loops.temporaries
             shape = [stop - start if d == self.axis else n for d, n in enumerate(self.shape)]
             tables.append(self.case.loops.table(shape, places))
         return tables
@@ -294,11 +295,12 @@ class _Launch:
         self.arguments = [k for k, a in enumerate(work.operands) if type(a) in (np.ndarray, float, int)]
         self.numbers = [k for k, at in enumerate(self.arguments) if type(work.operands[at]) is not np.ndarray]
         self.results: list[Callable[[], Array] | None] = [  # what makes those that are not given
-            None if id(a) in given else partial(np.zeros, (len(shared), a.size), a.dtype) if kind in _TOTALS
-            else _maker(a) for a, kind in zip(work.results, kinds)
+            None if id(a) in given else partial(np.zeros, (len(shared), a.size + _APART // a.itemsize), a.dtype)
+            if kind in _TOTALS else _maker(a) for a, kind in zip(work.results, kinds)
         ]  # fmt: skip
-        self.temporaries = [partial(np.empty, (len(shared), work.shape[2]), np.float32)] * self.loops.temporaries
-        self.totals = [k for k, kind in enumerate(kinds) if kind in _TOTALS]
+        temporary = partial(np.empty, (len(shared), work.shape[2] + _APART // 4), np.float32)
+        self.temporaries = [temporary] * self.loops.temporaries
+        self.totals = [(k, a.size) for k, (a, kind) in enumerate(zip(work.results, kinds)) if kind in _TOTALS]
         self.hazardous = bool(out) and bool(self.loops.hazards)
         self.several = work.case.several
 
@@ -316,8 +318,8 @@ class _Launch:
         arrays += [make() for make in self.temporaries]
         places = list(map(id, arrays))
         call(self.loops.launch, [array("q", (table, *places)) for table in self.addresses])
-        for k in self.totals:
-            results[k] = np.add.reduce(results[k], axis=0)
+        for k, size in self.totals:
+            results[k] = np.add.reduce(results[k][:, :size], axis=0)
         return tuple(results) if self.several else results[0]
 
 
