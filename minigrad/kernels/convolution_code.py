@@ -32,7 +32,7 @@ Sizes = tuple[int, ...]
 
 _FEATURES = 6  # of a block of the output, times two registers of samples
 _ROWS, _COLUMNS = 4, 3  # of a block of the weight's gradient
-_TILE = 8  # pixels of a run for the weight's gradient, so that what they meet stays in the cache
+_RUN = 256  # samples of some pixels for the weight's gradient, so that what they meet stays in the cache
 
 
 class Run:
@@ -460,5 +460,5 @@ def _backward_plans(layouts: Any, threads: int, geometry: Any) -> list[Plan]:
             feature, _ROWS * g_strides[2], _ROWS * feature,
         ]  # fmt: skip
 
-    pixel = 4 * channels * x86.LANES
-    return plans(layouts, threads, geometry, _Backward, pixel, channels, call_of, most=_TILE, block=_COLUMNS)
+    pixel, most = 4 * channels * x86.LANES, max(2, _RUN // n)
+    return plans(layouts, threads, geometry, _Backward, pixel, channels, call_of, most=most, block=_COLUMNS)
