@@ -47,9 +47,7 @@ def convolution(x: Array, w: Array, bias: Array | None, stride: Sizes, padding: 
     y, target = empty_batch_last((x.shape[0], w.shape[0], *out), x.dtype)
     x, before = batch_last(x), tuple(pair[0] for pair in padding)
     taps = direct.Taps(kernel, stride, before, dilation)
-    in_code = winograd_code.handles(x)
-    if _winograd_pays(x, w.shape, out, stride, dilation, groups, in_code):
-        way: Any = winograd_code if in_code else winograd
+    if way := _winograd(winograd_code.handles(x), x, w.shape, out, stride, dilation, groups):
         way.convolve(x, way.transformed_weight(w), bias, before, target)
     elif groups == len(w) == x.shape[2]:
         depthwise.convolve(x, w, bias, taps, target)
@@ -69,9 +67,7 @@ def convolution_input(g: Array, w: Array, spatial: Sizes, stride: Sizes, padding
         return patches.convolution_input(g, w, *options)
     y, target = empty_batch_last((g.shape[0], w.shape[1] * groups, *spatial), g.dtype)
     g, before = batch_last(g), tuple(pair[0] for pair in padding)
-    in_code = winograd_code.handles(g)
-    if _winograd_pays(g, w.shape, spatial, stride, dilation, groups, in_code):
-        way: Any = winograd_code if in_code else winograd
+    if way := _winograd(winograd_code.handles(g), g, w.shape, spatial, stride, dilation, groups):
         way.convolve(g, way.transformed_weight(w, adjoint=True), None, tuple(2 - b for b in before), target)
     elif groups == len(w) == y.shape[1]:
         depthwise.convolve_input(g, w, stride, before, dilation, target)
@@ -92,9 +88,8 @@ def convolution_weight(g: Array, x: Array, kernel: Sizes, stride: Sizes, padding
     shape, out = (g.shape[1], x.shape[1] // groups, *kernel), g.shape[2:]
     g, x, before = batch_last(g), batch_last(x), tuple(pair[0] for pair in padding)
     taps = direct.Taps(kernel, stride, before, dilation)
-    in_code = winograd_code.handles_weight(g, x)
-    if _winograd_pays(g, shape, out, stride, dilation, groups, in_code, prod(shape)):
-        return (winograd_code if in_code else winograd).convolve_weight(g, x, before)
+    if way := _winograd(winograd_code.handles_weight(g, x), g, shape, out, stride, dilation, groups, prod(shape)):
+        return way.convolve_weight(g, x, before)
     if groups == g.shape[2] == x.shape[2]:
         return depthwise.convolve_weight(g, x, kernel, taps)
     y: Array = np.empty(shape, g.dtype)
@@ -118,12 +113,17 @@ def arranged(x: Array, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: S
     return layout.arranged(x) if _takes_batch_last(x, kernel, stride, padding, groups) else x
 
 
-def _winograd_pays(x: Array, weight: Sizes, out: Sizes, stride: Sizes, dilation: Sizes, groups: int, in_code: bool,
-                   sums: int = 0) -> bool:  # fmt: skip
-    """``in_code``: by machine code; ``sums`` says how many sums direct machine code would have to keep."""
+def _winograd(in_code: bool, x: Array, weight: Sizes, out: Sizes, stride: Sizes, dilation: Sizes, groups: int,
+              sums: int = 0) -> Any:  # fmt: skip
+    """The module that computes by Winograd's algorithm, if that pays: ``in_code`` says whether machine code can.
+
+    ``sums`` says how many sums direct machine code would have to keep.
+    """
     direct_code = not in_code and convolution_code.handles(x, weight[2:], dilation) and sums <= direct.SUMS
     few = winograd_code.FEW if in_code else _FEW_BESIDE_CODE if direct_code else _FEW
-    return groups == 1 and x.dtype == np.float32 and winograd.pays(weight, out, stride, dilation, few)
+    if groups > 1 or x.dtype != np.float32 or not winograd.pays(weight, out, stride, dilation, few):
+        return None
+    return winograd_code if in_code else winograd
 
 
 def _group_slices(w: Array, groups: int) -> list[tuple[slice, slice]]:
