@@ -401,7 +401,7 @@ class Plan:
     """For one operation and one choice of inputs that require a gradient: what backward needs."""
 
     arrange: tuple[Callable, list[int]] | None = None  # and the positions of what it takes of what is saved
-    overwriting: list[tuple[int | None, Callable, Any]] | None = None  # what to do if the gradient may be overwritten
+    overwriting: Sequence[tuple[int | None, Callable, Any]] = ()  # rules for a gradient that may be overwritten
     expands = False  # whether the rule records another graph, and returns what arrives at its ends as a dict
 
     def __init__(self, primitive: Primitive, mask: int) -> None:
@@ -503,7 +503,7 @@ def primitive(*, promotion: str | None = None, broadcasts: bool = False, view: b
 
     Rules can have two attributes that spare passes over memory, functions called in their place. ``adds`` gets the sum
     of what has arrived at the input, before the gradient, to add to it; if it cannot it returns None. ``overwrites``,
-    of an only rule, may write to the gradient it gets.
+    of the only rule that runs, may write to the gradient it gets.
 
     Args:
         promotion: ``"common"`` casts all inputs to their common dtype by PyTorch's rules, ``"float"``

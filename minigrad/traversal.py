@@ -63,11 +63,11 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
         while heap:
             node = heappop(heap)[1]
             g = grads.pop(node)
-            private = targets is None and node in fresh  # nobody else refers to g: a rule may overwrite it
+            overwriting = targets is None and node in fresh  # nobody else refers to g
             if node._hooks or node._retain:
                 g = _run_hooks(node, g, create_graph)
                 fresh.discard(node)
-                private = False
+                overwriting = False
             if targets is not None:
                 if node in targets:
                     finish(node, g)
@@ -88,16 +88,13 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
             edges: Sequence[Edge | None] = node.edges
             if targets is not None:
                 edges = [edge if edge in targets or edge in leading else None for edge in edges]  # type: ignore[operator]
-            if private and node.plan.overwriting:
-                rules = node.plan.overwriting
-            else:
-                rules, private = node.plan.rules, False
-            for target, rule, takes in rules:
+            overwriting = overwriting and len(node.plan.overwriting) > 0
+            for target, rule, takes in node.plan.overwriting if overwriting else node.plan.rules:
                 if target is not None:
                     if (edge := edges[target]) is None:
                         continue
-                    adds = getattr(rule, "adds", None)  # to part of a sum, which spares it zeros for the rest
-                    if adds and edge in fresh:
+                    adds = getattr(rule, "adds", None)  # to a sum, or part of it; watchers see the rule itself
+                    if adds and edge in fresh and not watching:
                         part = _apply(node, partial(adds, grads[edge]), takes, g, saved)
                         if part is not None:
                             continue
@@ -128,7 +125,7 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
                             if not create_graph and gi.__class__ is ndarray:
                                 fresh.add(edge)
                         elif gi.__class__ is ndarray and (
-                            (private and gi is g) or (_owns(gi) and _private(gi, g, saved, result))
+                            (overwriting and gi is g) or (_owns(gi) and _private(gi, g, saved, result))
                         ):
                             fresh.add(edge)
                     if present is None and edge.__class__ is Node:

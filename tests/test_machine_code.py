@@ -216,6 +216,24 @@ def test_results_are_not_written_to_read_only_memory() -> None:
     assert np.all(p == 1)
 
 
+@pytest.mark.parametrize("other", ["alike", "turned", "broadcast", "number"])
+def test_results_go_to_the_memory_of_operands_only_if_all_are_stored_alike(other: str) -> None:
+    product = formula(lambda a, b: a * b)
+    a = np.arange(600, dtype=np.float32).reshape(20, 30)
+    b: Any = {"alike": a + 1, "turned": np.asfortranarray(a + 1), "broadcast": a[:, :1] + 1, "number": 3.0}[other]
+    expected, total = a * b, a + 2
+    added = product.adds(total, a, b)
+    found = product.overwrites(a, b)
+    np.testing.assert_array_equal(found, expected)
+    if other in ("alike", "number"):
+        assert found is a
+        assert added is total
+        np.testing.assert_array_equal(total, expected + np.arange(600).reshape(20, 30) + 2)
+    else:
+        assert added is None
+        np.testing.assert_array_equal(a, np.arange(600).reshape(20, 30))
+
+
 def test_a_result_does_not_overwrite_what_is_still_to_be_read() -> None:
     """The first result lies where the second operand does, which the second result needs."""
     a, b = np.linspace(0, 1, 100, dtype=np.float32), np.linspace(2, 3, 100, dtype=np.float32)

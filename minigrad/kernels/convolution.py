@@ -22,6 +22,7 @@ from .layout import MIN_BATCH, batch_last, empty_batch_last, fast, is_batch_last
 from .products import product
 
 _FEW, _FEW_BESIDE_CODE = 12, 48  # channels below which direct sums, or those in machine code, beat Winograd by NumPy
+_PIXELS = 64  # of an image from which a product for each image is as quick as one for each pixel
 
 Sizes = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
@@ -101,11 +102,13 @@ def convolution_weight(g: Array, x: Array, kernel: Sizes, stride: Sizes, padding
 def _takes_batch_last(x: Array, kernel: Sizes, stride: Sizes, padding: Pairs, groups: int) -> bool:
     """Whether there are enough samples of images for the kernels that store them next to each other.
 
-    With a kernel of one pixel, convolution is a product of matrices in either order: ``x`` stays as it is.
+    A kernel of one pixel needs a product of matrices for each pixel then, and for each image otherwise. So images that
+    are not stored that way stay as they are, if they are not small.
     """
     if x.ndim != 4 or x.shape[0] < MIN_BATCH:
         return False
-    return groups > 1 or is_batch_last(x) or not patches.pointwise(kernel, stride, padding)
+    by_image = groups == 1 and prod(x.shape[2:]) >= _PIXELS and patches.pointwise(kernel, stride, padding)
+    return is_batch_last(x) or not by_image
 
 
 def arranged(x: Array, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int) -> Array:

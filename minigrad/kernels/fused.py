@@ -74,17 +74,18 @@ class fused:
             return self._plainly(operands, out, options)
         return self._computed(self._flat, operands, out, options)
 
-    def overwrites(self, first: Array, *operands: Any) -> Array:
-        """The result, in the memory of the first operand if that is worth while."""
-        large = type(first) is np.ndarray and not _is_small(first, self.steps)
-        return self(first, *operands, out=(first,) if large else ())
+    def overwrites(self, first: Array, *operands: Any) -> Any:
+        """The result; of large arrays that are stored alike in the memory of the first."""
+        return self(first, *operands, out=(first,) if self._may_write_to(first, first, *operands) else ())
 
-    def adds(self, total: Array, first: Any, *operands: Any) -> Array | None:
-        """``total``, to which the result has been added; None if it is not worth while to do both at once."""
-        alike = type(first) is np.ndarray and total.shape == first.shape and total.dtype is first.dtype
-        if not alike or _is_small(first, self.steps):
-            return None
-        return self._adding(total, first, *operands, out=(total,))
+    def adds(self, total: Array, *operands: Any) -> Array | None:
+        """``total``, to which the result has been added; None unless that spares passes over large arrays."""
+        return self._adding(total, *operands, out=(total,)) if self._may_write_to(total, *operands) else None
+
+    def _may_write_to(self, target: Array, *operands: Any) -> bool:
+        if type(operands[0]) is not np.ndarray or _is_small(target, self.steps):
+            return False
+        return runs(target, *[a for a in operands if type(a) is np.ndarray]) is not None
 
     @cached_property
     def _adding(self) -> fused:
