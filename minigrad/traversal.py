@@ -24,6 +24,8 @@ from .memory import Array, exposed, stamps
 accumulate: Callable[[Any, Any], Any] = operator.iadd
 add: Callable[[Any, Any], Any] = operator.add
 
+_LARGE = 1 << 12  # elements of a sum to which a rule may add by itself: below, that takes as long as to ask
+
 
 def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterable[Edge] | None = None,
              retain_graph: bool = False, create_graph: bool = False) -> dict[Edge, Any]:  # fmt: skip
@@ -93,10 +95,10 @@ def backward(roots: Sequence[Any], cotangents: Sequence[Any], *, wanted: Iterabl
                 if target is not None:
                     if (edge := edges[target]) is None:
                         continue
-                    adds = getattr(rule, "adds", None)  # to a sum, or part of it; watchers see the rule itself
-                    if adds and edge in fresh and not watching:
-                        part = _apply(node, partial(adds, grads[edge]), takes, g, saved)
-                        if part is not None:
+                    # Watchers see the rule itself.
+                    if edge in fresh and (total := grads[edge]).size >= _LARGE and not watching:
+                        adds = getattr(rule, "adds", None)
+                        if adds and _apply(node, partial(adds, total), takes, g, saved) is not None:
                             continue
                 result = _apply(node, rule, takes, g, saved)
                 if target is not None:
