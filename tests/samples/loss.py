@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from hypothesis import assume
 from hypothesis import strategies as st
 
 import minigrad as mg
@@ -186,7 +187,10 @@ def vectors(draw: Any, count: int, **options: Any) -> Case:
     shape = draw(st.sampled_from([(3,), (2, 3)]))
     chosen = {k: draw(st.sampled_from(v)) for k, v in options.items()}
     arrays = draw(floats((count, *shape), -3, 3))  # all values differ, so no difference is near 0
-    arrays *= np.array([1.0, 1.1, 0.87])[:count].reshape(-1, *(1,) * len(shape))  # nor are distances equal
+    arrays *= np.array([1.0, 1.1, 0.87])[:count].reshape(-1, *(1,) * len(shape))
+    if chosen.get("swap"):  # nor are the distances of which the smaller counts, so that float16 tells them apart
+        one, other = (np.linalg.norm(a - arrays[2], chosen.get("p", 2.0), axis=-1) for a in arrays[:2])
+        assume(np.all(np.abs(one - other) > 0.03))
     return Case(*arrays, reduction=draw(REDUCTIONS), **chosen)
 
 
